@@ -1,0 +1,28 @@
+//! What can be set of the dispatcher.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Settings of a dispatcher. Where they come from is the command's business.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Threads that serve lanes.
+    pub workers: usize,
+    /// How many attempts may be in flight in this process.
+    pub max_in_flight: usize,
+    /// How many bytes of bodies may be held in this process.
+    pub max_body_bytes: usize,
+    /// How many attempts one endpoint may have in flight.
+    pub max_window: usize,
+    /// Deadline of one attempt: connect, headers and body together.
+    pub request_timeout: Duration,
+    /// Delays between the attempts; after the last one the delivery is a dead letter.
+    pub retry_schedule: Vec<Duration>,
+    /// A lease that was not renewed for this long may be taken by another node.
+    pub lease_ttl: Duration,
+    /// How often leases are renewed.
+    pub lease_renewal: Duration,
+    /// Networks that deliveries may go to although they are private; inside them http is allowed.
+    pub allow_cidr: Vec<IpNet>,
+}

@@ -1,0 +1,24 @@
+//! What can be set of the gateway.
+
+use std::{net::SocketAddr, time::Duration};
+
+use secrecy::SecretString;
+
+/// Settings of a gateway. Where they come from is the command's business.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The bearer token of the API.
+    pub api_token: SecretString,
+    /// HTTP worker threads.
+    pub workers: usize,
+    /// Greatest size of a request's body, in bytes.
+    pub body_limit: usize,
+    /// How long a request's body may take to arrive.
+    pub body_deadline: Duration,
+    /// How long a rotated secret still signs beside the new one.
+    pub secret_overlap: Duration,
+    /// Networks in which endpoints may have http URLs and any port.
+    pub allow_cidr: Vec<ipnet::IpNet>,
+}

@@ -1,0 +1,80 @@
+//! An endpoint: a URL that wants the messages which pass its filters.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extra, MessageHeader, Secret};
+use crate::{id::EndpointId, time::Millis};
+
+/// A destination of deliveries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// The producer's own name for it, unique in its application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Where to POST: normalised, as the `url` crate writes it.
+    pub url: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The producer's own version number of the payloads that it expects.
+    pub version: u32,
+    /// A disabled endpoint gets nothing new.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Event types that it wants; all, if none are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filter_types: Vec<String>,
+    /// Channels that it wants: a message must carry one of them. All messages, if none are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// Attempts per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<u32>,
+    /// Headers sent with each attempt.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The secrets that sign, newest first. There is always one that does not expire.
+    pub secrets: Vec<SigningSecret>,
+    /// What the producer wants to remember with it.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A signing secret and, once it was rotated out, the end of the overlap in which it still signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SigningSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// When it stops signing; the current secret has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
+}
+
+impl Endpoint {
+    /// Whether a message goes to this endpoint.
+    pub fn wants(&self, message: &MessageHeader) -> bool {
+        !self.disabled
+            && (self.filter_types.is_empty() || self.filter_types.contains(&message.event_type))
+            && (self.channels.is_empty()
+                || message.channels.iter().any(|channel| self.channels.contains(channel)))
+    }
+
+    /// The secrets that sign at this time, newest first.
+    pub fn signing_secrets(&self, now: Millis) -> impl Iterator<Item = &Secret> {
+        self.secrets
+            .iter()
+            .filter(move |signing| signing.expires_at.is_none_or(|end| end > now))
+            .map(|signing| &signing.secret)
+    }
+}

@@ -1,0 +1,38 @@
+//! An event type: what kinds of messages there are, for the whole installation.
+
+use serde::{Deserialize, Serialize};
+
+use super::Extra;
+use crate::time::Millis;
+
+/// A kind of message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventType {
+    /// Its name, for example `invoice.paid`: the key.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Hidden from lists, but still accepted.
+    #[serde(default)]
+    pub archived: bool,
+    /// Still there, but not for new endpoints.
+    #[serde(default)]
+    pub deprecated: bool,
+    /// JSON Schemas of the payload, by version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemas: Option<serde_json::Value>,
+    /// Shown only to those who have this flag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature_flag: Option<String>,
+    /// A heading to list it under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub extra: Extra,
+}

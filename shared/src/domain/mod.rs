@@ -1,0 +1,23 @@
+//! What the gateway's users speak of: applications, endpoints, event types, messages, attempts.
+//!
+//! Each of these is also a record in the store, written as JSON. A record keeps the fields that this
+//! version does not know (`extra`), so that nodes of two versions can work side by side.
+
+mod application;
+mod attempt;
+mod delivery;
+mod endpoint;
+mod event_type;
+mod message;
+mod secret;
+
+pub use application::Application;
+pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
+pub use delivery::{Delivery, Generation, Queue};
+pub use endpoint::{Endpoint, SigningSecret};
+pub use event_type::EventType;
+pub use message::{Message, MessageHeader, RecordError};
+pub use secret::{InvalidSecret, Secret};
+
+/// Fields of a record that this version does not know, kept as they came.
+pub type Extra = serde_json::Map<String, serde_json::Value>;

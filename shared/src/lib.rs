@@ -1,0 +1,12 @@
+//! What both halves of Sluicegate speak: ids, placement, domain types, signatures, and the store.
+//!
+//! The gateway and the dispatcher never import each other. They meet only in the [`store`], through
+//! the types of this crate.
+
+pub mod domain;
+pub mod health;
+pub mod id;
+pub mod placement;
+pub mod signature;
+pub mod store;
+pub mod time;

@@ -1,0 +1,131 @@
+//! Documents: configuration that people write and every node reads.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{Page, PageRequest, Result};
+use crate::{
+    domain::{Application, Endpoint},
+    id::{AppId, EndpointId},
+};
+
+/// Counts the changes of one application's configuration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Version(pub u64);
+
+/// An application with all its endpoints, at one version.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Configuration {
+    /// Which version.
+    pub version: Version,
+    /// The application.
+    pub application: Application,
+    /// Its endpoints, oldest first.
+    pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
+}
+
+/// One step of a commit.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// Creates or replaces the application.
+    PutApplication(Application),
+    /// Creates or replaces an endpoint.
+    PutEndpoint(Endpoint),
+    /// Removes an endpoint, with its history.
+    DeleteEndpoint(EndpointId),
+    /// Removes the application with all its endpoints.
+    DeleteApplication,
+}
+
+/// A kind of environment-wide document.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// [`crate::domain::EventType`] by name.
+    EventType,
+}
+
+impl Kind {
+    /// The name in keys.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventType => "event-type",
+        }
+    }
+}
+
+/// An environment-wide document: JSON by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Document {
+    /// Its name, unique in its kind.
+    pub name: String,
+    /// The JSON.
+    pub json: Bytes,
+}
+
+/// What a write expects to find.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// Whatever there is.
+    Any,
+    /// Nothing.
+    Absent,
+    /// Exactly this JSON.
+    Exactly(Bytes),
+}
+
+/// What became of an application's entry in the index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Indexed {
+    /// It is listed, and found by its uid.
+    Done,
+    /// The uid is another application's. That application may be missing, if its creation broke off:
+    /// whoever finds this completes it.
+    Taken(AppId),
+}
+
+/// Configuration.
+#[async_trait::async_trait]
+pub trait Documents: Send + Sync {
+    /// An application's configuration, whole.
+    async fn configuration(&self, app: AppId) -> Result<Option<Configuration>>;
+
+    /// Changes an application's configuration in one write and answers the new version.
+    ///
+    /// - MUST fail with [`super::ErrorKind::Conflict`] and change nothing if the version is not
+    ///   `expected` (`None`: the application must not exist).
+    /// - Each endpoint that is put or deleted MUST get a nudge in its lane's stream in the same write;
+    ///   a change of the application nudges all its endpoints.
+    /// - MUST be durable when answered.
+    async fn commit(
+        &self,
+        app: AppId,
+        expected: Option<Version>,
+        changes: &[Change],
+    ) -> Result<Version>;
+
+    /// Lists an application and claims its uid; `old_uid` is given up in the same write, if it was
+    /// this application's. Done before the application is first committed.
+    async fn index(&self, app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Result<Indexed>;
+
+    /// Takes an application out of the list, and its uid with it. Done after its deletion.
+    async fn unindex(&self, app: AppId, uid: Option<&str>) -> Result<()>;
+
+    /// The application that has this uid.
+    async fn find_uid(&self, uid: &str) -> Result<Option<AppId>>;
+
+    /// Applications by age. One may be missing, if its creation broke off.
+    async fn applications(&self, page: &PageRequest) -> Result<Page<AppId>>;
+
+    /// A document.
+    async fn document(&self, kind: Kind, name: &str) -> Result<Option<Bytes>>;
+
+    /// All documents of a kind, sorted by name.
+    async fn documents(&self, kind: Kind) -> Result<Vec<Document>>;
+
+    /// Writes a document; [`super::ErrorKind::Conflict`] if it is not as expected.
+    async fn put_document(&self, kind: Kind, document: &Document, expect: &Expect) -> Result<()>;
+
+    /// Removes a document; whether there was one.
+    async fn delete_document(&self, kind: Kind, name: &str) -> Result<bool>;
+}

@@ -1,0 +1,78 @@
+//! History: what was published, what was tried, what was given up.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Result;
+use crate::{
+    domain::{Attempt, DeadLetter, MessageHeader, Queue},
+    id::{AppId, MessageId},
+};
+
+/// Which end of a list comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// The latest.
+    #[default]
+    NewestFirst,
+    /// The earliest.
+    OldestFirst,
+}
+
+/// A place in a list. Opaque: it holds only for the list and the engine that gave it out. Visible
+/// ASCII without commas.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// Which part of a list is wanted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PageRequest {
+    /// Start behind this place, in the wanted order; `None`: at the beginning.
+    pub after: Option<Cursor>,
+    /// Which end first.
+    pub order: Order,
+    /// At most so many entries; at least 1.
+    pub limit: usize,
+}
+
+/// Part of a list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page<T> {
+    /// Entries with their places.
+    pub entries: Vec<(Cursor, T)>,
+    /// Whether the list ends here.
+    pub done: bool,
+}
+
+/// What the log of messages shows of one: its header.
+pub type LogEntry = MessageHeader;
+
+/// What was published, tried and given up.
+///
+/// All lists are per application or per endpoint, so that one tenant never sees another's.
+#[async_trait::async_trait]
+pub trait History: Send + Sync {
+    /// A message's record, as long as its body lives. The caller checks whose it is.
+    async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>>;
+
+    /// The message that was published under this dedup key, while that lives.
+    async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>>;
+
+    /// The messages of an application.
+    async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>>;
+
+    /// The attempts at an endpoint.
+    async fn endpoint_attempts(&self, queue: Queue, page: &PageRequest) -> Result<Page<Attempt>>;
+
+    /// The attempts of a message, at all endpoints. Costs in proportion to the page.
+    async fn message_attempts(
+        &self,
+        app: AppId,
+        message: MessageId,
+        page: &PageRequest,
+    ) -> Result<Page<Attempt>>;
+
+    /// The dead letters of an endpoint.
+    async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>>;
+}

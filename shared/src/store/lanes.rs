@@ -1,0 +1,348 @@
+//! Lanes: what their owners do.
+//!
+//! A delivery *flows* in its lane's stream and *waits* in its endpoint's waiting set:
+//!
+//! ```text
+//! publish ──▶ stream ──settle──▶ (gone)
+//!               │  ╲
+//!             park   settle: retry
+//!               ▼      ▼
+//!             waiting set ──settle──▶ (gone)
+//! ```
+//!
+//! The waiting set is ordered by a score: parked work by a sequence of its lane (below
+//! [`PARKED_BELOW`], so it is always due, in the stream's order), retries and delayed work by
+//! the time they are due in milliseconds. The *agenda* of a lane names exactly the queues that have a
+//! waiting set.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+
+use super::{Fence, Lease, Result, Version};
+use crate::{
+    domain::{Attempt, DeadReason, Delivery, Queue},
+    id::{AppId, EndpointId},
+    placement::Lane,
+    time::Millis,
+};
+
+/// Place of an entry in its lane's stream. Never shown outside: two masters can give out the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct EntryId {
+    /// The greater part.
+    pub major: u64,
+    /// The lesser part.
+    pub minor: u64,
+}
+
+impl EntryId {
+    /// Before all entries.
+    pub const START: Self = Self { major: 0, minor: 0 };
+}
+
+/// An entry of a lane's stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A delivery that was never tried.
+    Delivery {
+        /// Which.
+        delivery: Delivery,
+        /// Not to be sent before this time.
+        not_before: Option<Millis>,
+    },
+    /// A hint to look at a queue again.
+    Nudge {
+        /// Which queue.
+        queue: Queue,
+        /// What happened to it.
+        kind: NudgeKind,
+    },
+    /// Something that a newer version wrote: left where it is, for a dispatcher of that version.
+    Unknown,
+}
+
+/// What happened to a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NudgeKind {
+    /// Its endpoint or application was changed.
+    Changed,
+    /// Its endpoint or application was deleted: what waits is to be settled as deleted.
+    Deleted,
+}
+
+impl NudgeKind {
+    /// The name in the stream.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Reads [`NudgeKind::name`] back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Changed, Self::Deleted].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One lane to read, and what was read of it before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LaneRead {
+    /// The lane.
+    pub lane: Lane,
+    /// Entries up to and with this one were read.
+    pub after: EntryId,
+}
+
+/// What one read found in a lane.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneBatch {
+    /// The lane.
+    pub lane: Lane,
+    /// New entries, in order.
+    pub entries: Vec<(EntryId, Entry)>,
+    /// The lane's lease, read after the entries: a caller that no longer holds it drops them.
+    pub lease: Option<Lease>,
+}
+
+/// The blocking read over many lanes.
+#[async_trait::async_trait]
+pub trait Reader: Send {
+    /// Waits until at least one of the lanes has entries behind its position, or about a second
+    /// passed; at most `limit` entries per lane. Lanes without news are left out.
+    ///
+    /// Reading takes nothing: the same entries come again from the same position. The future MUST be
+    /// safe to drop at any time, so that a newly gained lane can interrupt it.
+    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>>;
+}
+
+/// A wish for the bodies of deliveries of one lane.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// Who asks.
+    pub fence: Fence,
+    /// What for.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// Answer to a [`Fetch`].
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// The caller still owned the lane at the time of reading.
+    Held {
+        /// The message records, in order; `None` where the body is gone.
+        records: Vec<Option<Bytes>>,
+        /// Version of each application's configuration; one that was deleted is missing.
+        versions: BTreeMap<AppId, Version>,
+    },
+    /// It did not: nothing may be sent.
+    Fenced,
+}
+
+/// Moves a delivery from the stream into its queue's waiting set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Park {
+    /// Where it is.
+    pub entry: EntryId,
+    /// Which it is.
+    pub delivery: Delivery,
+    /// `None`: due at once, in the stream's order. Otherwise due after this delay.
+    pub delay: Option<Duration>,
+}
+
+/// What became of a [`Park`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parked {
+    /// It waits now.
+    Moved,
+    /// The entry is not there any more, or is another delivery's: nothing was changed.
+    NotThere,
+}
+
+/// A wish for work from a queue's waiting set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// Which queue.
+    pub queue: Queue,
+    /// How many of the parked ones, from the first on, including those already held.
+    pub parked: usize,
+    /// How many of the due retries, from the first on, including those already held.
+    pub retries: usize,
+}
+
+/// What a queue has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Due {
+    /// Parked work, in order.
+    pub parked: Vec<Waiting>,
+    /// Due retries and delayed work, earliest first.
+    pub retries: Vec<Waiting>,
+    /// Delay until the earliest member that is not due yet.
+    pub next: Option<Duration>,
+    /// How many deliveries wait in all, due or not.
+    pub waiting: u64,
+}
+
+/// A delivery that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// Which.
+    pub delivery: Delivery,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// Steps of the retry schedule used so far: attempts less those that the receiver deferred.
+    pub steps: u32,
+}
+
+/// Where the owner found a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In the lane's stream, under this id.
+    Stream(EntryId),
+    /// In its queue's waiting set.
+    Waiting,
+}
+
+/// The end of one attempt, or of a delivery that needs none.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settlement {
+    /// Which.
+    pub delivery: Delivery,
+    /// Where it is.
+    pub place: Place,
+    /// How many attempts were made with this one: the store must know of `attempts - 1`, or of
+    /// `attempts` where `record` is `None`.
+    pub attempts: u32,
+    /// What is to become of it.
+    pub verdict: Verdict,
+    /// The attempt, unless there was none.
+    pub record: Option<Attempt>,
+}
+
+/// What is to become of a delivery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It arrived.
+    Delivered,
+    /// Try again after this delay.
+    Retry {
+        /// How long to wait.
+        delay: Duration,
+        /// Steps of the schedule used so far, with this one if it used one.
+        steps: u32,
+    },
+    /// Given up, with a dead letter.
+    Dead(DeadReason),
+    /// Its endpoint or application was deleted: nothing is kept of it.
+    Deleted,
+}
+
+/// What became of a settlement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settled {
+    /// Done as wished.
+    Done,
+    /// The delivery is not there, or has another number of attempts: nothing was changed. Also the
+    /// answer to repeating a settlement that had happened.
+    NotThere,
+}
+
+/// A change of an endpoint's serving state, or of when its queue can next be served.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StateChange {
+    /// Which queue.
+    pub queue: Queue,
+    /// What to remember for a takeover and for the API: an object of JSON. `None` leaves it.
+    pub state: Option<Bytes>,
+    /// Agenda: when it can next be served. `None` leaves it.
+    pub reopens: Option<Duration>,
+}
+
+/// What one lane's owner wants settled, as one atomic write.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// Who settles.
+    pub fence: Fence,
+    /// What.
+    pub settlements: Vec<Settlement>,
+    /// States to remember.
+    pub states: Vec<StateChange>,
+}
+
+/// A queue that has a waiting set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AgendaEntry {
+    /// Which.
+    pub queue: Queue,
+    /// Delay until it can next be served; zero if that is over.
+    pub opens_in: Duration,
+}
+
+/// Part of an agenda.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AgendaPage {
+    /// Some of its queues. One may come twice.
+    pub entries: Vec<AgendaEntry>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// What an owner does with its lanes.
+///
+/// Each call that writes is fenced: if the lease does not name exactly this owner and epoch, nothing
+/// MUST be written, and that lane's part of the answer is `None`.
+#[async_trait::async_trait]
+pub trait Lanes: Send + Sync {
+    /// A reader with a connection of its own.
+    async fn reader(&self) -> Result<Box<dyn Reader>>;
+
+    /// Up to `limit` entries behind `after`, without waiting: for takeover and for checking oneself.
+    async fn page(&self, lane: Lane, after: EntryId, limit: usize)
+    -> Result<Vec<(EntryId, Entry)>>;
+
+    /// Bodies, with proof that the lane is still held. One answer per fetch.
+    async fn fetch(&self, fetches: &[Fetch]) -> Result<Vec<Fetched>>;
+
+    /// Parks deliveries.
+    ///
+    /// - The delivery MUST be added to the waiting set, and its queue to the agenda, only if the entry
+    ///   was there and carried this very delivery.
+    /// - Those without delay MUST keep the order in which they are given, behind all parked before.
+    /// - The agenda's time of the queue is lowered to the delivery's, never raised.
+    async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
+
+    /// Removes entries that need no settling: handled nudges.
+    async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
+
+    /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
+    /// order of their score.
+    async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>>;
+
+    /// Settles; one answer per lane, and in it one per settlement.
+    ///
+    /// - A settlement MUST change nothing unless the delivery is at its place with the number of
+    ///   attempts that [`Settlement::attempts`] implies.
+    /// - `Retry` moves it into the waiting set (or raises its score there) and remembers attempts and
+    ///   steps; where the endpoint was deleted it MUST end as [`Verdict::Deleted`].
+    /// - The end of the last open delivery of a message shortens its body's life to
+    ///   [`super::Lifetimes::retention`], or, where it died, to [`super::Lifetimes::history`].
+    /// - The attempt joins the histories of its endpoint and of its message; a dead letter joins the
+    ///   endpoint's dead letters.
+    /// - A queue without waiting deliveries MUST leave the agenda in the same write.
+    /// - A full store MUST still settle, park and forget.
+    async fn settle(&self, batch: &[Settle]) -> Result<Vec<Option<Vec<Settled>>>>;
+
+    /// Part of a lane's agenda. Queues that stay in it while its pages are read MUST all come.
+    async fn agenda(&self, lane: Lane, from: Option<&str>, limit: usize) -> Result<AgendaPage>;
+
+    /// What was last remembered of these endpoints.
+    async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>>;
+
+    /// How many deliveries wait in a queue's waiting set.
+    async fn waiting(&self, queue: Queue) -> Result<u64>;
+}
+
+/// Scores of parked work lie below this, times in milliseconds above: a sequence of one lane would
+/// need a million parks per second for 11 days to reach it, and restarts when the lane is empty.
+pub const PARKED_BELOW: u64 = 1_000_000_000_000;

@@ -1,0 +1,107 @@
+//! The store: the one place where gateway and dispatcher meet.
+//!
+//! [`Store`] is five small traits with a contract in prose. Lines with MUST are each held by a test
+//! of the conformance suite, which every engine passes:
+//!
+//! | trait | who calls it | what it is for |
+//! |---|---|---|
+//! | [`Publisher`] | gateway | one atomic write per message, before the 202 |
+//! | [`Lanes`] | a lane's owner | read, park, take what is due, settle |
+//! | [`Leases`] | dispatcher | who owns which lane |
+//! | [`Documents`] | gateway, dispatcher | applications, endpoints, event types |
+//! | [`History`] | gateway | messages, attempts, dead letters |
+//!
+//! Rules that hold for all of them:
+//! - Every write MUST be atomic: all of it or nothing, per application for [`Publisher::publish`] and
+//!   per lane for [`Lanes`].
+//! - Every write MUST be safe to repeat, because a call whose answer was lost may have happened
+//!   ([`ErrorKind::Ambiguous`]).
+//! - Only the owner of a lane touches the lane's state. Everybody else appends to its stream.
+//! - Times are given as delays from the store's own clock wherever the store compares them.
+
+mod documents;
+mod error;
+mod history;
+mod lanes;
+mod leases;
+mod publisher;
+
+use std::{sync::Arc, time::Duration};
+
+pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed, Kind, Version};
+pub use error::{ErrorKind, Result, StoreError};
+pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
+pub use lanes::{
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, LaneBatch, LaneRead, Lanes,
+    NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle, Settled, Settlement, StateChange,
+    Verdict, Waiting,
+};
+pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
+pub use publisher::{
+    Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a 202 promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Survives a crash of our processes.
+    Process,
+    /// Survives a power loss of one node.
+    Disk,
+    /// Survives the loss of a node.
+    Replicated,
+}
+
+impl Durability {
+    /// The name in configuration and in the `sluicegate-durability` header.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Disk => "disk",
+            Self::Replicated => "replicated",
+        }
+    }
+}
+
+/// How long records live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A body with open deliveries, from publish (or resend). Longer than any retry schedule.
+    pub message: Duration,
+    /// A body once its last delivery is settled. At least minutes, so that a repeated publish still
+    /// finds it.
+    pub retention: Duration,
+    /// The log of messages, attempts and dead letters. Dead letters keep their body as long.
+    pub history: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self { message: 4 * DAY, retention: DAY, history: 7 * DAY }
+    }
+}
+
+/// An engine.
+#[async_trait::async_trait]
+pub trait Store: Publisher + Lanes + Leases + Documents + History {
+    /// The level that a [`Published::Accepted`] stands for.
+    fn durability(&self) -> Durability;
+
+    /// Fails if the store cannot be reached, refuses writes, or no longer keeps what
+    /// [`Store::durability`] promises; the error says which setting is wrong.
+    async fn ready(&self) -> Result<()>;
+
+    /// A text that changes when what was acknowledged may have been lost: another run or another
+    /// master. An owner that sees it change re-reads its lanes and agendas from the beginning.
+    async fn incarnation(&self) -> Result<String>;
+
+    /// Removes what outlived its time, a bounded amount per call; how many records went. Engines
+    /// whose server does this by itself answer 0.
+    async fn sweep(&self) -> Result<usize>;
+}
+
+/// A store that the parts of one process share.
+pub type SharedStore = Arc<dyn Store>;

@@ -1,0 +1,65 @@
+//! Points in time as the records carry them: whole milliseconds since the Unix epoch.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch. In records a number, in the API an RFC 3339 text ([`Millis::rfc3339`]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// The system's clock. Good for records and schedules, never for leases.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(since.unwrap_or_default().as_millis() as u64)
+    }
+
+    /// This much later.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis() as u64))
+    }
+
+    /// How long from `earlier` to this; zero if it lies before.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// For example `2026-11-23T09:18:09.123Z`.
+    pub fn rfc3339(self) -> String {
+        Timestamp::from_millisecond(self.0 as i64)
+            .map(|time| format!("{time:.3}"))
+            .unwrap_or_default()
+    }
+
+    /// Reads an RFC 3339 text with any offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_millisecond()).ok().map(Self)
+    }
+}
+
+impl fmt::Debug for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rfc3339())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3339_round_trips() {
+        let time = Millis(1_763_889_489_123);
+        assert_eq!(time.rfc3339(), "2025-11-23T09:18:09.123Z");
+        assert_eq!(Millis::parse(&time.rfc3339()), Some(time));
+        assert_eq!(Millis::parse("2025-11-23T10:18:09.123+01:00"), Some(time));
+        assert_eq!(Millis::parse("yesterday"), None);
+    }
+}
