@@ -25,25 +25,22 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use arriving::Wish;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
 use fetching::Taken;
 use seat::Seat;
 use shared::{
-    domain::{Attempt, Delivery, Queue},
-    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked, Place},
+    domain::{Delivery, Queue},
+    store::{EntryId, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     connector::Connector,
-    credits::Permit,
     node::{LaneFenced, Node},
-    outcome::Outcome,
     parts::Parts,
     reader::{Reader, Watch},
-    routes::Route,
     settler::{Reply, Settler},
     tenure::Tenure,
 };
