@@ -20,6 +20,7 @@
 //! - Times are given as delays from the store's own clock wherever the store compares them.
 
 mod documents;
+pub mod embedded;
 mod error;
 mod history;
 mod lanes;
