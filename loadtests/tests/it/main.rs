@@ -1,0 +1,3 @@
+//! The load tests' own tests.
+
+mod sink;
