@@ -1,3 +1,5 @@
 //! The load tests' own tests.
+#![allow(clippy::unwrap_used, reason = "a test ends by it")]
 
 mod sink;
+mod verify;
