@@ -3,7 +3,7 @@
 //! that the ledger does not know.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
     path::Path,
@@ -47,11 +47,14 @@ pub enum Flush {
     System,
 }
 
+/// Where messages are due: the paths (with query) at the sink, by application.
+pub type Destinations = BTreeMap<String, Vec<String>>;
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Destinations(Vec<String>),
-    Intent { key: String, sha256: BodyHash },
+    Destinations(Destinations),
+    Intent { key: String, application: String, sha256: BodyHash },
     Outcome { key: String, outcome: Outcome },
 }
 
@@ -64,8 +67,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Creates the file. `destinations` are the paths (with query) at which each message is due.
-    pub fn create(path: &Path, destinations: Vec<String>, flush: Flush) -> anyhow::Result<Self> {
+    /// Creates the file.
+    pub fn create(path: &Path, destinations: Destinations, flush: Flush) -> anyhow::Result<Self> {
         let file = File::create(path)
             .with_context(|| format!("the ledger {} cannot be created", path.display()))?;
         let (lines, waiting) = mpsc::channel();
@@ -78,8 +81,13 @@ impl Ledger {
 
     /// Writes down that this body is about to be sent, and returns when it is as safe as
     /// [`Flush`] says.
-    pub async fn intend(&self, key: &str, sha256: BodyHash) -> anyhow::Result<()> {
-        let line = Line::Intent { key: key.into(), sha256 };
+    pub async fn intend(
+        &self,
+        key: &str,
+        application: &str,
+        sha256: BodyHash,
+    ) -> anyhow::Result<()> {
+        let line = Line::Intent { key: key.into(), application: application.into(), sha256 };
         match self.flush {
             Flush::System => self.append(line, None),
             Flush::Disk => {
@@ -151,6 +159,8 @@ fn write(
 pub struct Entry {
     /// The sender's own name for it.
     pub key: String,
+    /// The application that it was sent to.
+    pub application: String,
     /// Hash of the payload, which is the body that must arrive.
     pub sha256: BodyHash,
     /// What came of it. An intent without an outcome is ambiguous; an acknowledgement after an
@@ -161,8 +171,8 @@ pub struct Entry {
 /// A ledger read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Paths (with query) at which each acknowledged message is due.
-    pub destinations: Vec<String>,
+    /// Where acknowledged messages are due.
+    pub destinations: Destinations,
     /// All intents, in the order in which they were written.
     pub entries: Vec<Entry>,
 }
@@ -179,11 +189,11 @@ impl Account {
         for (number, line) in lines.iter().enumerate() {
             match serde_json::from_str(line) {
                 Ok(Line::Destinations(destinations)) => account.destinations = destinations,
-                Ok(Line::Intent { key, sha256 }) => {
+                Ok(Line::Intent { key, application, sha256 }) => {
                     let known = by_key.insert(key.clone(), account.entries.len());
                     ensure!(known.is_none(), "line {}: {key} is intended twice", number + 1);
                     let outcome = Outcome::Ambiguous { reason: "no outcome written".into() };
-                    account.entries.push(Entry { key, sha256, outcome });
+                    account.entries.push(Entry { key, application, sha256, outcome });
                     outcomes.push(None);
                 }
                 Ok(Line::Outcome { key, outcome }) => {

@@ -29,8 +29,8 @@ pub struct Recipe {
     pub environment: Vec<(String, String)>,
     /// Where its output is appended.
     pub log: PathBuf,
-    /// A URL that answers 2xx when it is ready.
-    pub ready: String,
+    /// A URL that answers 2xx when it is ready; none: ready when it runs.
+    pub ready: Option<String>,
 }
 
 /// A child process; killed when dropped.
@@ -87,11 +87,14 @@ impl Process {
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let Some(ready) = &self.recipe.ready else {
+            return Ok(());
+        };
         let client =
             reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let answer = client.get(&self.recipe.ready).send().await;
+            let answer = client.get(ready).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
@@ -200,7 +203,7 @@ impl Sluicegate {
             arguments,
             environment: self.settings.clone(),
             log: self.directory.join(format!("{name}.log")),
-            ready: format!("http://{admin}/readyz"),
+            ready: Some(format!("http://{admin}/readyz")),
         };
         Ok((recipe, format!("http://{listen}")))
     }

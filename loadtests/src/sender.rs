@@ -61,7 +61,7 @@ impl Counters {
     }
 }
 
-/// A sender of one load to one application, at work on the current tokio runtime.
+/// A sender of one load, to some applications in turn, at work on the current tokio runtime.
 #[derive(Debug)]
 pub struct Sender {
     run: Arc<Run>,
@@ -87,15 +87,16 @@ impl Sender {
     /// Begins to send. The account is kept in `ledger`, if there is one.
     pub fn start(
         api: Api,
-        application: String,
+        applications: Vec<String>,
         load: Load,
         ledger: Option<Ledger>,
     ) -> anyhow::Result<Self> {
+        anyhow::ensure!(!applications.is_empty(), "nothing is sent without an application");
         anyhow::ensure!(load.size >= 64, "a payload must have at least 64 bytes");
         anyhow::ensure!(load.concurrency > 0, "nothing is sent without concurrency");
         let run = Arc::new(Run {
             api,
-            application,
+            applications,
             load,
             ledger,
             number: rand::random(),
@@ -140,7 +141,7 @@ impl Sender {
 #[derive(Debug)]
 struct Run {
     api: Api,
-    application: String,
+    applications: Vec<String>,
     load: Load,
     ledger: Option<Ledger>,
     /// Sets the keys of this run apart from those of others.
@@ -188,18 +189,19 @@ impl Run {
     }
 
     async fn send(&self, number: u64) -> anyhow::Result<()> {
+        let application = &self.applications[number as usize % self.applications.len()];
         let key = format!("{:016x}-{number}", self.number);
         let payload = payload(&key, self.load.size);
         if let Some(ledger) = &self.ledger {
-            ledger.intend(&key, BodyHash::of(&payload)).await?;
+            ledger.intend(&key, application, BodyHash::of(&payload)).await?;
         }
         let began = Instant::now();
-        let mut outcome = self.publish(&key, &payload).await;
+        let mut outcome = self.publish(application, &key, &payload).await;
         let insist = self.load.insist && number.is_multiple_of(2);
         if insist && matches!(outcome, Outcome::Ambiguous { .. }) {
             // Written at once: if this process dies while it insists, it has not forgotten.
             self.conclude(&key, &outcome)?;
-            outcome = self.insist(&key, &payload).await;
+            outcome = self.insist(application, &key, &payload).await;
         }
         self.counters.count(&outcome);
         if matches!(outcome, Outcome::Acked { .. }) {
@@ -212,17 +214,17 @@ impl Run {
         self.conclude(&key, &outcome)
     }
 
-    async fn publish(&self, key: &str, payload: &[u8]) -> Outcome {
-        self.api.publish(&self.application, self.load.keyed.then_some(key), payload).await
+    async fn publish(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
+        self.api.publish(application, self.load.keyed.then_some(key), payload).await
     }
 
     /// A refusal says nothing about the try before it, so only an acknowledgement ends this early.
-    async fn insist(&self, key: &str, payload: &[u8]) -> Outcome {
+    async fn insist(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
         const TRIES: u32 = 100;
         const PAUSE: Duration = Duration::from_millis(100);
         for _ in 0..TRIES {
             tokio::time::sleep(PAUSE).await;
-            let outcome = self.publish(key, payload).await;
+            let outcome = self.publish(application, key, payload).await;
             if matches!(outcome, Outcome::Acked { .. }) {
                 return outcome;
             }

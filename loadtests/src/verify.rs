@@ -197,8 +197,8 @@ pub fn verify(
     let nothing = Seen::default();
     for entry in &account.entries {
         let seen = seen.get(entry.key.as_str()).unwrap_or(&nothing);
-        let missing =
-            account.destinations.iter().filter(|path| !seen.accepted_at.contains(path.as_str()));
+        let due = account.destinations.get(&entry.application).into_iter().flatten();
+        let missing = due.filter(|path| !seen.accepted_at.contains(path.as_str()));
         if seen.ids.len() > 1 {
             let ids = seen.ids.iter().map(ToString::to_string).collect();
             verdict.violations.push(Violation::Doubled { key: entry.key.clone(), ids });

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use loadtests::{
     journal::BodyHash,
-    ledger::{Account, Flush, Ledger, Outcome},
+    ledger::{Account, Destinations, Flush, Ledger, Outcome},
     verify::{Delivered, Verdict, Violation, verify},
 };
 
@@ -12,9 +12,10 @@ const DESTINATIONS: [&str; 2] = ["/ok?a", "/fail/1?b"];
 async fn account() -> Account {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger");
-    let ledger = Ledger::create(&path, DESTINATIONS.map(Into::into).into(), Flush::Disk).unwrap();
+    let destinations = Destinations::from([("app".into(), DESTINATIONS.map(Into::into).into())]);
+    let ledger = Ledger::create(&path, destinations, Flush::Disk).unwrap();
     for key in ["acked", "refused", "ambiguous"] {
-        ledger.intend(key, BodyHash::of(key.as_bytes())).await.unwrap();
+        ledger.intend(key, "app", BodyHash::of(key.as_bytes())).await.unwrap();
     }
     ledger.conclude("acked", Outcome::Acked { message: "msg_1".into() }).unwrap();
     ledger.conclude("refused", Outcome::Refused { reason: "503".into() }).unwrap();
@@ -115,12 +116,12 @@ async fn duplicates_are_counted_for_each_delivery() {
 async fn the_last_word_of_a_ledger_counts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger");
-    let ledger = Ledger::create(&path, Vec::new(), Flush::System).unwrap();
+    let ledger = Ledger::create(&path, Destinations::new(), Flush::System).unwrap();
     let ambiguous = Outcome::Ambiguous { reason: "timeout".into() };
     let refused = Outcome::Refused { reason: "503".into() };
     let acked = Outcome::Acked { message: "msg_1".into() };
     for key in ["unanswered", "repeated", "still open"] {
-        ledger.intend(key, BodyHash::of(key.as_bytes())).await.unwrap();
+        ledger.intend(key, "app", BodyHash::of(key.as_bytes())).await.unwrap();
     }
     ledger.conclude("repeated", ambiguous.clone()).unwrap();
     ledger.conclude("repeated", acked.clone()).unwrap();
