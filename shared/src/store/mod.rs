@@ -26,6 +26,7 @@ mod history;
 mod lanes;
 mod leases;
 mod publisher;
+pub mod redis;
 
 use std::{sync::Arc, time::Duration};
 
