@@ -20,11 +20,13 @@
 //! - Times are given as delays from the store's own clock wherever the store compares them.
 
 mod documents;
+pub mod embedded;
 mod error;
 mod history;
 mod lanes;
 mod leases;
 mod publisher;
+pub mod redis;
 
 use std::{sync::Arc, time::Duration};
 

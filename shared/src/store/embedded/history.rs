@@ -1,0 +1,142 @@
+//! History: lists, and the one way to page through them.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Embedded,
+    clock::Stamp,
+    corrupt,
+    keys::{self, Key},
+    publish::taken,
+    records::Fields,
+    tables::Table,
+    view::{Lookup, View},
+};
+use crate::{
+    domain::{Attempt, DeadLetter, Queue},
+    id::{AppId, EndpointId, MessageId},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    time::Millis,
+};
+
+#[async_trait::async_trait]
+impl History for Embedded {
+    async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
+        self.core.view()?.body(app, message)
+    }
+
+    async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
+        let view = self.core.view()?;
+        let holder = taken(&view, app, key)?.filter(|holder| holder.until > view.now);
+        Ok(holder.map(|holder| holder.message))
+    }
+
+    async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        self.core.view()?.history(keys::log(app), page)
+    }
+
+    async fn endpoint_attempts(&self, queue: Queue, page: &PageRequest) -> Result<Page<Attempt>> {
+        self.core.view()?.history(keys::attempts(queue), page)
+    }
+
+    async fn message_attempts(
+        &self,
+        app: AppId,
+        message: MessageId,
+        page: &PageRequest,
+    ) -> Result<Page<Attempt>> {
+        let view = self.core.view()?;
+        let list = keys::message_attempts(app, message);
+        view.list(Table::History, list, Some(view.oldest()), page, |stamp, endpoint| {
+            let endpoint = Fields(endpoint).id().ok_or_else(|| corrupt("an attempt"))?;
+            let queue = Queue { app, endpoint: EndpointId::from_bits(endpoint) };
+            let attempt = view.get(Table::History, keys::attempts(queue).bytes(stamp))?;
+            // It is missing where its endpoint was deleted.
+            attempt.map(|json| decode(&json)).transpose()
+        })
+    }
+
+    async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
+        self.core.view()?.history(keys::dead_letters(queue), page)
+    }
+}
+
+fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|_| corrupt("a record of the history"))
+}
+
+impl View<'_> {
+    /// What is older has outlived its time, swept or not.
+    fn oldest(&self) -> Stamp {
+        let life = self.core.lifetimes.history.as_millis() as u64;
+        Stamp::at(Millis(self.now.0.saturating_sub(life)))
+    }
+
+    /// Part of a list of the history.
+    fn history<T: DeserializeOwned>(&self, list: Key, page: &PageRequest) -> Result<Page<T>> {
+        let read = |_: &[u8], json: &[u8]| decode(json).map(Some);
+        self.list(Table::History, list, Some(self.oldest()), page, read)
+    }
+
+    /// Part of what stands under a prefix, from `oldest` on. A place is the rest of the key, in
+    /// hexadecimal; `read` makes an entry of that rest and the value, or leaves it out.
+    pub(super) fn list<T>(
+        &self,
+        table: Table,
+        prefix: Key,
+        oldest: Option<Stamp>,
+        page: &PageRequest,
+        read: impl Fn(&[u8], &[u8]) -> Result<Option<T>>,
+    ) -> Result<Page<T>> {
+        let start = prefix.len();
+        let mut from = oldest.map_or(prefix.clone(), |oldest| prefix.clone().u64(oldest.0));
+        let mut to = prefix.clone().end();
+        if let Some(after) = &page.after {
+            let place = prefix.bytes(&place(after)?);
+            match page.order {
+                // The next key after this one is itself with a zero byte.
+                Order::OldestFirst => from = from.max(place.byte(0)),
+                Order::NewestFirst => to = place,
+            }
+        }
+        if from >= to {
+            return Ok(Page { entries: Vec::new(), done: true });
+        }
+        let range = self.range(table, from, to);
+        let mut range: Box<dyn Iterator<Item = _>> = match page.order {
+            Order::OldestFirst => Box::new(range),
+            Order::NewestFirst => Box::new(range.rev()),
+        };
+        let mut entries = Vec::new();
+        while entries.len() < page.limit {
+            let Some(item) = range.next() else { return Ok(Page { entries, done: true }) };
+            let (key, value) = item?;
+            if let Some(entry) = read(&key[start..], &value)? {
+                entries.push((cursor(&key[start..]), entry));
+            }
+        }
+        let done = range.next().transpose()?.is_none();
+        Ok(Page { entries, done })
+    }
+}
+
+fn cursor(place: &[u8]) -> Cursor {
+    use std::fmt::Write as _;
+    Cursor(place.iter().fold(String::with_capacity(place.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+fn place(cursor: &Cursor) -> Result<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        cursor.0.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
+    match digits {
+        Some(digits) if digits.len() % 2 == 0 => {
+            Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+        }
+        _ => Err(corrupt("a place in a list")),
+    }
+}

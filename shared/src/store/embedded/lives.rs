@@ -1,0 +1,66 @@
+//! How long bodies live: while deliveries are open, and a while longer.
+
+use super::view::View;
+use super::{
+    corrupt, draft::Draft, expiry::Expiring, keys, records::Life, tables::Table, view::Lookup,
+};
+use crate::{
+    id::{AppId, MessageId},
+    store::Result,
+};
+use bytes::Bytes;
+
+/// A message's life, whether it is over or not.
+pub(super) fn life(of: &impl Lookup, app: AppId, message: MessageId) -> Result<Option<Life>> {
+    match of.get(Table::Lives, keys::message(app, message))? {
+        None => Ok(None),
+        Some(record) => {
+            Life::decode(&record).map(Some).ok_or_else(|| corrupt("the life of a message"))
+        }
+    }
+}
+
+impl View<'_> {
+    /// A message's record, as long as it lives.
+    pub(super) fn body(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
+        match life(self, app, message)? {
+            Some(life) if life.until > self.now => {
+                let record = self.get(Table::Bodies, keys::message(app, message))?;
+                Ok(record.map(|record| Bytes::copy_from_slice(&record)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Sets a body's life. The expiry table always has exactly one deadline of each body.
+    pub(super) fn live(&mut self, app: AppId, message: MessageId, old: Option<Life>, life: Life) {
+        let key = keys::message(app, message);
+        if old.map(|old| old.until) != Some(life.until) {
+            if let Some(old) = old {
+                self.unexpire(old.until, Expiring::Body, &key);
+            }
+            self.expire(life.until, Expiring::Body, &key);
+        }
+        self.put(Table::Lives, key, life.encode());
+    }
+
+    /// One of the message's deliveries has ended. The last one shortens its body's life.
+    pub(super) fn end_delivery(
+        &mut self,
+        app: AppId,
+        message: MessageId,
+        died: bool,
+    ) -> Result<()> {
+        let Some(old) = life(self, app, message)? else { return Ok(()) };
+        let lifetimes = self.core.lifetimes;
+        let mut life = Life { open: old.open.saturating_sub(1), died: old.died || died, ..old };
+        if life.open == 0 {
+            let rest = if life.died { lifetimes.history } else { lifetimes.retention };
+            life.until = self.now.after(rest);
+        }
+        self.live(app, message, Some(old), life);
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Publishing: a message with its fan-out, and resends.
+
+use super::{
+    Embedded, corrupt,
+    documents::version,
+    draft::Draft,
+    expiry::Expiring,
+    keys,
+    lives::life,
+    records::{self, Life, Taken},
+    tables::Table,
+    view::Lookup,
+};
+use crate::{
+    domain::{Delivery, Generation},
+    id::AppId,
+    store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result},
+};
+
+/// A publication, with what can be prepared outside of the writer.
+struct Prepared {
+    publication: Publication,
+    /// The header as the log keeps it.
+    log: Vec<u8>,
+}
+
+#[async_trait::async_trait]
+impl Publisher for Embedded {
+    async fn publish(&self, batch: Vec<Publication>) -> Result<Vec<Published>> {
+        self.core.has_room()?;
+        let prepare = |publication: Publication| match serde_json::to_vec(&publication.header) {
+            Ok(log) => Ok(Prepared { publication, log }),
+            Err(_) => Err(corrupt("the header of a message")),
+        };
+        let batch = batch.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        self.writer
+            .write(true, move |draft| {
+                batch.into_iter().map(|prepared| publish(draft, prepared)).collect()
+            })
+            .await
+    }
+
+    async fn resend(&self, resend: Resend) -> Result<Resent> {
+        self.core.has_room()?;
+        self.writer.write(true, move |draft| resend_delivery(draft, &resend.delivery)).await
+    }
+}
+
+/// The key's holder, if somebody holds it.
+pub(super) fn taken(of: &impl Lookup, app: AppId, key: &str) -> Result<Option<Taken>> {
+    match of.get(Table::Keys, keys::dedup(app, key))? {
+        None => Ok(None),
+        Some(record) => Taken::decode(&record).map(Some).ok_or_else(|| corrupt("a dedup key")),
+    }
+}
+
+fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
+    let Prepared {
+        publication: Publication { header, record, version: chosen, targets, dedup },
+        log,
+    } = prepared;
+    let (app, message) = (header.app, header.id);
+    if life(draft, app, message)?.is_some() {
+        return Ok(Published::Accepted);
+    }
+    match version(draft, app)? {
+        None => return Ok(Published::NoApplication),
+        Some(current) if current != chosen => return Ok(Published::Stale),
+        Some(_) => {}
+    }
+    for (key, Dedup { key: name, fingerprint, .. }) in dedup.iter().enumerate() {
+        match taken(draft, app, name)? {
+            Some(holder) if holder.until > draft.now => {
+                let same = holder.fingerprint == *fingerprint;
+                return Ok(Published::Duplicate { key, message: holder.message, same });
+            }
+            _ => {}
+        }
+    }
+
+    for Dedup { key, fingerprint, lifetime } in dedup {
+        let until = draft.now.after(lifetime);
+        let name = keys::dedup(app, &key);
+        if let Some(expired) = taken(draft, app, &key)? {
+            draft.unexpire(expired.until, Expiring::Key, &name);
+        }
+        draft.expire(until, Expiring::Key, &name);
+        draft.put(Table::Keys, name, Taken { until, message, fingerprint }.encode());
+    }
+    let lifetimes = draft.core.lifetimes;
+    let until = if targets.is_empty() { lifetimes.retention } else { lifetimes.message };
+    let until = draft.now.after(until);
+    draft.put(Table::Bodies, keys::message(app, message), &*record);
+    let open = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    draft.live(app, message, None, Life { until, open, died: false });
+    draft.record(&keys::log(app), &log);
+    for target in targets {
+        let delivery =
+            Delivery { app, endpoint: target.endpoint, message, generation: Generation(0) };
+        draft.append(delivery.lane(), records::encode_delivery(&delivery, target.not_before));
+    }
+    Ok(Published::Accepted)
+}
+
+fn resend_delivery(draft: &mut Draft<'_>, delivery: &Delivery) -> Result<Resent> {
+    let (app, message) = (delivery.app, delivery.message);
+    let old = match life(draft, app, message)? {
+        Some(life) if life.until > draft.now => life,
+        _ => return Ok(Resent::NoMessage),
+    };
+    if draft.get(Table::Documents, keys::endpoint(delivery.queue()))?.is_none() {
+        return Ok(Resent::NoEndpoint);
+    }
+    // Remembered as long as the body, so that a repetition is known even after it was delivered.
+    let known = keys::resend(delivery);
+    if draft.get(Table::Lives, &known)?.is_some() {
+        return Ok(Resent::Queued);
+    }
+    let until = old.until.max(draft.now.after(draft.core.lifetimes.message));
+    draft.live(app, message, Some(old), Life { until, open: old.open.saturating_add(1), ..old });
+    draft.put(Table::Lives, known, []);
+    draft.append(delivery.lane(), records::encode_delivery(delivery, None));
+    Ok(Resent::Queued)
+}

@@ -1,0 +1,122 @@
+//! The sweep: removes what outlived its time, a bounded amount per call.
+
+use super::{
+    clock::Stamp,
+    corrupt,
+    draft::Draft,
+    expiry::{self, Expiring},
+    keys::{self, Key},
+    lives::life,
+    records::{Fields, Span, Taken},
+    tables::Table,
+    view::Lookup,
+};
+use crate::{
+    domain::Attempt,
+    id::{AppId, MessageId},
+    store::Result,
+    time::Millis,
+};
+
+/// Records that one call removes at most, or nearly: bounds how long it holds up the writer.
+const STEP: usize = 500;
+
+/// Walks the expiry table from its front.
+pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
+    let (from, to) = (draft.memory.expired, Millis(draft.now.0 + 1));
+    let expired = draft.first(Table::Expiry, expiry::deadline(from), expiry::deadline(to), STEP)?;
+    let mut removed = 0;
+    let mut looked_at = 0;
+    for (key, value) in &expired {
+        if removed >= STEP {
+            break;
+        }
+        let mut fields = Fields(key);
+        let deadline = fields.u64().map(Millis);
+        let kind = fields.byte().and_then(Expiring::from_tag);
+        let (deadline, kind) = deadline.zip(kind).ok_or_else(|| corrupt("a deadline"))?;
+        // What was added later lies at this time or after, so nothing is ever skipped.
+        draft.memory.expired = deadline;
+        let entry = Key::new().bytes(key);
+        let what = fields.rest();
+        removed += match kind {
+            Expiring::Body => remove_body(draft, what)?,
+            Expiring::Key => remove_key(draft, what)?,
+            Expiring::List => {
+                let span = Span::decode(value).ok_or_else(|| corrupt("a deadline"))?;
+                let (count, rest) = remove_part(draft, what, span, STEP - removed)?;
+                if let Some(rest) = rest {
+                    draft.put(Table::Expiry, entry, rest.encode());
+                    return Ok(removed + count);
+                }
+                count
+            }
+        };
+        draft.remove(Table::Expiry, entry);
+        looked_at += 1;
+    }
+    if expired.is_empty() {
+        draft.memory.expired = draft.now;
+    }
+    Ok(removed.max(looked_at))
+}
+
+/// Removes a body whose time is over, and the memory of its resends.
+fn remove_body(draft: &mut Draft<'_>, what: &[u8]) -> Result<usize> {
+    let mut ids = Fields(what);
+    let (app, message) = ids.id().zip(ids.id()).ok_or_else(|| corrupt("a deadline"))?;
+    let (app, message) = (AppId::from_bits(app), MessageId::from_bits(message));
+    let over = life(draft, app, message)?.is_some_and(|life| life.until <= draft.now);
+    if !over {
+        return Ok(0);
+    }
+    let key = keys::message(app, message);
+    draft.remove(Table::Bodies, key.clone());
+    for (life_or_resend, _) in draft.first(Table::Lives, key.clone(), key.end(), usize::MAX)? {
+        draft.remove(Table::Lives, Key::new().bytes(&life_or_resend));
+    }
+    Ok(1)
+}
+
+/// Removes a dedup key whose time is over.
+fn remove_key(draft: &mut Draft<'_>, what: &[u8]) -> Result<usize> {
+    let key = Key::new().bytes(what);
+    let Some(record) = draft.get(Table::Keys, &key)? else { return Ok(0) };
+    let taken = Taken::decode(&record).ok_or_else(|| corrupt("a dedup key"))?;
+    if taken.until > draft.now {
+        return Ok(0);
+    }
+    draft.remove(Table::Keys, key);
+    Ok(1)
+}
+
+/// Removes up to `limit` records of a list; answers what is left of the part.
+fn remove_part(
+    draft: &mut Draft<'_>,
+    list: &[u8],
+    span: Span,
+    limit: usize,
+) -> Result<(usize, Option<Span>)> {
+    let list = Key::new().bytes(list);
+    let (from, to) = (list.clone().u64(span.from.0), list.clone().u64(span.to.0));
+    let records = draft.first(Table::History, from, to, limit)?;
+    let mut last = span.from;
+    for (key, value) in &records {
+        let stamp = &key[list.len()..];
+        last = Stamp::decode(stamp).ok_or_else(|| corrupt("a place in a list"))?;
+        if list.as_ref().first() == Some(&keys::ATTEMPTS) {
+            let attempt = serde_json::from_slice::<Attempt>(value);
+            let attempt = attempt.map_err(|_| corrupt("an attempt"))?;
+            let app = Fields(&list.as_ref()[1..]).id().map(AppId::from_bits);
+            let app = app.ok_or_else(|| corrupt("a deadline"))?;
+            let by_message = keys::message_attempts(app, attempt.message).bytes(stamp);
+            draft.remove(Table::History, by_message);
+        }
+        draft.remove(Table::History, Key::new().bytes(key));
+    }
+    if records.len() < limit {
+        return Ok((records.len(), None));
+    }
+    let from = Stamp(last.0 + 1);
+    Ok((records.len(), Some(Span { from, ..span })))
+}

@@ -1,0 +1,105 @@
+//! The sweep: what goes, what stays, and that nothing is left behind.
+
+use std::time::Duration;
+
+use super::rig::{LONG, Rig};
+use crate::{
+    domain::{DeadReason, Generation},
+    store::{
+        Change, Dedup, Documents, History, Lanes, Lifetimes, PageRequest, Place, Publisher, Resend,
+        Resent, Store, Verdict, Version, embedded::tables::Table,
+    },
+};
+
+const NOW: Duration = Duration::ZERO;
+
+fn size(rig: &Rig, table: Table) -> usize {
+    rig.store.core.tables.keyspace(table).inner().len().unwrap()
+}
+
+async fn sweep_all(rig: &Rig) {
+    while rig.store.sweep().await.unwrap() > 0 {}
+}
+
+#[tokio::test]
+async fn a_settled_body_goes_after_its_retention() {
+    let rig = Rig::new(Lifetimes { retention: NOW, ..LONG }).await;
+    let settled = rig.publish().await;
+    let open = rig.publish().await;
+    let (id, _) = rig.entries().await[0];
+    sweep_all(&rig).await;
+    assert_eq!(size(&rig, Table::Bodies), 2);
+
+    rig.settle(settled, Place::Stream(id), Verdict::Delivered).await;
+    assert_eq!(rig.store.message(settled.app, settled.message).await.unwrap(), None);
+    sweep_all(&rig).await;
+    assert_eq!((size(&rig, Table::Bodies), size(&rig, Table::Lives)), (1, 1));
+    assert!(rig.store.message(open.app, open.message).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_dead_letters_body_stays_and_can_be_sent_again_once() {
+    let rig = Rig::new(Lifetimes { retention: NOW, ..LONG }).await;
+    let delivery = rig.publish().await;
+    let (id, _) = rig.entries().await[0];
+    rig.settle(delivery, Place::Stream(id), Verdict::Dead(DeadReason::Gone)).await;
+    sweep_all(&rig).await;
+    assert!(rig.store.message(delivery.app, delivery.message).await.unwrap().is_some());
+
+    let resend =
+        Resend { delivery: crate::domain::Delivery { generation: Generation(9), ..delivery } };
+    for _ in 0..2 {
+        assert_eq!(rig.store.resend(resend).await.unwrap(), Resent::Queued);
+    }
+    assert_eq!(rig.entries().await.len(), 1);
+    let (id, _) = rig.entries().await[0];
+    rig.settle(resend.delivery, Place::Stream(id), Verdict::Delivered).await;
+    assert_eq!(rig.store.resend(resend).await.unwrap(), Resent::Queued);
+    assert_eq!(rig.entries().await, []);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_what_outlived_its_time() {
+    let short = Lifetimes { message: NOW, retention: NOW, history: NOW };
+    let rig = Rig::new(short).await;
+    let key = || Dedup { key: "k".into(), fingerprint: [1; 16], lifetime: NOW };
+    for _ in 0..3 {
+        let delivery = rig.publish_with(vec![key()]).await;
+        let (id, _) = rig.entries().await[0];
+        rig.settle(delivery, Place::Stream(id), Verdict::Dead(DeadReason::Gone)).await;
+    }
+    assert_eq!(rig.store.find_key(rig.queue.app, "k").await.unwrap(), None);
+    let page = PageRequest { limit: 10, ..PageRequest::default() };
+    // Parts of the history end when the clock has left their last millisecond.
+    while size(&rig, Table::Expiry) > 0 {
+        rig.store.sweep().await.unwrap();
+    }
+    for table in [Table::Bodies, Table::Lives, Table::Keys, Table::History] {
+        assert_eq!(size(&rig, table), 0, "{table:?}");
+    }
+    assert_eq!(rig.store.messages(rig.queue.app, &page).await.unwrap().entries, []);
+}
+
+#[tokio::test]
+async fn a_deleted_endpoints_history_goes_in_steps() {
+    let rig = Rig::new(LONG).await;
+    let count = 600;
+    for _ in 0..count {
+        rig.publish().await;
+    }
+    let entries = rig.entries().await;
+    assert_eq!(entries.len(), count);
+    for (id, entry) in entries {
+        let crate::store::Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
+        rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
+    }
+    // The log, the attempts, and their index by message.
+    assert_eq!(size(&rig, Table::History), 3 * count);
+    let delete = [Change::DeleteEndpoint(rig.queue.endpoint)];
+    rig.store.commit(rig.queue.app, Some(Version(1)), &delete).await.unwrap();
+    assert_eq!(rig.store.sweep().await.unwrap(), 500);
+    assert_eq!(size(&rig, Table::History), 3 * count - 2 * 500);
+    sweep_all(&rig).await;
+    assert_eq!(size(&rig, Table::History), count);
+    assert_eq!(rig.store.states(rig.queue.app, &[rig.queue.endpoint]).await.unwrap(), [None]);
+}

@@ -1,0 +1,135 @@
+//! Waiting sets: ordered by score for who looks, by delivery for who settles.
+
+use std::time::Duration;
+
+use super::clock::Stamp;
+use super::{
+    corrupt,
+    draft::Draft,
+    keys::{self, Score},
+    marks::Marks,
+    records::{Fields, Member},
+    tables::Table,
+    view::{Lookup, View},
+};
+use crate::{
+    domain::{Delivery, Queue},
+    store::{Ask, Due, Result, Waiting},
+    time::Millis,
+};
+
+impl Draft<'_> {
+    /// The delivery, if it waits.
+    pub(super) fn member(&self, delivery: &Delivery) -> Result<Option<Member>> {
+        match self.get(Table::Members, keys::member(delivery))? {
+            None => Ok(None),
+            Some(record) => {
+                Member::decode(&record).map(Some).ok_or_else(|| corrupt("a waiting delivery"))
+            }
+        }
+    }
+
+    /// Adds a delivery that does not wait yet.
+    pub(super) fn wait(&mut self, delivery: &Delivery, member: &Member) {
+        self.put_member(delivery, member);
+        let opens = match member.score {
+            Score::Parked(_) => self.now,
+            Score::At(time) => time,
+        };
+        self.plan(delivery.queue(), opens);
+    }
+
+    /// Gives a waiting delivery another score and other counts.
+    pub(super) fn rewait(&mut self, delivery: &Delivery, old: &Member, new: &Member) {
+        self.remove(Table::Waiting, keys::waiting(delivery, old.score));
+        self.put_member(delivery, new);
+    }
+
+    /// Removes a waiting delivery.
+    pub(super) fn unwait(&mut self, delivery: &Delivery, member: &Member) {
+        self.remove(Table::Waiting, keys::waiting(delivery, member.score));
+        self.remove(Table::Members, keys::member(delivery));
+        self.unplan(delivery.queue());
+    }
+
+    fn put_member(&mut self, delivery: &Delivery, member: &Member) {
+        self.put(Table::Waiting, keys::waiting(delivery, member.score), member.encode());
+        self.put(Table::Members, keys::member(delivery), member.encode());
+    }
+}
+
+impl View<'_> {
+    /// What a queue has, without taking anything.
+    pub(super) fn due(&self, ask: &Ask) -> Result<Due> {
+        let Ask { queue, parked, retries } = *ask;
+        let marks = self.core.queue_marks.get(queue);
+        let soon = Millis(self.now.0 + 1);
+
+        let from = Score::Parked(Stamp(marks.parked));
+        let (parked, first_parked) =
+            self.members(queue, from, Score::At(Millis(0)), parked.max(1), parked)?;
+        let from = Score::At(Millis(marks.timed));
+        let (retries, first_timed) =
+            self.members(queue, from, Score::At(soon), retries.max(1), retries)?;
+        let later = keys::score(queue, Score::At(soon));
+        let later = self.range(Table::Waiting, later, keys::queue(queue).end()).next();
+        let next = match later.transpose()? {
+            None => None,
+            Some((key, _)) => Some(read(queue, &key)?.0.number()),
+        };
+        self.core.queue_marks.raise(
+            queue,
+            Marks {
+                parked: first_parked.unwrap_or(self.published.0 + 1),
+                timed: first_timed.unwrap_or(soon.0).min(self.published_at),
+            },
+        );
+        Ok(Due {
+            parked,
+            retries,
+            next: next.map(|at| Millis(at).since(self.now)).map(at_least_one),
+            waiting: self.core.agenda.lock().get(queue).map_or(0, |planned| planned.waiting),
+        })
+    }
+
+    /// Up to `wanted` of the first members between two scores, and the first one's score. Looks at
+    /// `looked_at` of them, so that the first is found even where none is wanted.
+    fn members(
+        &self,
+        queue: Queue,
+        from: Score,
+        to: Score,
+        looked_at: usize,
+        wanted: usize,
+    ) -> Result<(Vec<Waiting>, Option<u64>)> {
+        let range = self.range(Table::Waiting, keys::score(queue, from), keys::score(queue, to));
+        let mut first = None;
+        let mut found = Vec::new();
+        for item in range.take(looked_at) {
+            let (key, value) = item?;
+            let (score, delivery) = read(queue, &key)?;
+            let Member { attempts, steps, .. } =
+                Member::decode(&value).ok_or_else(|| corrupt("a waiting delivery"))?;
+            first.get_or_insert(score.number());
+            if found.len() < wanted {
+                found.push(Waiting { delivery, attempts, steps });
+            }
+        }
+        Ok((found, first))
+    }
+}
+
+/// A delivery that is not due yet is due after some time, even if that is less than can be said.
+fn at_least_one(delay: Duration) -> Duration {
+    delay.max(Duration::from_millis(1))
+}
+
+fn read(queue: Queue, key: &[u8]) -> Result<(Score, Delivery)> {
+    let read = || {
+        let mut fields = Fields(key);
+        fields.queue()?;
+        let score = Score::new(fields.byte()?, fields.u64()?)?;
+        Some((score, fields.delivery_of(queue)?))
+    };
+    read().ok_or_else(|| corrupt("a waiting delivery"))
+}

@@ -1,0 +1,130 @@
+//! Entries of a lane's stream: one field with one packed value, because there are many of them.
+//!
+//! | field | value |
+//! |---|---|
+//! | `d` | a delivery: queue (44 characters), message and generation, and `;t=<ms>` if it is not to be sent before |
+//! | `n` | a nudge: queue, kind |
+//!
+//! Whatever else there is was written by a newer version.
+
+use ::redis::Value;
+
+use super::{connection::decode, error::corrupt};
+use crate::{
+    domain::{Delivery, Queue},
+    store::{Entry, EntryId, NudgeKind, Result},
+    time::Millis,
+};
+
+const QUEUE_LEN: usize = 44;
+
+/// The value of a delivery's entry.
+pub(super) fn pack_delivery(delivery: &Delivery, not_before: Option<Millis>) -> String {
+    let packed = format!("{}{}", delivery.queue().member(), delivery.member());
+    match not_before {
+        None => packed,
+        Some(Millis(time)) => format!("{packed};t={time}"),
+    }
+}
+
+/// The value of a nudge's entry.
+pub(super) fn pack_nudge(queue: Queue, kind: NudgeKind) -> String {
+    format!("{}{}", queue.member(), kind.name())
+}
+
+fn unpack(field: &[u8], value: &[u8]) -> Option<Entry> {
+    let (queue, rest) = std::str::from_utf8(value).ok()?.split_at_checked(QUEUE_LEN)?;
+    let queue = Queue::from_member(queue)?;
+    match field {
+        b"d" => {
+            let (member, not_before) = match rest.split_once(';') {
+                None => (rest, None),
+                Some((member, options)) => {
+                    let time = options.strip_prefix("t=")?.parse().ok()?;
+                    (member, Some(Millis(time)))
+                }
+            };
+            Some(Entry::Delivery { delivery: Delivery::from_member(queue, member)?, not_before })
+        }
+        b"n" => Some(Entry::Nudge { queue, kind: NudgeKind::from_name(rest)? }),
+        _ => None,
+    }
+}
+
+/// An entry of any stream.
+pub(super) type Raw = (String, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// Reads what XRANGE answers.
+pub(super) fn entries(reply: Value) -> Result<Vec<(EntryId, Entry)>> {
+    decode::<Vec<Raw>>(reply)?
+        .into_iter()
+        .map(|(id, fields)| {
+            let entry = match fields.as_slice() {
+                [(field, value)] => unpack(field, value).unwrap_or(Entry::Unknown),
+                _ => Entry::Unknown,
+            };
+            Ok((parse_id(&id)?, entry))
+        })
+        .collect()
+}
+
+/// The id as Redis writes it.
+pub(super) fn id_text(id: EntryId) -> String {
+    format!("{}-{}", id.major, id.minor)
+}
+
+fn parse_id(text: &str) -> Result<EntryId> {
+    text.split_once('-')
+        .and_then(|(major, minor)| {
+            Some(EntryId { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        })
+        .ok_or_else(|| corrupt("redis gave out an unreadable stream id", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::Generation,
+        id::{AppId, EndpointId, MessageId},
+    };
+
+    fn delivery(generation: u64) -> Delivery {
+        Delivery {
+            app: AppId::new(),
+            endpoint: EndpointId::new(),
+            message: MessageId::new(),
+            generation: Generation(generation),
+        }
+    }
+
+    #[test]
+    fn deliveries_round_trip() {
+        for not_before in [None, Some(Millis(0)), Some(Millis(u64::MAX))] {
+            for generation in [0, u64::MAX] {
+                let delivery = delivery(generation);
+                let packed = pack_delivery(&delivery, not_before);
+                let entry = Entry::Delivery { delivery, not_before };
+                assert_eq!(unpack(b"d", packed.as_bytes()), Some(entry));
+            }
+        }
+    }
+
+    #[test]
+    fn nudges_round_trip() {
+        for kind in [NudgeKind::Changed, NudgeKind::Deleted] {
+            let queue = delivery(0).queue();
+            let packed = pack_nudge(queue, kind);
+            assert_eq!(unpack(b"n", packed.as_bytes()), Some(Entry::Nudge { queue, kind }));
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_unknown() {
+        let packed = pack_delivery(&delivery(0), None);
+        assert_eq!(unpack(b"x", packed.as_bytes()), None);
+        assert_eq!(unpack(b"d", format!("{packed};u=1").as_bytes()), None);
+        assert_eq!(unpack(b"n", format!("{}moved", &packed[..QUEUE_LEN]).as_bytes()), None);
+        assert_eq!(unpack(b"d", b"short"), None);
+    }
+}

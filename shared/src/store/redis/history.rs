@@ -1,0 +1,221 @@
+//! History: streams that lose their old end as they grow, and expire as a whole when they do not.
+//!
+//! An entry's one field is named after its application, so that one tenant never sees another's: of a
+//! stream's node, Redis keeps a name that repeats only once.
+
+use ::redis::{Value, cmd, pipe};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Redis, entry::Raw, error::corrupt, keys, lanes::bytes,
+};
+use crate::{
+    domain::{Attempt, DeadLetter, Queue},
+    id::{AppId, EndpointId, MessageId, TEXT_LEN},
+    placement::Shard,
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+};
+
+/// Of a stream whose entries hold several records, how many entries are read at a time.
+const ENTRIES: usize = 16;
+
+#[async_trait::async_trait]
+impl History for Redis {
+    async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
+        let record: Value = self.ask(cmd("GET").arg(keys::body(Shard::of(app), message))).await?;
+        bytes(record)
+    }
+
+    async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
+        let value: Option<String> = self.ask(cmd("GET").arg(keys::dedup(app, key))).await?;
+        value
+            .map(|value| {
+                value
+                    .get(..TEXT_LEN)
+                    .and_then(|message| MessageId::from_bare(message).ok())
+                    .ok_or_else(|| corrupt("a dedup key holds something unreadable", ""))
+            })
+            .transpose()
+    }
+
+    async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        self.single(keys::log(app), "h", page).await
+    }
+
+    async fn endpoint_attempts(&self, queue: Queue, page: &PageRequest) -> Result<Page<Attempt>> {
+        let key = keys::attempts(Shard::of(queue.app), queue.endpoint);
+        let field = queue.app.bare().to_string();
+        let after = page.after.as_ref().map(packed_place).transpose()?;
+        let mut found: Vec<(Cursor, Attempt)> = Vec::new();
+        let mut from = after.as_ref().map(|(entry, _)| entry.clone());
+        loop {
+            let entries = self.range(&key, page.order, from.as_deref(), ENTRIES).await?;
+            let last = entries.len() < ENTRIES;
+            from = entries.last().map(|(id, _)| format!("({id}"));
+            for (id, fields) in entries {
+                let mut records: Vec<(usize, Attempt)> =
+                    packed(&fields, &field)?.into_iter().enumerate().collect();
+                if page.order == Order::NewestFirst {
+                    records.reverse();
+                }
+                if let Some((_, index)) = after.as_ref().filter(|(entry, _)| *entry == id) {
+                    records.retain(|(at, _)| match page.order {
+                        Order::OldestFirst => at > index,
+                        Order::NewestFirst => at < index,
+                    });
+                }
+                found.extend(
+                    records.into_iter().map(|(at, it)| (Cursor(format!("{id}.{at}")), it)),
+                );
+            }
+            if last || found.len() > page.limit {
+                let done = found.len() <= page.limit;
+                found.truncate(page.limit);
+                return Ok(Page { entries: found, done });
+            }
+        }
+    }
+
+    async fn message_attempts(
+        &self,
+        app: AppId,
+        message: MessageId,
+        page: &PageRequest,
+    ) -> Result<Page<Attempt>> {
+        let shard = Shard::of(app);
+        let key = keys::message_attempts(shard, message);
+        let total: usize = self.ask(cmd("LLEN").arg(&key)).await?;
+        let after = page.after.as_ref().map(list_place).transpose()?;
+        let (first, end) = match (page.order, after) {
+            (Order::OldestFirst, after) => {
+                let first = after.map_or(0, |after| after + 1);
+                (first, total.min(first + page.limit))
+            }
+            (Order::NewestFirst, after) => {
+                let end = after.unwrap_or(total).min(total);
+                (end.saturating_sub(page.limit), end)
+            }
+        };
+        let done = match page.order {
+            Order::OldestFirst => end >= total,
+            Order::NewestFirst => first == 0,
+        };
+        if first >= end {
+            return Ok(Page { entries: Vec::new(), done });
+        }
+        let pointers: Vec<String> =
+            self.ask(cmd("LRANGE").arg(&key).arg(first).arg(end - 1)).await?;
+        let pointers = pointers.iter().map(|it| pointer(it)).collect::<Result<Vec<_>>>()?;
+        let mut pipeline = pipe();
+        for (endpoint, entry, _) in &pointers {
+            let key = keys::attempts(shard, *endpoint);
+            pipeline.cmd("XRANGE").arg(key).arg(*entry).arg(*entry);
+        }
+        let found: Vec<Vec<Raw>> = self.ask_all(&pipeline).await?;
+        let field = app.bare().to_string();
+        let mut entries = Vec::with_capacity(pointers.len());
+        for (at, ((_, _, index), found)) in pointers.iter().zip(&found).enumerate() {
+            // The endpoint's history may have gone first.
+            let Some((_, fields)) = found.first() else { continue };
+            if let Some(attempt) = packed(fields, &field)?.into_iter().nth(*index) {
+                entries.push((Cursor((first + at).to_string()), attempt));
+            }
+        }
+        if page.order == Order::NewestFirst {
+            entries.reverse();
+        }
+        Ok(Page { entries, done })
+    }
+
+    async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
+        let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+        self.single(key, queue.app.bare().as_str(), page).await
+    }
+}
+
+impl Redis {
+    /// Part of a stream, from a place that XRANGE knows.
+    async fn range(
+        &self,
+        key: &str,
+        order: Order,
+        from: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<Raw>> {
+        let (name, first, last) = match order {
+            Order::OldestFirst => ("XRANGE", "-", "+"),
+            Order::NewestFirst => ("XREVRANGE", "+", "-"),
+        };
+        let mut command = cmd(name);
+        command.arg(key).arg(from.unwrap_or(first)).arg(last).arg("COUNT").arg(count);
+        self.ask(&command).await
+    }
+
+    /// A page of a stream whose entries hold one record each.
+    async fn single<T: DeserializeOwned>(
+        &self,
+        key: String,
+        field: &str,
+        page: &PageRequest,
+    ) -> Result<Page<T>> {
+        let after = page.after.as_ref().map(|cursor| entry_place(&cursor.0)).transpose()?;
+        let from = after.map(|id| format!("({id}"));
+        let mut found = self.range(&key, page.order, from.as_deref(), page.limit + 1).await?;
+        let done = found.len() <= page.limit;
+        found.truncate(page.limit);
+        let mut entries = Vec::with_capacity(found.len());
+        for (id, fields) in found {
+            if let Some(json) = value(&fields, field) {
+                entries.push((Cursor(id), parse(json)?));
+            }
+        }
+        Ok(Page { entries, done })
+    }
+}
+
+fn value<'a>(fields: &'a [(Vec<u8>, Vec<u8>)], field: &str) -> Option<&'a [u8]> {
+    fields.iter().find(|(name, _)| name == field.as_bytes()).map(|(_, value)| value.as_slice())
+}
+
+/// The attempts of an entry, if it is this application's.
+fn packed(fields: &[(Vec<u8>, Vec<u8>)], field: &str) -> Result<Vec<Attempt>> {
+    value(fields, field).map_or_else(|| Ok(Vec::new()), parse)
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| corrupt("a record of history cannot be read", error))
+}
+
+/// A pointer to an attempt: the endpoint's 22 characters, the entry of its stream, and which of the
+/// entry's records.
+fn pointer(text: &str) -> Result<(EndpointId, &str, usize)> {
+    text.split_at_checked(TEXT_LEN)
+        .and_then(|(endpoint, place)| {
+            let (entry, index) = place.split_once('.')?;
+            Some((EndpointId::from_bare(endpoint).ok()?, entry, index.parse().ok()?))
+        })
+        .ok_or_else(|| corrupt("a message's list of attempts cannot be read", text))
+}
+
+fn no_place(cursor: &str) -> crate::store::StoreError {
+    corrupt("the cursor is not one of this list", cursor)
+}
+
+/// The entry that a cursor names.
+fn entry_place(text: &str) -> Result<&str> {
+    let is_id = text.split_once('-').is_some_and(|(major, minor)| {
+        major.parse::<u64>().is_ok() && minor.parse::<u64>().is_ok()
+    });
+    if is_id { Ok(text) } else { Err(no_place(text)) }
+}
+
+/// The entry and record that a cursor names.
+fn packed_place(Cursor(text): &Cursor) -> Result<(String, usize)> {
+    let (entry, index) = text.split_once('.').ok_or_else(|| no_place(text))?;
+    Ok((entry_place(entry)?.to_owned(), index.parse().map_err(|_| no_place(text))?))
+}
+
+fn list_place(Cursor(text): &Cursor) -> Result<usize> {
+    text.parse().map_err(|_| no_place(text))
+}

@@ -1,0 +1,138 @@
+//! Names of keys. What belongs to an application carries its shard's hash tag.
+
+use crate::{
+    id::{AppId, EndpointId, MessageId},
+    placement::{GLOBAL_TAG, Lane, Shard},
+    store::Kind,
+};
+
+fn tagged(shard: Shard, rest: std::fmt::Arguments<'_>) -> String {
+    format!("{{{}}}:{rest}", shard.tag())
+}
+
+fn global(rest: &str) -> String {
+    format!("{{{GLOBAL_TAG}}}:{rest}")
+}
+
+/// Whether one script may touch keys of both shards. On one server it may touch all: a batch of 64
+/// messages is then one call instead of about 16.
+pub(super) const fn one_script(_: Shard, _: Shard) -> bool {
+    true
+}
+
+/// Stream: the lane's mailbox.
+pub(super) fn lane(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("lane:{lane}"))
+}
+
+/// Sorted set: queues that have a waiting set, by when they can next be served.
+pub(super) fn agenda(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("agenda:{lane}"))
+}
+
+/// String: `<epoch> <owner> <renewal>`.
+pub(super) fn lease(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("lease:{lane}"))
+}
+
+/// Counter: the score of what was parked last.
+pub(super) fn sequence(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("seq:{lane}"))
+}
+
+/// Sorted set: deliveries that wait.
+pub(super) fn wait(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("wait:{}", endpoint.bare()))
+}
+
+/// Hash: `<attempts>:<steps>` of deliveries that failed.
+pub(super) fn tries(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("try:{}", endpoint.bare()))
+}
+
+/// String: what the owner remembers of an endpoint.
+pub(super) fn state(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("state:{}", endpoint.bare()))
+}
+
+/// Stream: attempts at an endpoint, packed as they were settled.
+pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("att:{}", endpoint.bare()))
+}
+
+/// Stream: dead letters of an endpoint.
+pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("dead:{}", endpoint.bare()))
+}
+
+/// List: where the attempts of a message are.
+pub(super) fn message_attempts(shard: Shard, message: MessageId) -> String {
+    tagged(shard, format_args!("mat:{}", message.bare()))
+}
+
+/// String: the message's record.
+pub(super) fn body(shard: Shard, message: MessageId) -> String {
+    tagged(shard, format_args!("body:{}", message.bare()))
+}
+
+/// Counter: open deliveries of a message, where there may be more than one.
+pub(super) fn left(shard: Shard, message: MessageId) -> String {
+    tagged(shard, format_args!("left:{}", message.bare()))
+}
+
+/// Stream: headers of the application's messages.
+pub(super) fn log(app: AppId) -> String {
+    tagged(Shard::of(app), format_args!("log:{}", app.bare()))
+}
+
+/// String: the message that holds this key, and its fingerprint.
+pub(super) fn dedup(app: AppId, key: &str) -> String {
+    tagged(Shard::of(app), format_args!("dedup:{}:{key}", app.bare()))
+}
+
+/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint.
+pub(super) fn app(app: AppId) -> String {
+    tagged(Shard::of(app), format_args!("app:{}", app.bare()))
+}
+
+/// Field of [`app`] that holds the version.
+pub(super) const VERSION_FIELD: &str = "v";
+/// Field of [`app`] that holds the application.
+pub(super) const APPLICATION_FIELD: &str = "doc";
+/// What [`endpoint_field`] starts with.
+pub(super) const ENDPOINT_FIELD: &str = "ep:";
+
+/// Field of [`app`] that holds an endpoint.
+pub(super) fn endpoint_field(endpoint: EndpointId) -> String {
+    format!("{ENDPOINT_FIELD}{}", endpoint.bare())
+}
+
+/// Sorted set: all applications, by id.
+pub(super) fn applications() -> String {
+    global("apps")
+}
+
+/// Hash: applications by uid.
+pub(super) fn uids() -> String {
+    global("uids")
+}
+
+/// Hash: documents of a kind by name.
+pub(super) fn documents(kind: Kind) -> String {
+    global(&format!("doc:{}", kind.name()))
+}
+
+/// Hash: signs of life by node.
+pub(super) fn nodes() -> String {
+    global("nodes")
+}
+
+/// String: what the keys here look like.
+pub(super) fn layout() -> String {
+    global("layout")
+}
+
+/// String: written to see whether the server takes writes.
+pub(super) fn probe() -> String {
+    global("probe")
+}

@@ -1,0 +1,157 @@
+//! The engine on a Redis server, 7.0 or newer.
+//!
+//! Every write is one script, so that it happens as a whole and its reply tells what became of it.
+//! Nothing here decides anything: the rules are the store's contract, the scripts hold them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `connection` | how requests reach the server |
+//! | `scripts`, `keys`, `entry` | what is written, and under which names |
+//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `documents`, `history` | the contract |
+//! | `durability`, `error` | what the server promises, and what its errors mean |
+
+mod connection;
+mod documents;
+mod durability;
+mod entry;
+mod error;
+mod history;
+mod keys;
+mod lanes;
+mod leases;
+mod publish;
+mod reader;
+mod scripts;
+mod settle;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ::redis::{FromRedisValue, cmd};
+use deadpool_redis::Pool;
+
+use self::{
+    connection::{Dialer, Link, call_replicated, pooled},
+    error::failed,
+    scripts::{Call, PROBE},
+};
+use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError};
+use crate::placement::{FORMAT, LANES, SHARDS};
+
+/// A Redis server as a store.
+pub struct Redis {
+    dialer: Dialer,
+    /// For what gateways write: large requests, small replies.
+    publishing: Link,
+    /// For what owners of lanes do: small requests, large replies.
+    serving: Link,
+    pool: Pool,
+    /// Connections of writers that wait for replicas, so that they never keep others waiting.
+    writers: Pool,
+    durability: Durability,
+    lifetimes: Lifetimes,
+}
+
+/// Connects to a server and checks that it keeps the promised durability and carries this version's
+/// layout; writes the layout into an empty one.
+///
+/// # Errors
+/// [`ErrorKind::Misconfigured`] names the setting that does not fit; [`ErrorKind::Unavailable`] if the
+/// server cannot be reached.
+pub async fn open(
+    url: &str,
+    durability: Durability,
+    lifetimes: Lifetimes,
+) -> Result<Arc<Redis>> {
+    let dialer = Dialer::new(url)?;
+    let redis = Redis {
+        publishing: Link::new(dialer.clone()),
+        serving: Link::new(dialer.clone()),
+        pool: dialer.pool()?,
+        writers: dialer.pool()?,
+        dialer,
+        durability,
+        lifetimes,
+    };
+    redis.check_durability().await?;
+    redis.check_layout().await?;
+    Ok(Arc::new(redis))
+}
+
+impl Redis {
+    async fn check_durability(&self) -> Result<()> {
+        let settings: HashMap<String, String> = self
+            .serving
+            .command(cmd("CONFIG").arg("GET").arg(&durability::SETTINGS))
+            .await?;
+        durability::check(self.durability, &settings)
+    }
+
+    async fn check_layout(&self) -> Result<()> {
+        let ours = format!("format={FORMAT} shards={SHARDS} lanes={LANES}");
+        let key = keys::layout();
+        let mut found: Option<String> = self.serving.command(cmd("GET").arg(&key)).await?;
+        if found.is_none() {
+            found = self
+                .serving
+                .command(cmd("SET").arg(&key).arg(&ours).arg("NX").arg("GET"))
+                .await?;
+        }
+        match found {
+            Some(theirs) if theirs != ours => Err(StoreError::new(
+                ErrorKind::Misconfigured,
+                format!(
+                    "the store was written with `{theirs}`, this version works with `{ours}`: use \
+                     the version that wrote it, or an empty database",
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls a script whose writes must be durable when it answers.
+    async fn write<T: FromRedisValue>(&self, call: &Call) -> Result<T> {
+        match self.durability {
+            Durability::Replicated => call_replicated(&self.writers, call).await,
+            Durability::Process | Durability::Disk => self.publishing.call(call).await,
+        }
+    }
+
+    /// Sends a rare command.
+    async fn ask<T: FromRedisValue>(&self, command: &::redis::Cmd) -> Result<T> {
+        command.query_async(&mut pooled(&self.pool).await?).await.map_err(failed)
+    }
+
+    /// Sends rare commands at once.
+    async fn ask_all<T: FromRedisValue>(&self, pipeline: &::redis::Pipeline) -> Result<T> {
+        pipeline.query_async(&mut pooled(&self.pool).await?).await.map_err(failed)
+    }
+}
+
+/// A lifetime or delay as scripts take it.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[async_trait::async_trait]
+impl Store for Redis {
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.check_durability().await?;
+        let mut call = Call::new(&PROBE);
+        call.key(keys::probe());
+        self.publishing.call(&call).await
+    }
+
+    async fn incarnation(&self) -> Result<String> {
+        let info: ::redis::InfoDict = self.serving.command(&cmd("INFO")).await?;
+        let field = |name| info.get::<String>(name).unwrap_or_default();
+        Ok(format!("{} {}", field("run_id"), field("role")))
+    }
+
+    async fn sweep(&self) -> Result<usize> {
+        Ok(0)
+    }
+}

@@ -1,0 +1,160 @@
+//! Publishing.
+
+use ::redis::Value;
+
+use super::{
+    Redis, connection::decode, entry::pack_delivery, error::corrupt, keys, millis,
+    scripts::{Call, PUBLISH, RESEND},
+};
+use crate::{
+    domain::{Delivery, Generation},
+    id::{MessageId, TEXT_LEN},
+    placement::Shard,
+    store::{
+        ErrorKind, Fingerprint, Publication, Published, Publisher, Resend, Resent, Result,
+        StoreError,
+    },
+};
+
+/// Bounds of one script, which nothing else can interrupt.
+const MOST_MESSAGES: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+const MOST_DELIVERIES: usize = 512;
+
+#[async_trait::async_trait]
+impl Publisher for Redis {
+    async fn publish(&self, batch: Vec<Publication>) -> Result<Vec<Published>> {
+        let mut results = Vec::with_capacity(batch.len());
+        for part in parts(&batch) {
+            match self.publish_part(part).await {
+                Ok(published) => results.extend(published),
+                // What came before is written.
+                Err(error) if !results.is_empty() => {
+                    let what = "only a part of the batch is known to be stored";
+                    return Err(StoreError::caused_by(ErrorKind::Ambiguous, what, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(results)
+    }
+
+    async fn resend(&self, Resend { delivery }: Resend) -> Result<Resent> {
+        let shard = Shard::of(delivery.app);
+        let mut call = Call::new(&RESEND);
+        call.key(keys::body(shard, delivery.message))
+            .key(keys::left(shard, delivery.message))
+            .key(keys::app(delivery.app))
+            .key(keys::lane(delivery.lane()))
+            .arg(keys::endpoint_field(delivery.endpoint))
+            .arg(pack_delivery(&delivery, None))
+            .number(millis(self.lifetimes.message));
+        let answer: String = self.write(&call).await?;
+        match answer.as_str() {
+            "queued" => Ok(Resent::Queued),
+            "message" => Ok(Resent::NoMessage),
+            "endpoint" => Ok(Resent::NoEndpoint),
+            other => Err(corrupt("the script resend gave an unknown answer", other)),
+        }
+    }
+}
+
+impl Redis {
+    async fn publish_part(&self, part: &[Publication]) -> Result<Vec<Published>> {
+        let mut call = Call::new(&PUBLISH);
+        call.count(part.len())
+            .number(millis(self.lifetimes.message))
+            .number(millis(self.lifetimes.retention))
+            .number(millis(self.lifetimes.history));
+        for publication in part {
+            add(&mut call, publication)?;
+        }
+        let answers: Vec<Value> = self.write(&call).await?;
+        if answers.len() != part.len() {
+            return Err(corrupt("the script publish gave a wrong number of answers", ""));
+        }
+        answers.into_iter().zip(part).map(|(answer, job)| published(answer, job)).collect()
+    }
+}
+
+/// Cuts a batch into parts that one script can take. A single publication is always one part.
+fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let (mut bytes, mut deliveries) = (0, 0);
+        let length = rest
+            .iter()
+            .take(MOST_MESSAGES)
+            .take_while(|publication| {
+                bytes += publication.record.len();
+                deliveries += publication.targets.len();
+                bytes <= MOST_BYTES
+                    && deliveries <= MOST_DELIVERIES
+                    && keys::one_script(Shard::of(first.header.app), Shard::of(publication.header.app))
+            })
+            .count()
+            .max(1);
+        let (part, others) = rest.split_at(length);
+        rest = others;
+        Some(part)
+    })
+}
+
+fn add(call: &mut Call, publication: &Publication) -> Result<()> {
+    let Publication { header, record, version, targets, dedup } = publication;
+    let shard = Shard::of(header.app);
+    let log = serde_json::to_string(header)
+        .map_err(|error| corrupt("the header of the message cannot be written", error))?;
+    call.key(keys::body(shard, header.id))
+        .key(keys::left(shard, header.id))
+        .key(keys::app(header.app))
+        .key(keys::log(header.app))
+        .arg(header.id.bare().to_string())
+        .arg(record.clone())
+        .arg(log)
+        .number(version.0)
+        .count(dedup.len());
+    for dedup in dedup {
+        call.key(keys::dedup(header.app, &dedup.key))
+            .arg(hex(&dedup.fingerprint))
+            .number(millis(dedup.lifetime).max(1));
+    }
+    call.count(targets.len());
+    for target in targets {
+        let delivery = Delivery {
+            app: header.app,
+            endpoint: target.endpoint,
+            message: header.id,
+            generation: Generation(0),
+        };
+        call.key(keys::lane(delivery.lane())).arg(pack_delivery(&delivery, target.not_before));
+    }
+    Ok(())
+}
+
+fn published(answer: Value, publication: &Publication) -> Result<Published> {
+    let answer: String = decode(answer)?;
+    match answer.as_str() {
+        "accepted" => Ok(Published::Accepted),
+        "missing" => Ok(Published::NoApplication),
+        "stale" => Ok(Published::Stale),
+        taken => duplicate(taken, publication)
+            .ok_or_else(|| corrupt("a dedup key holds something unreadable", "")),
+    }
+}
+
+fn duplicate(taken: &str, publication: &Publication) -> Option<Published> {
+    let (key, value) = taken.split_once(' ')?;
+    let key = key.parse().ok()?;
+    let (message, fingerprint) = value.split_at_checked(TEXT_LEN)?;
+    Some(Published::Duplicate {
+        key,
+        message: MessageId::from_bare(message).ok()?,
+        same: fingerprint == hex(&publication.dedup.get(key)?.fingerprint),
+    })
+}
+
+fn hex(fingerprint: &Fingerprint) -> String {
+    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,101 @@
+#!lua
+-- Stores messages with their fan-out: all checks first, then all writes.
+--
+-- ARGV: publications, life of a message, life of one without targets, life of history (ms); then each
+--       id, record, header, version, dedups, (fingerprint, life)..., targets, (entry)...
+-- KEYS: each body, left, app, log, (dedup)..., (lane)...
+-- Answer, for each: 'accepted', 'missing', 'stale', or '<dedup, from 0> <its value>' where one is taken.
+
+local message_life, retention, history = ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local jobs, bodies = {}, {}
+local k, a = 0, 4
+for i = 1, tonumber(ARGV[1]) do
+  local job = {
+    body = KEYS[k + 1], left = KEYS[k + 2], app = KEYS[k + 3], log = KEYS[k + 4],
+    id = ARGV[a + 1], record = ARGV[a + 2], header = ARGV[a + 3], version = ARGV[a + 4],
+    dedups = {}, targets = {},
+  }
+  local dedups = tonumber(ARGV[a + 5])
+  k, a = k + 4, a + 5
+  for d = 1, dedups do
+    job.dedups[d] = {key = KEYS[k + d], value = job.id .. ARGV[a + 1], life = ARGV[a + 2]}
+    a = a + 2
+  end
+  k = k + dedups
+  local targets = tonumber(ARGV[a + 1])
+  a = a + 1
+  for t = 1, targets do
+    job.targets[t] = {lane = KEYS[k + t], entry = ARGV[a + t]}
+  end
+  k, a = k + targets, a + targets
+  jobs[i], bodies[i] = job, job.body
+end
+
+-- One command tells, nearly always, that none of the messages is known.
+local some_known = redis.call('EXISTS', unpack(bodies)) > 0
+local accepted, versions, claimed = {}, {}, {}
+
+local function judge(job)
+  if accepted[job.body] or (some_known and redis.call('EXISTS', job.body) == 1) then
+    return 'accepted', false
+  end
+  local version = versions[job.app]
+  if version == nil then
+    version = redis.call('HGET', job.app, 'v')
+    versions[job.app] = version
+  end
+  if not version then
+    return 'missing', false
+  elseif version ~= job.version then
+    return 'stale', false
+  end
+  for d, dedup in ipairs(job.dedups) do
+    local value = claimed[dedup.key] or redis.call('GET', dedup.key)
+    if value then
+      -- Its own key: the message was stored, and its body has gone since.
+      if string.sub(value, 1, #job.id) == job.id then
+        return 'accepted', false
+      end
+      return (d - 1) .. ' ' .. value, false
+    end
+  end
+  accepted[job.body] = true
+  for _, dedup in ipairs(job.dedups) do
+    claimed[dedup.key] = dedup.value
+  end
+  return 'accepted', true
+end
+
+local answers, stores = {}, {}
+for i, job in ipairs(jobs) do
+  answers[i], stores[i] = judge(job)
+end
+
+local time = redis.call('TIME')
+local oldest = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - history)
+local trimmed = {}
+for i, job in ipairs(jobs) do
+  if stores[i] then
+    -- The body, by which a repetition is recognised, comes after the deliveries: should a write fail
+    -- half way, the repetition writes them once more rather than never. The dedup keys come last.
+    for _, target in ipairs(job.targets) do
+      redis.call('XADD', target.lane, '*', 'd', target.entry)
+    end
+    if trimmed[job.log] then
+      redis.call('XADD', job.log, '*', 'h', job.header)
+    else
+      redis.call('XADD', job.log, 'MINID', '~', oldest, 'LIMIT', 1000, '*', 'h', job.header)
+      redis.call('PEXPIRE', job.log, ARGV[4])
+      trimmed[job.log] = true
+    end
+    if #job.targets > 1 then
+      redis.call('SET', job.left, #job.targets, 'PX', message_life)
+    end
+    redis.call('SET', job.body, job.record, 'PX', #job.targets > 0 and message_life or retention)
+    for _, dedup in ipairs(job.dedups) do
+      redis.call('SET', dedup.key, dedup.value, 'PX', dedup.life)
+    end
+  end
+end
+return answers

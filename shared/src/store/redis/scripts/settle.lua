@@ -1,0 +1,239 @@
+#!lua flags=allow-oom
+-- Settles what the owners of some lanes did: all checks first, then all writes.
+--
+-- ARGV: retention, life of history (ms), lanes; then for each lane
+--         fence, first and last entry (empty: none), settlements that name one, queues; then for each queue
+--           queue, the endpoint's field in app, state (empty: as it is), reopens (ms; empty: as it is),
+--           settlements; then each
+--             entry (empty: it waits), member, attempts before, verdict, value, tries, record (or empty)
+-- KEYS: for each lane lease, stream, agenda; then for each of its queues
+--         app, waiting set, tries, attempts, dead letters, state; then for each settlement
+--           body, left, attempts of the message
+-- Verdicts: delivered, retry (value: delay in ms), dead (value: dead letter), deleted.
+-- Answer, for each lane: nothing if fenced, otherwise '1' for each settlement that was done and '0' for
+-- each that was not there, in the order of the arguments.
+
+-- A message of which a delivery died keeps its body as long as the dead letter. `left` remembers that
+-- by this summand, because the last delivery to end may be another one.
+local DIED = 1000000
+
+local retention, history = ARGV[1], ARGV[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local oldest = string.format('%.0f', now - history)
+
+local lanes, leases, all_tries = {}, {}, {}
+local k, a = 0, 3
+for l = 1, tonumber(ARGV[3]) do
+  local lane = {
+    stream = KEYS[k + 2], agenda = KEYS[k + 3], queues = {},
+    fence = ARGV[a + 1], first = ARGV[a + 2], last = ARGV[a + 3], streaming = tonumber(ARGV[a + 4]),
+  }
+  leases[l] = KEYS[k + 1]
+  local queues = tonumber(ARGV[a + 5])
+  k, a = k + 3, a + 5
+  for q = 1, queues do
+    local queue = {
+      app = KEYS[k + 1], wait = KEYS[k + 2], try = KEYS[k + 3], att = KEYS[k + 4],
+      dead = KEYS[k + 5], state_key = KEYS[k + 6],
+      name = ARGV[a + 1], field = ARGV[a + 2], state = ARGV[a + 3], reopens = ARGV[a + 4],
+      items = {}, members = {}, waits = false, asks_endpoint = ARGV[a + 3] ~= '',
+    }
+    local items = tonumber(ARGV[a + 5])
+    k, a = k + 6, a + 5
+    for i = 1, items do
+      queue.items[i] = {
+        body = KEYS[k + 1], left = KEYS[k + 2], mat = KEYS[k + 3],
+        entry = ARGV[a + 1], member = ARGV[a + 2], before = ARGV[a + 3], verdict = ARGV[a + 4],
+        value = ARGV[a + 5], tries = ARGV[a + 6], record = ARGV[a + 7],
+      }
+      queue.members[i] = ARGV[a + 2]
+      queue.waits = queue.waits or ARGV[a + 1] == ''
+      queue.asks_endpoint = queue.asks_endpoint or ARGV[a + 4] == 'retry'
+      k, a = k + 3, a + 7
+    end
+    lane.queues[q] = queue
+    all_tries[#all_tries + 1] = queue.try
+  end
+  lanes[l] = lane
+end
+
+local held = redis.call('MGET', unpack(leases))
+for l, lane in ipairs(lanes) do
+  lane.held = held[l] and string.sub(held[l], 1, #lane.fence) == lane.fence
+end
+-- Endpoints without failures have no tries: one command tells, nearly always.
+local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 0
+
+-- A message's deliveries that end here, over all lanes.
+local endings, lefts = {}, {}
+local function ends(item)
+  local ending = endings[item.left]
+  if not ending then
+    ending = {body = item.body, left = item.left, count = 0, died = false}
+    endings[item.left] = ending
+    lefts[#lefts + 1] = item.left
+  end
+  ending.count = ending.count + 1
+  ending.died = ending.died or item.verdict == 'dead'
+end
+
+local function check(lane)
+  local found, limit, entries = {}, 2 * lane.streaming, {}
+  if lane.streaming > 0 then
+    -- Mostly neighbours, so that one read finds them all.
+    entries = redis.call('XRANGE', lane.stream, lane.first, lane.last, 'COUNT', limit)
+    for _, entry in ipairs(entries) do
+      found[entry[1]] = entry[2]
+    end
+  end
+  local function carries(id, want)
+    local fields = found[id]
+    if not fields and #entries == limit then
+      local single = redis.call('XRANGE', lane.stream, id, id)[1]
+      fields = single and single[2]
+    end
+    return fields and fields[1] == 'd'
+      and (fields[2] == want or string.sub(fields[2], 1, #want + 1) == want .. ';')
+  end
+  for _, queue in ipairs(lane.queues) do
+    local scores, tries, seen = {}, {}, {}
+    if queue.waits then
+      scores = redis.call('ZMSCORE', queue.wait, unpack(queue.members))
+    end
+    if some_tried and #queue.members > 0 then
+      tries = redis.call('HMGET', queue.try, unpack(queue.members))
+    end
+    queue.exists = queue.asks_endpoint and redis.call('HEXISTS', queue.app, queue.field) == 1
+    for i, item in ipairs(queue.items) do
+      local there
+      if item.entry == '' then
+        there = scores[i]
+      else
+        there = carries(item.entry, queue.name .. item.member)
+      end
+      local before = tries[i] and string.match(tries[i], '^%d+') or '0'
+      if there and before == item.before and not seen[item.member] then
+        seen[item.member] = true
+        item.done = true
+        if item.verdict == 'retry' and not queue.exists then
+          item.verdict = 'deleted'
+        end
+        if item.verdict ~= 'retry' then
+          ends(item)
+        end
+      end
+    end
+  end
+end
+
+for _, lane in ipairs(lanes) do
+  if lane.held then
+    check(lane)
+  end
+end
+local opens = #lefts > 0 and redis.call('MGET', unpack(lefts)) or {}
+
+local function write_queue(lane, queue, removals)
+  local added, removed, tried, untried, records, tries_of = {}, {}, {}, {}, {}, {}
+  local earliest
+  for _, item in ipairs(queue.items) do
+    if item.done then
+      if item.entry ~= '' then
+        removals[#removals + 1] = item.entry
+      elseif item.verdict ~= 'retry' then
+        removed[#removed + 1] = item.member
+      end
+      if item.verdict == 'retry' then
+        local due = now + item.value
+        added[#added + 1] = string.format('%.0f', due)
+        added[#added + 1] = item.member
+        tried[#tried + 1] = item.member
+        tried[#tried + 1] = item.tries
+        earliest = math.min(earliest or due, due)
+      elseif item.before ~= '0' then
+        untried[#untried + 1] = item.member
+      end
+      if item.record ~= '' and item.verdict ~= 'deleted' then
+        records[#records + 1] = item.record
+        tries_of[#tries_of + 1] = item.mat
+      end
+      if item.verdict == 'dead' then
+        redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
+          string.sub(queue.name, 23), item.value)
+        redis.call('PEXPIRE', queue.dead, history)
+      end
+    end
+  end
+  if #added > 0 then
+    redis.call('ZADD', queue.wait, unpack(added))
+    redis.call('ZADD', lane.agenda, 'LT', string.format('%.0f', earliest), queue.name)
+    redis.call('HSET', queue.try, unpack(tried))
+  end
+  if #untried > 0 then
+    redis.call('HDEL', queue.try, unpack(untried))
+  end
+  if queue.reopens ~= '' then
+    redis.call('ZADD', lane.agenda, 'XX', string.format('%.0f', now + queue.reopens), queue.name)
+  end
+  if #removed > 0 then
+    redis.call('ZREM', queue.wait, unpack(removed))
+    if redis.call('EXISTS', queue.wait) == 0 then
+      redis.call('ZREM', lane.agenda, queue.name)
+    end
+  end
+  if #records > 0 then
+    local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
+      string.sub(queue.name, 23), '[' .. table.concat(records, ',') .. ']')
+    redis.call('PEXPIRE', queue.att, history)
+    local endpoint = string.sub(queue.name, 1, 22)
+    for i, mat in ipairs(tries_of) do
+      redis.call('RPUSH', mat, endpoint .. entry .. '.' .. (i - 1))
+      redis.call('PEXPIRE', mat, history)
+    end
+  end
+  if queue.state ~= '' and queue.exists then
+    redis.call('SET', queue.state_key, queue.state)
+  end
+end
+
+local answers = {}
+for l, lane in ipairs(lanes) do
+  answers[l] = false
+  if lane.held then
+    local removals, flags = {}, {}
+    for _, queue in ipairs(lane.queues) do
+      write_queue(lane, queue, removals)
+      for _, item in ipairs(queue.items) do
+        flags[#flags + 1] = item.done and '1' or '0'
+      end
+    end
+    if #removals > 0 then
+      redis.call('XDEL', lane.stream, unpack(removals))
+    end
+    answers[l] = table.concat(flags)
+  end
+end
+
+for i, left in ipairs(lefts) do
+  local ending = endings[left]
+  local stored = tonumber(opens[i] or ending.count)
+  local died = ending.died or stored >= DIED
+  local open = stored % DIED - ending.count
+  if open > 0 then
+    redis.call('SET', left, string.format('%.0f', open + (died and DIED or 0)), 'KEEPTTL')
+    if ending.died then
+      redis.call('PEXPIRE', left, history, 'GT')
+      redis.call('PEXPIRE', ending.body, history, 'GT')
+    end
+  elseif died then
+    redis.call('SET', left, DIED, 'PX', history)
+    redis.call('PEXPIRE', ending.body, history)
+  else
+    if opens[i] then
+      redis.call('UNLINK', left)
+    end
+    redis.call('PEXPIRE', ending.body, retention)
+  end
+end
+return answers

@@ -1,0 +1,251 @@
+//! `History`.
+
+use std::{fmt::Debug, time::Duration};
+
+use shared::{
+    domain::{DeadReason, Delivery},
+    id::{AppId, MessageId},
+    store::{
+        Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Result, Settlement,
+        Verdict,
+    },
+};
+
+use crate::bench::{ALL, Bench, Tenant, attempt, whole};
+
+crate::engines::on_each_engine! {
+    Lifetimes::default();
+    messages_are_listed_as_they_were_published,
+    messages_are_paged_both_ways,
+    endpoint_attempts_are_paged_both_ways,
+    message_attempts_are_paged_both_ways,
+    dead_letters_are_paged_both_ways,
+    pages_go_on_where_they_ended_while_the_list_grows,
+    an_empty_list_is_done,
+    nobody_sees_what_is_anothers,
+    cursors_are_visible_ascii_without_commas,
+    settled_messages_stay_listed,
+}
+
+/// Reads a list in pages of each size and both orders; `expected` is oldest first.
+async fn assert_paged<T: Clone + PartialEq + Debug>(
+    expected: &[T],
+    read: impl AsyncFn(PageRequest) -> Result<Page<T>>,
+) {
+    let mut expected = expected.to_vec();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        for limit in [1, 3, expected.len(), ALL] {
+            let mut found = Vec::new();
+            let mut after: Option<Cursor> = None;
+            loop {
+                let page = read(PageRequest { after, order, limit }).await.unwrap();
+                assert!(page.entries.len() <= limit);
+                after = page.entries.last().map(|(cursor, _)| cursor.clone());
+                found.extend(page.entries.into_iter().map(|(_, entry)| entry));
+                if page.done {
+                    break;
+                }
+                assert!(after.is_some(), "an empty page ends its list");
+            }
+            assert_eq!(found, expected, "{order:?}, pages of {limit}");
+        }
+        expected.reverse();
+    }
+}
+
+/// Fails a delivery so many times, one write each, and gives it up with the last.
+async fn fail(bench: &Bench, tenant: &Tenant, times: u32) -> Delivery {
+    let delivery = tenant.deliver().await;
+    let fence = bench.own(delivery.lane()).await;
+    let mut place = Place::Stream(bench.entry_of(delivery).await);
+    for attempts in 1..=times {
+        let verdict = match attempts == times {
+            true => Verdict::Dead(DeadReason::Exhausted),
+            false => Verdict::Retry { delay: Duration::ZERO, steps: attempts },
+        };
+        let record = Some(attempt(delivery, attempts));
+        let settlement = Settlement { delivery, place, attempts, verdict, record };
+        bench.settle_all(&fence, vec![settlement]).await.unwrap();
+        place = Place::Waiting;
+    }
+    delivery
+}
+
+async fn messages_are_listed_as_they_were_published(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let batch: Vec<_> = (0..3).map(|_| tenant.publication()).collect();
+    bench.store.publish(batch.clone()).await.unwrap();
+    let page = bench.store.messages(tenant.app, &whole(Order::OldestFirst)).await.unwrap();
+    let found: Vec<_> = page.entries.into_iter().map(|(_, header)| header).collect();
+    let expected: Vec<_> = batch.into_iter().map(|publication| publication.header).collect();
+    assert_eq!(found, expected, "with all that the header says");
+    let newest = PageRequest { after: None, order: Order::default(), limit: 1 };
+    let page = bench.store.messages(tenant.app, &newest).await.unwrap();
+    assert_eq!(page.entries[0].1, expected[2], "newest first, unless told otherwise");
+}
+
+async fn messages_are_paged_both_ways(bench: Bench) {
+    let tenant = bench.tenant(0).await;
+    let mut expected = Vec::new();
+    for batch in [1, 5, 3] {
+        let batch: Vec<_> = (0..batch).map(|_| tenant.publication()).collect();
+        expected.extend(batch.iter().map(|publication| publication.header.clone()));
+        bench.store.publish(batch).await.unwrap();
+    }
+    let read = async |request| bench.store.messages(tenant.app, &request).await;
+    assert_paged(&expected, read).await;
+}
+
+async fn endpoint_attempts_are_paged_both_ways(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let fence = bench.own(tenant.lane()).await;
+    let mut expected = Vec::new();
+    // Several in one write, and several writes.
+    for count in [4, 1, 6] {
+        let mut settlements = Vec::new();
+        for _ in 0..count {
+            let delivery = tenant.deliver().await;
+            let place = Place::Stream(bench.entry_of(delivery).await);
+            let record = attempt(delivery, 1);
+            expected.push(record.clone());
+            settlements.push(Settlement {
+                delivery,
+                place,
+                attempts: 1,
+                verdict: Verdict::Delivered,
+                record: Some(record),
+            });
+        }
+        bench.settle_all(&fence, settlements).await.unwrap();
+    }
+    let read = async |request| bench.store.endpoint_attempts(tenant.queue(0), &request).await;
+    assert_paged(&expected, read).await;
+}
+
+async fn message_attempts_are_paged_both_ways(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let delivery = fail(&bench, &tenant, 9).await;
+    fail(&bench, &tenant, 2).await;
+    let all = bench.store.endpoint_attempts(tenant.queue(0), &whole(Order::OldestFirst)).await;
+    let all = all.unwrap().entries.into_iter().map(|(_, attempt)| attempt);
+    let expected: Vec<_> = all.filter(|attempt| attempt.message == delivery.message).collect();
+    assert_eq!(expected.len(), 9);
+    let read =
+        async |request| bench.store.message_attempts(tenant.app, delivery.message, &request).await;
+    assert_paged(&expected, read).await;
+}
+
+async fn dead_letters_are_paged_both_ways(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let mut messages = Vec::new();
+    for _ in 0..7 {
+        messages.push(fail(&bench, &tenant, 2).await.message);
+    }
+    let all = bench.store.dead_letters(tenant.queue(0), &whole(Order::OldestFirst)).await.unwrap();
+    let expected: Vec<_> = all.entries.into_iter().map(|(_, letter)| letter).collect();
+    assert_eq!(expected.iter().map(|letter| letter.message).collect::<Vec<_>>(), messages);
+    let read = async |request| bench.store.dead_letters(tenant.queue(0), &request).await;
+    assert_paged(&expected, read).await;
+}
+
+async fn pages_go_on_where_they_ended_while_the_list_grows(bench: Bench) {
+    let tenant = bench.tenant(0).await;
+    let mut published = Vec::new();
+    for _ in 0..6 {
+        published.push(tenant.publish().await);
+    }
+    let page = async |after, order| {
+        let request = PageRequest { after, order, limit: 3 };
+        let page = bench.store.messages(tenant.app, &request).await.unwrap();
+        let cursor = page.entries.last().map(|(cursor, _)| cursor.clone());
+        (page.entries.into_iter().map(|(_, header)| header.id).collect::<Vec<_>>(), cursor)
+    };
+    let (newest, back) = page(None, Order::NewestFirst).await;
+    let (oldest, forth) = page(None, Order::OldestFirst).await;
+    assert_eq!(newest, [published[5], published[4], published[3]]);
+    assert_eq!(oldest, published[..3]);
+    let late = tenant.publish().await;
+    assert_eq!(page(back, Order::NewestFirst).await.0, [published[2], published[1], published[0]]);
+    let (rest, forth) = page(forth, Order::OldestFirst).await;
+    assert_eq!(rest, published[3..]);
+    assert_eq!(page(forth, Order::OldestFirst).await.0, [late]);
+}
+
+async fn an_empty_list_is_done(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let request = PageRequest { after: None, order: Order::NewestFirst, limit: 5 };
+    let store = &bench.store;
+    let page = store.messages(tenant.app, &request).await.unwrap();
+    assert!(page.done && page.entries.is_empty());
+    let page = store.endpoint_attempts(tenant.queue(0), &request).await.unwrap();
+    assert!(page.done && page.entries.is_empty());
+    let page = store.message_attempts(tenant.app, MessageId::new(), &request).await.unwrap();
+    assert!(page.done && page.entries.is_empty());
+    let page = store.dead_letters(tenant.queue(0), &request).await.unwrap();
+    assert!(page.done && page.entries.is_empty());
+    let page = store.applications(&request).await.unwrap();
+    assert!(page.done && page.entries.is_empty());
+}
+
+async fn nobody_sees_what_is_anothers(bench: Bench) {
+    let page = whole(Order::NewestFirst);
+    let mut tenants = Vec::new();
+    for _ in 0..12 {
+        let tenant = bench.tenant(1).await;
+        let delivery = fail(&bench, &tenant, 2).await;
+        tenants.push((tenant, delivery));
+    }
+    for (tenant, delivery) in &tenants {
+        let messages = bench.store.messages(tenant.app, &page).await.unwrap().entries;
+        let messages: Vec<_> = messages.iter().map(|(_, header)| header.id).collect();
+        assert_eq!(messages, [delivery.message]);
+        let attempts = bench.store.endpoint_attempts(tenant.queue(0), &page).await.unwrap().entries;
+        assert_eq!(attempts.len(), 2);
+        assert!(attempts.iter().all(|(_, attempt)| attempt.endpoint == delivery.endpoint));
+        let dead = bench.store.dead_letters(tenant.queue(0), &page).await.unwrap().entries;
+        assert_eq!(dead.len(), 1);
+        assert_eq!(dead[0].1.endpoint, delivery.endpoint);
+        let attempts = bench.store.message_attempts(tenant.app, delivery.message, &page).await;
+        assert_eq!(attempts.unwrap().entries.len(), 2);
+    }
+    let nobody = bench.store.messages(AppId::new(), &page).await.unwrap();
+    assert_eq!(nobody.entries, []);
+}
+
+async fn cursors_are_visible_ascii_without_commas(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let delivery = fail(&bench, &tenant, 3).await;
+    bench.store.index(tenant.app, None, None).await.unwrap();
+    let page = whole(Order::NewestFirst);
+    let store = &bench.store;
+    let mut cursors = Vec::new();
+    macro_rules! collect {
+        ($page:expr) => {{
+            let entries = $page.await.unwrap().entries;
+            assert!(!entries.is_empty());
+            cursors.extend(entries.into_iter().map(|(cursor, _)| cursor.0));
+        }};
+    }
+    collect!(store.messages(tenant.app, &page));
+    collect!(store.endpoint_attempts(tenant.queue(0), &page));
+    collect!(store.message_attempts(tenant.app, delivery.message, &page));
+    collect!(store.dead_letters(tenant.queue(0), &page));
+    collect!(store.applications(&page));
+    for cursor in cursors {
+        let fine = cursor.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+        assert!(fine && !cursor.is_empty(), "{cursor:?}");
+    }
+}
+
+async fn settled_messages_stay_listed(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let fence = bench.own(tenant.lane()).await;
+    let publication = Publication { ..tenant.publication() };
+    bench.store.publish(vec![publication.clone()]).await.unwrap();
+    let delivery = tenant.delivery(publication.header.id, 0);
+    let place = Place::Stream(bench.entry_of(delivery).await);
+    bench.settle(&fence, delivery, place, 1, Verdict::Delivered).await;
+    let page = bench.store.messages(tenant.app, &whole(Order::NewestFirst)).await.unwrap();
+    assert_eq!(page.entries[0].1, publication.header);
+    assert!(bench.lives(tenant.app, publication.header.id).await, "for the time of its retention");
+}

@@ -1,0 +1,14 @@
+//! What the store's traits promise, one file for each: a test is named after the promise that it
+//! holds an engine to. Each test has a store of its own.
+
+mod agenda;
+mod documents;
+mod fencing;
+mod history;
+mod leases;
+mod lifetimes;
+mod parking;
+mod publishing;
+mod reading;
+mod resending;
+mod settling;

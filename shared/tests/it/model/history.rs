@@ -1,0 +1,95 @@
+//! History.
+
+use bytes::Bytes;
+use shared::{
+    domain::{Attempt, DeadLetter, Queue},
+    id::{AppId, MessageId},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+};
+
+use super::Model;
+
+/// Part of a list that is given in ascending order, each entry with the text of its place.
+pub(super) fn page<T>(
+    list: impl DoubleEndedIterator<Item = (String, T)>,
+    request: &PageRequest,
+) -> Page<T> {
+    let mut list: Vec<_> = list.map(|(place, entry)| (Cursor(place), entry)).collect();
+    if request.order == Order::NewestFirst {
+        list.reverse();
+    }
+    if let Some(after) = &request.after {
+        let behind = |place: &Cursor| match request.order {
+            Order::NewestFirst => place.0 < after.0,
+            Order::OldestFirst => place.0 > after.0,
+        };
+        list.retain(|(place, _)| behind(place));
+    }
+    let done = list.len() <= request.limit;
+    list.truncate(request.limit);
+    Page { entries: list, done }
+}
+
+/// Those of a log that are wanted, at their places in it.
+fn wanted<'a, T: Clone + 'a>(
+    log: &'a [T],
+    wants: impl Fn(&T) -> bool + 'a,
+) -> impl DoubleEndedIterator<Item = (String, T)> + 'a {
+    let places = log.iter().enumerate();
+    places
+        .filter(move |(_, entry)| wants(entry))
+        .map(|(place, entry)| (format!("{place:09}"), entry.clone()))
+}
+
+fn entries<A, T>(page: Page<(A, T)>) -> Page<T> {
+    let entries = page.entries.into_iter().map(|(cursor, (_, entry))| (cursor, entry)).collect();
+    Page { entries, done: page.done }
+}
+
+#[async_trait::async_trait]
+impl History for Model {
+    async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
+        Ok(self.state().bodies.get(&(app, message)).map(|body| body.record.clone()))
+    }
+
+    async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
+        Ok(self.state().keys.get(&(app, key.into())).map(|key| key.message))
+    }
+
+    async fn messages(&self, app: AppId, request: &PageRequest) -> Result<Page<LogEntry>> {
+        let state = self.state();
+        Ok(page(wanted(&state.log, move |header| header.app == app), request))
+    }
+
+    async fn endpoint_attempts(
+        &self,
+        queue: Queue,
+        request: &PageRequest,
+    ) -> Result<Page<Attempt>> {
+        let state = self.state();
+        let list = wanted(&state.attempts, move |(app, attempt)| {
+            *app == queue.app && attempt.endpoint == queue.endpoint
+        });
+        Ok(entries(page(list, request)))
+    }
+
+    async fn message_attempts(
+        &self,
+        app: AppId,
+        message: MessageId,
+        request: &PageRequest,
+    ) -> Result<Page<Attempt>> {
+        let state = self.state();
+        let list =
+            wanted(&state.attempts, move |(of, attempt)| *of == app && attempt.message == message);
+        Ok(entries(page(list, request)))
+    }
+
+    async fn dead_letters(&self, queue: Queue, request: &PageRequest) -> Result<Page<DeadLetter>> {
+        let state = self.state();
+        let list = wanted(&state.dead, move |(app, letter)| {
+            *app == queue.app && letter.endpoint == queue.endpoint
+        });
+        Ok(entries(page(list, request)))
+    }
+}

@@ -1,0 +1,296 @@
+//! Lanes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use shared::{
+    domain::{DeadLetter, Delivery, Queue},
+    id::{AppId, EndpointId},
+    placement::Lane,
+    store::{
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LaneBatch,
+        LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled, Settlement,
+        StateChange, Verdict, Waiting,
+    },
+    time::Millis,
+};
+use tokio::time::Instant;
+
+use super::{Model, Score, State, Wait};
+
+struct ModelReader(Model);
+
+#[async_trait::async_trait]
+impl Reader for ModelReader {
+    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
+        let until = Instant::now() + Duration::from_secs(1);
+        loop {
+            let appended = self.0.appended.notified();
+            let batches = self.0.state().read(lanes, limit);
+            let waited =
+                !batches.is_empty() || tokio::time::timeout_at(until, appended).await.is_err();
+            if waited {
+                return Ok(batches);
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Lanes for Model {
+    async fn reader(&self) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(ModelReader(self.clone())))
+    }
+
+    async fn page(
+        &self,
+        lane: Lane,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Entry)>> {
+        Ok(self.state().page(lane, after, limit))
+    }
+
+    async fn fetch(&self, fetches: &[Fetch]) -> Result<Vec<Fetched>> {
+        let state = self.state();
+        Ok(fetches.iter().map(|fetch| state.fetch(fetch)).collect())
+    }
+
+    async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>> {
+        let mut state = self.state();
+        Ok(state.holds(fence).then(|| parks.iter().map(|park| state.park(park)).collect()))
+    }
+
+    async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>> {
+        let mut state = self.state();
+        if !state.holds(fence) {
+            return Ok(None);
+        }
+        let stream = state.streams.entry(fence.lane).or_default();
+        stream.retain(|id, _| !entries.contains(id));
+        Ok(Some(()))
+    }
+
+    async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
+        let state = self.state();
+        Ok(state.holds(fence).then(|| asks.iter().map(|ask| state.due(ask)).collect()))
+    }
+
+    async fn settle(&self, batch: &[Settle]) -> Result<Vec<Option<Vec<Settled>>>> {
+        let mut state = self.state();
+        let mut answers = Vec::new();
+        for settle in batch {
+            answers.push(state.holds(&settle.fence).then(|| {
+                let settlements = settle.settlements.iter();
+                let settled = settlements.map(|settlement| state.settle(settlement)).collect();
+                settle.states.iter().for_each(|change| state.remember(change));
+                settled
+            }));
+        }
+        Ok(answers)
+    }
+
+    async fn agenda(&self, lane: Lane, from: Option<&str>, limit: usize) -> Result<AgendaPage> {
+        let state = self.state();
+        let mut entries = state
+            .agenda
+            .iter()
+            .filter(|(queue, _)| {
+                queue.lane() == lane && from.is_none_or(|from| queue.member().as_str() > from)
+            })
+            .collect::<Vec<_>>();
+        entries.sort_by_key(|(queue, _)| queue.member());
+        let next = entries.get(limit).and(entries.get(limit - 1));
+        let next = next.map(|(queue, _)| queue.member());
+        let entries = entries.into_iter().take(limit).map(|(queue, opens)| AgendaEntry {
+            queue: *queue,
+            opens_in: opens.saturating_duration_since(Instant::now()),
+        });
+        Ok(AgendaPage { entries: entries.collect(), next })
+    }
+
+    async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>> {
+        let state = self.state();
+        let queues = endpoints.iter().map(|&endpoint| Queue { app, endpoint });
+        Ok(queues.map(|queue| state.endpoint_states.get(&queue).cloned()).collect())
+    }
+
+    async fn waiting(&self, queue: Queue) -> Result<u64> {
+        Ok(self.state().waiting.get(&queue).map_or(0, |set| set.len() as u64))
+    }
+}
+
+impl State {
+    fn page(&self, lane: Lane, after: EntryId, limit: usize) -> Vec<(EntryId, Entry)> {
+        let stream = self.streams.get(&lane).into_iter().flatten();
+        let behind = stream.filter(|(id, _)| **id > after).take(limit);
+        behind.map(|(id, entry)| (*id, entry.clone())).collect()
+    }
+
+    fn read(&self, lanes: &[LaneRead], limit: usize) -> Vec<LaneBatch> {
+        let batches = lanes.iter().map(|read| LaneBatch {
+            lane: read.lane,
+            entries: self.page(read.lane, read.after, limit),
+            lease: self.leases.get(&read.lane).cloned(),
+        });
+        batches.filter(|batch| !batch.entries.is_empty()).collect()
+    }
+
+    fn fetch(&self, fetch: &Fetch) -> Fetched {
+        if !self.holds(&fetch.fence) {
+            return Fetched::Fenced;
+        }
+        let deliveries = fetch.deliveries.iter();
+        let bodies = deliveries.clone().map(|of| self.bodies.get(&(of.app, of.message)));
+        let records = bodies.map(|body| body.map(|body| body.record.clone())).collect();
+        let versions = deliveries
+            .filter_map(|of| Some((of.app, self.configurations.get(&of.app)?.version)))
+            .collect();
+        Fetched::Held { records, versions }
+    }
+
+    fn park(&mut self, park: &Park) -> Parked {
+        if !self.take_from_stream(park.entry, &park.delivery) {
+            return Parked::NotThere;
+        }
+        let now = Instant::now();
+        let (score, opens) = match park.delay {
+            None => {
+                self.last_park += 1;
+                (Score::Parked(self.last_park), now)
+            }
+            Some(delay) => (Score::At(now + delay), now + delay),
+        };
+        let set = self.waiting.entry(park.delivery.queue()).or_default();
+        set.entry(park.delivery).or_insert(Wait { score, attempts: 0, steps: 0 });
+        self.lower_agenda(park.delivery.queue(), opens);
+        Parked::Moved
+    }
+
+    fn due(&self, ask: &Ask) -> Due {
+        let now = Instant::now();
+        let set = self.waiting.get(&ask.queue).into_iter().flatten();
+        let mut set: Vec<_> = set.map(|(delivery, wait)| (wait.score, *delivery, *wait)).collect();
+        set.sort_by_key(|(score, delivery, _)| (*score, *delivery));
+        let first = |limit: usize, wants: &dyn Fn(Score) -> bool| {
+            let wanted = set.iter().filter(|(score, ..)| wants(*score)).take(limit);
+            let waiting = wanted.map(|&(_, delivery, Wait { attempts, steps, .. })| Waiting {
+                delivery,
+                attempts,
+                steps,
+            });
+            waiting.collect()
+        };
+        Due {
+            parked: first(ask.parked, &|score| matches!(score, Score::Parked(_))),
+            retries: first(ask.retries, &|score| matches!(score, Score::At(at) if at <= now)),
+            next: set.iter().find_map(|(score, ..)| match score {
+                Score::At(at) if *at > now => Some(*at - now),
+                _ => None,
+            }),
+            waiting: set.len() as u64,
+        }
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> Settled {
+        let delivery = settlement.delivery;
+        let queue = delivery.queue();
+        let waits = self.waiting.get(&queue).and_then(|set| set.get(&delivery)).copied();
+        let known = match (settlement.place, waits) {
+            (Place::Waiting, None) => return Settled::NotThere,
+            (Place::Waiting, Some(wait)) => wait.attempts,
+            (Place::Stream(_), _) => 0,
+        };
+        if known + u32::from(settlement.record.is_some()) != settlement.attempts {
+            return Settled::NotThere;
+        }
+        if let Place::Stream(entry) = settlement.place
+            && !self.take_from_stream(entry, &delivery)
+        {
+            return Settled::NotThere;
+        }
+
+        match settlement.verdict {
+            Verdict::Retry { delay, steps } if self.has_endpoint(queue) => {
+                let at = Instant::now() + delay;
+                let wait = Wait { score: Score::At(at), attempts: settlement.attempts, steps };
+                self.waiting.entry(queue).or_default().insert(delivery, wait);
+                self.lower_agenda(queue, at);
+                self.record(settlement);
+            }
+            Verdict::Retry { .. } | Verdict::Deleted => self.end(settlement, None),
+            Verdict::Delivered => {
+                self.record(settlement);
+                self.end(settlement, None);
+            }
+            Verdict::Dead(reason) => {
+                self.record(settlement);
+                let letter = DeadLetter {
+                    endpoint: delivery.endpoint,
+                    message: delivery.message,
+                    generation: delivery.generation,
+                    reason,
+                    attempts: settlement.attempts,
+                    at: Millis::now(),
+                    extra: Default::default(),
+                };
+                self.dead.push((delivery.app, letter));
+                self.end(settlement, Some(self.lifetimes.history));
+            }
+        }
+        Settled::Done
+    }
+
+    /// Removes the entry, if it is this very delivery's.
+    fn take_from_stream(&mut self, id: EntryId, wanted: &Delivery) -> bool {
+        let stream = self.streams.entry(wanted.lane()).or_default();
+        let found = stream.get(&id);
+        let there = matches!(found, Some(Entry::Delivery { delivery, .. }) if delivery == wanted);
+        if there {
+            stream.remove(&id);
+        }
+        there
+    }
+
+    fn record(&mut self, settlement: &Settlement) {
+        let attempts = settlement.record.iter().cloned();
+        self.attempts.extend(attempts.map(|attempt| (settlement.delivery.app, attempt)));
+    }
+
+    /// The delivery waits no more, and is no longer one for which the body is kept.
+    fn end(&mut self, settlement: &Settlement, needed_for: Option<Duration>) {
+        let Delivery { app, message, .. } = settlement.delivery;
+        let queue = settlement.delivery.queue();
+        if settlement.place == Place::Waiting
+            && let Some(set) = self.waiting.get_mut(&queue)
+        {
+            set.remove(&settlement.delivery);
+            if set.is_empty() {
+                self.waiting.remove(&queue);
+                self.agenda.remove(&queue);
+            }
+        }
+        let now = Instant::now();
+        let retained = now + self.lifetimes.retention;
+        if let Some(body) = self.bodies.get_mut(&(app, message)) {
+            body.needed = body.needed.max(needed_for.map(|lifetime| now + lifetime));
+            body.open = body.open.saturating_sub(1);
+            let least = if body.open == 0 { retained } else { body.expires };
+            body.expires = body.needed.map_or(least, |needed| needed.max(least));
+        }
+    }
+
+    fn lower_agenda(&mut self, queue: Queue, opens: Instant) {
+        let entry = self.agenda.entry(queue).or_insert(opens);
+        *entry = opens.min(*entry);
+    }
+
+    fn remember(&mut self, change: &StateChange) {
+        if let Some(state) = &change.state {
+            self.endpoint_states.insert(change.queue, state.clone());
+        }
+        if let (Some(delay), Some(opens)) = (change.reopens, self.agenda.get_mut(&change.queue)) {
+            *opens = Instant::now() + delay;
+        }
+    }
+}
