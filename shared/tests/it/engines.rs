@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::store::Lifetimes;
+use shared::store::{Durability, Lifetimes, embedded};
 
 use crate::{bench::Bench, model::Model};
 
@@ -10,6 +10,7 @@ use crate::{bench::Bench, model::Model};
 macro_rules! on_each_engine {
     ($lifetimes:expr; $($test:ident,)*) => {
         $crate::engines::on_engine! { model, $lifetimes; $($test,)* }
+        $crate::engines::on_engine! { embedded, $lifetimes; $($test,)* }
     };
 }
 
@@ -31,5 +32,12 @@ pub(crate) use {on_each_engine, on_engine};
 
 /// The model, which says what the others must answer.
 pub(crate) async fn model(lifetimes: Lifetimes) -> Bench {
-    Bench::new(Arc::new(Model::open(lifetimes)), ())
+    Bench::new(Arc::new(Model::open(lifetimes)), Box::new(()))
+}
+
+/// The embedded engine in a directory of its own.
+pub(crate) async fn embedded(lifetimes: Lifetimes) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let store = embedded::open(directory.path(), Durability::Process, lifetimes).unwrap();
+    Bench::new(store, Box::new(directory))
 }
