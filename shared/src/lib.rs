@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod domain;
+pub mod guard;
 pub mod health;
 pub mod id;
 pub mod placement;
