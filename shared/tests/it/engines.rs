@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use shared::store::Lifetimes;
+use loadtests::redis_server::{Fsync, RedisServer};
+use shared::store::{Durability, Lifetimes, redis};
 
 use crate::{bench::Bench, model::Model};
 
@@ -10,6 +11,7 @@ use crate::{bench::Bench, model::Model};
 macro_rules! on_each_engine {
     ($lifetimes:expr; $($test:ident,)*) => {
         $crate::engines::on_engine! { model, $lifetimes; $($test,)* }
+        $crate::engines::on_engine! { on_redis, $lifetimes; $($test,)* }
     };
 }
 
@@ -32,4 +34,12 @@ pub(crate) use {on_each_engine, on_engine};
 /// The model, which says what the others must answer.
 pub(crate) async fn model(lifetimes: Lifetimes) -> Bench {
     Bench::new(Arc::new(Model::open(lifetimes)), ())
+}
+
+/// A redis-server of its own.
+pub(crate) async fn on_redis(lifetimes: Lifetimes) -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let server = RedisServer::start(directory.path(), Fsync::EverySecond).unwrap();
+    let store = redis::open(&server.url(), Durability::Process, lifetimes).await.unwrap();
+    Bench::new(store, (server, directory))
 }

@@ -108,7 +108,6 @@ impl Model {
         Self { state: Arc::new(Mutex::new(state)), appended: Arc::new(Notify::new()) }
     }
 
-
     /// The state, after what has expired went away.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
