@@ -32,7 +32,7 @@ pub enum Change {
     PutApplication(Application),
     /// Creates or replaces an endpoint.
     PutEndpoint(Endpoint),
-    /// Removes an endpoint, with its history.
+    /// Removes an endpoint; its history goes with it, at the latest by [`super::Store::sweep`].
     DeleteEndpoint(EndpointId),
     /// Removes the application with all its endpoints.
     DeleteApplication,

@@ -244,7 +244,8 @@ pub enum Settled {
     /// Done as wished.
     Done,
     /// The delivery is not there, or has another number of attempts: nothing was changed. Also the
-    /// answer to repeating a settlement that had happened.
+    /// answer to repeating a settlement that had happened; except a retry without attempt out of the
+    /// waiting set, which does the same once more.
     NotThere,
 }
 
@@ -326,7 +327,9 @@ pub trait Lanes: Send + Sync {
     /// - `Retry` moves it into the waiting set (or raises its score there) and remembers attempts and
     ///   steps; where the endpoint was deleted it MUST end as [`Verdict::Deleted`].
     /// - The end of the last open delivery of a message shortens its body's life to
-    ///   [`super::Lifetimes::retention`], or, where it died, to [`super::Lifetimes::history`].
+    ///   [`super::Lifetimes::retention`], but never below what a dead letter of the message needs: the
+    ///   body MUST live [`super::Lifetimes::history`] from each death on, whatever becomes of the
+    ///   message's other deliveries.
     /// - The attempt joins the histories of its endpoint and of its message; a dead letter joins the
     ///   endpoint's dead letters.
     /// - A queue without waiting deliveries MUST leave the agenda in the same write.

@@ -42,8 +42,8 @@ pub(crate) fn whole(order: Order) -> PageRequest {
 }
 
 impl Bench {
-    pub(crate) fn new(store: SharedStore, home: impl Any + Send) -> Self {
-        Self { store, _home: Box::new(home) }
+    pub(crate) fn new(store: SharedStore, home: Box<dyn Any + Send>) -> Self {
+        Self { store, _home: home }
     }
 
     /// A new application with so many endpoints.

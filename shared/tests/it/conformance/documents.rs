@@ -194,6 +194,7 @@ async fn delete_of_an_endpoint_removes_its_history(bench: Bench) {
         bench.settle(&fence, delivery, place, 1, Verdict::Dead(DeadReason::Gone)).await;
     }
     tenant.commit(&[Change::DeleteEndpoint(tenant.endpoints[0])]).await;
+    while bench.store.sweep().await.unwrap() > 0 {}
     let page = whole(Order::NewestFirst);
     for (nth, expected) in [(0, 0), (1, 1)] {
         let attempts = bench.store.endpoint_attempts(tenant.queue(nth), &page).await.unwrap();
