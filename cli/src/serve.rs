@@ -108,7 +108,7 @@ impl Parts {
                 Ok(dispatcher) => parts.dispatcher = Some(dispatcher),
                 Err(error) => {
                     parts.stop(Instant::now() + settings.shutdown_grace).await;
-                    return Err(error.into());
+                    return Err(anyhow::Error::new(error).context("dispatcher").into());
                 }
             }
         }

@@ -103,7 +103,7 @@ impl Sender {
             next: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             counters: Counters::default(),
-            latencies: Mutex::new(Histogram::new(3)?),
+            latencies: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
         });
         let task = tokio::spawn(run.clone().all());
         Ok(Self { run, task })

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
-    Pipeline, ProtocolVersion, RedisResult, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    Pipeline, ProtocolVersion, RedisResult, Value, aio::MultiplexedConnection,
+    io::tcp::TcpSettings,
 };
 use deadpool_redis::{Connection as Pooled, Manager, Pool, Runtime};
 use parking_lot::Mutex;
@@ -53,7 +54,9 @@ impl Dialer {
     pub(super) async fn dial(&self) -> Result<MultiplexedConnection> {
         let Self { client, config, runtime } = self.clone();
         runtime
-            .spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await })
+            .spawn(
+                async move { client.get_multiplexed_async_connection_with_config(&config).await },
+            )
             .await
             .map_err(|error| {
                 StoreError::caused_by(ErrorKind::Unavailable, "the store is shutting down", error)

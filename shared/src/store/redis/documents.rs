@@ -177,10 +177,7 @@ impl Documents for Redis {
     async fn documents(&self, kind: Kind) -> Result<Vec<Document>> {
         let documents: BTreeMap<String, Vec<u8>> =
             self.ask(cmd("HGETALL").arg(keys::documents(kind))).await?;
-        Ok(documents
-            .into_iter()
-            .map(|(name, json)| Document { name, json: json.into() })
-            .collect())
+        Ok(documents.into_iter().map(|(name, json)| Document { name, json: json.into() }).collect())
     }
 
     async fn put_document(&self, kind: Kind, document: &Document, expect: &Expect) -> Result<()> {

@@ -18,8 +18,7 @@ const SYNCED_AT_TIMES: Wanted = Wanted {
     holds: |v| matches!(v, "everysec" | "always"),
     value: "everysec",
 };
-const SYNCED: Wanted =
-    Wanted { setting: "appendfsync", holds: |v| v == "always", value: "always" };
+const SYNCED: Wanted = Wanted { setting: "appendfsync", holds: |v| v == "always", value: "always" };
 const KEPT: Wanted =
     Wanted { setting: "maxmemory-policy", holds: |v| v == "noeviction", value: "noeviction" };
 const SYNCED_ON_REWRITE: Wanted =

@@ -7,9 +7,7 @@ use ::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{
-    Redis, entry::Raw, error::corrupt, keys, lanes::bytes,
-};
+use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes};
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
     id::{AppId, EndpointId, MessageId, TEXT_LEN},
@@ -65,9 +63,8 @@ impl History for Redis {
                         Order::NewestFirst => at < index,
                     });
                 }
-                found.extend(
-                    records.into_iter().map(|(at, it)| (Cursor(format!("{id}.{at}")), it)),
-                );
+                found
+                    .extend(records.into_iter().map(|(at, it)| (Cursor(format!("{id}.{at}")), it)));
             }
             if last || found.len() > page.limit {
                 let done = found.len() <= page.limit;
@@ -184,7 +181,8 @@ fn packed(fields: &[(Vec<u8>, Vec<u8>)], field: &str) -> Result<Vec<Attempt>> {
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| corrupt("a record of history cannot be read", error))
+    serde_json::from_slice(json)
+        .map_err(|error| corrupt("a record of history cannot be read", error))
 }
 
 /// A pointer to an attempt: the endpoint's 22 characters, the entry of its stream, and which of the
@@ -204,9 +202,9 @@ fn no_place(cursor: &str) -> crate::store::StoreError {
 
 /// The entry that a cursor names.
 fn entry_place(text: &str) -> Result<&str> {
-    let is_id = text.split_once('-').is_some_and(|(major, minor)| {
-        major.parse::<u64>().is_ok() && minor.parse::<u64>().is_ok()
-    });
+    let is_id = text
+        .split_once('-')
+        .is_some_and(|(major, minor)| major.parse::<u64>().is_ok() && minor.parse::<u64>().is_ok());
     if is_id { Ok(text) } else { Err(no_place(text)) }
 }
 

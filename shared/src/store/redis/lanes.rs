@@ -113,7 +113,9 @@ impl Lanes for Redis {
         }
         let answers: Option<Vec<DueAnswer>> = self.serving.call(&call).await?;
         answers
-            .map(|answers| answers.into_iter().zip(asks).map(|(it, ask)| due(ask.queue, it)).collect())
+            .map(|answers| {
+                answers.into_iter().zip(asks).map(|(it, ask)| due(ask.queue, it)).collect()
+            })
             .transpose()
     }
 
@@ -135,8 +137,9 @@ impl Lanes for Redis {
         let entries = members
             .iter()
             .map(|(member, opens)| {
-                let queue = Queue::from_member(member)
-                    .ok_or_else(|| corrupt("an agenda names an unreadable queue", member.as_str()))?;
+                let queue = Queue::from_member(member).ok_or_else(|| {
+                    corrupt("an agenda names an unreadable queue", member.as_str())
+                })?;
                 let opens_in = Duration::from_millis((*opens as u64).saturating_sub(now));
                 Ok(AgendaEntry { queue, opens_in })
             })
@@ -171,11 +174,7 @@ pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
     }
 }
 
-fn fetched(
-    fetches: &[Fetch],
-    apps: &BTreeSet<AppId>,
-    replies: Vec<Value>,
-) -> Result<Vec<Fetched>> {
+fn fetched(fetches: &[Fetch], apps: &BTreeSet<AppId>, replies: Vec<Value>) -> Result<Vec<Fetched>> {
     let short = || corrupt("redis gave too few answers to a fetch", "");
     let mut replies = replies.into_iter();
     let mut bodies = Vec::new().into_iter();
@@ -193,11 +192,8 @@ fn fetched(
         .iter()
         .zip(leases)
         .map(|(Fetch { fence, deliveries }, lease)| {
-            let records = bodies
-                .by_ref()
-                .take(deliveries.len())
-                .map(bytes)
-                .collect::<Result<Vec<_>>>()?;
+            let records =
+                bodies.by_ref().take(deliveries.len()).map(bytes).collect::<Result<Vec<_>>>()?;
             let lease = lease.as_deref().map(parse_lease).transpose()?;
             let held = lease.is_some_and(|lease| {
                 lease.epoch == fence.epoch && lease.owner.as_ref() == Some(&fence.owner)

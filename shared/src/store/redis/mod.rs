@@ -57,11 +57,7 @@ pub struct Redis {
 /// # Errors
 /// [`ErrorKind::Misconfigured`] names the setting that does not fit; [`ErrorKind::Unavailable`] if the
 /// server cannot be reached.
-pub async fn open(
-    url: &str,
-    durability: Durability,
-    lifetimes: Lifetimes,
-) -> Result<Arc<Redis>> {
+pub async fn open(url: &str, durability: Durability, lifetimes: Lifetimes) -> Result<Arc<Redis>> {
     let dialer = Dialer::new(url)?;
     let redis = Redis {
         publishing: Link::new(dialer.clone()),
@@ -79,10 +75,8 @@ pub async fn open(
 
 impl Redis {
     async fn check_durability(&self) -> Result<()> {
-        let settings: HashMap<String, String> = self
-            .serving
-            .command(cmd("CONFIG").arg("GET").arg(&durability::SETTINGS))
-            .await?;
+        let settings: HashMap<String, String> =
+            self.serving.command(cmd("CONFIG").arg("GET").arg(&durability::SETTINGS)).await?;
         durability::check(self.durability, &settings)
     }
 
@@ -91,10 +85,8 @@ impl Redis {
         let key = keys::layout();
         let mut found: Option<String> = self.serving.command(cmd("GET").arg(&key)).await?;
         if found.is_none() {
-            found = self
-                .serving
-                .command(cmd("SET").arg(&key).arg(&ours).arg("NX").arg("GET"))
-                .await?;
+            found =
+                self.serving.command(cmd("SET").arg(&key).arg(&ours).arg("NX").arg("GET")).await?;
         }
         match found {
             Some(theirs) if theirs != ours => Err(StoreError::new(

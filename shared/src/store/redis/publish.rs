@@ -3,7 +3,11 @@
 use ::redis::Value;
 
 use super::{
-    Redis, connection::decode, entry::pack_delivery, error::corrupt, keys, millis,
+    Redis,
+    connection::decode,
+    entry::pack_delivery,
+    error::corrupt,
+    keys, millis,
     scripts::{Call, PUBLISH, RESEND},
 };
 use crate::{
@@ -91,7 +95,10 @@ fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
                 deliveries += publication.targets.len();
                 bytes <= MOST_BYTES
                     && deliveries <= MOST_DELIVERIES
-                    && keys::one_script(Shard::of(first.header.app), Shard::of(publication.header.app))
+                    && keys::one_script(
+                        Shard::of(first.header.app),
+                        Shard::of(publication.header.app),
+                    )
             })
             .count()
             .max(1);

@@ -75,7 +75,8 @@ fn batches(
                 .iter()
                 .position(|asked| *asked == stream)
                 .ok_or_else(|| corrupt("redis answered for a stream that was not asked", stream))?;
-            let lease = leases.get(index).and_then(Option::as_deref).map(parse_lease).transpose()?;
+            let lease =
+                leases.get(index).and_then(Option::as_deref).map(parse_lease).transpose()?;
             Ok(LaneBatch { lane: lanes[index].lane, entries: entries(news)?, lease })
         })
         .collect()

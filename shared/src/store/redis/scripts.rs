@@ -71,8 +71,7 @@ impl Call {
     fn command(&self) -> Cmd {
         let bytes: usize = self.keys.iter().map(String::len).sum::<usize>()
             + self.args.iter().map(Bytes::len).sum::<usize>();
-        let mut command =
-            Cmd::with_capacity(3 + self.keys.len() + self.args.len(), bytes + 64);
+        let mut command = Cmd::with_capacity(3 + self.keys.len() + self.args.len(), bytes + 64);
         command.arg("EVALSHA").arg(self.script.get_hash()).arg(self.keys.len());
         for key in &self.keys {
             command.arg(key);
