@@ -59,10 +59,11 @@ impl Readiness {
 
     /// What is wrong; empty: ready.
     pub(crate) fn wrong(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
         if self.stopping.load(Ordering::Relaxed) {
-            wrong.push("stopping".to_owned());
+            // Parts that have ended by then are no news.
+            return vec!["stopping".to_owned()];
         }
+        let mut wrong = Vec::new();
         let answer = self.store.borrow().clone();
         let age = answer.at.elapsed();
         if let Some(what) = answer.wrong {
