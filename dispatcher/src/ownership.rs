@@ -168,9 +168,15 @@ impl Ownership {
         Ok(gained)
     }
 
-    /// Whether a lease was never held, was released, or has stood still for a TTL.
+    /// Whether a lease was never held, was released, belongs to a node that is not even listed, or has
+    /// stood still for a TTL. The third is the embedded store after a crash: its list of nodes is as
+    /// young as the process. Should it ever be wrong, the epoch still keeps two owners apart.
     fn is_free(&mut self, lane: Lane, lease: Option<&Lease>, now: LeaseTime) -> bool {
-        let Some(lease) = lease.filter(|lease| lease.owner.is_some()) else { return true };
+        let Some(lease) = lease else { return true };
+        let listed = lease.owner.as_ref().is_some_and(|owner| self.peers.contains_key(owner));
+        if !listed {
+            return true;
+        }
         let (seen, since) = self.sightings.entry(lane).or_insert_with(|| (lease.clone(), now));
         if seen != lease {
             (*seen, *since) = (lease.clone(), now);
