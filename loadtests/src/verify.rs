@@ -142,11 +142,11 @@ impl fmt::Display for Verdict {
             self.ambiguous_absent.len(),
             self.duplicates
         )?;
-        for key in &self.ambiguous_delivered {
-            writeln!(f, "  ambiguous, delivered: {key}")?;
+        if !self.ambiguous_delivered.is_empty() {
+            writeln!(f, "  ambiguous, delivered: {}", self.ambiguous_delivered.join(" "))?;
         }
-        for key in &self.ambiguous_absent {
-            writeln!(f, "  ambiguous, absent: {key}")?;
+        if !self.ambiguous_absent.is_empty() {
+            writeln!(f, "  ambiguous, absent: {}", self.ambiguous_absent.join(" "))?;
         }
         const SHOWN: usize = 20;
         for violation in self.violations.iter().take(SHOWN) {

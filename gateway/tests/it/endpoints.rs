@@ -108,14 +108,15 @@ async fn a_rotated_secret_signs_until_its_end() {
     assert_eq!(signing().await, [first.clone()]);
 
     let chosen = Secret::generate().reveal();
-    api.post(&format!("{path}/rotate"), json!({"key": chosen})).await.expect(204);
+    let rotated = api.post(&format!("{path}/rotate"), json!({"key": chosen})).await.expect(200);
+    assert_eq!(rotated, json!({"key": chosen}));
     assert_eq!(api.get(&path).await.expect(200)["key"], chosen.as_str());
     assert_eq!(signing().await, [chosen.clone(), first]);
 
-    api.post_raw(&format!("{path}/rotate"), "").await.expect(204);
+    api.post_raw(&format!("{path}/rotate"), "").await.expect(200);
     assert_eq!(signing().await.len(), 3);
     let at_once = json!({"gracePeriodSeconds": 0});
-    api.post(&format!("{path}/rotate"), at_once).await.expect(204);
+    api.post(&format!("{path}/rotate"), at_once).await.expect(200);
     let left = signing().await;
     assert_eq!(left.len(), 3, "the one before stopped, those with an end of their own did not");
     for bad in [json!({"key": "short"}), json!({"gracePeriodSeconds": 700_000})] {

@@ -45,6 +45,8 @@ async fn a_lost_answer_is_asked_for_again() {
     let (api, store, _stored) = scripted(script).await;
     api.post("/app/acme/msg", message()).await.expect(202);
     assert_eq!(*store.batches.lock().unwrap(), [1, 1, 1]);
+    assert_eq!(api.counted("sluicegate_gateway_publish_errors_total"), 2.0);
+    assert_eq!(api.counted("sluicegate_gateway_store_errors_total"), 0.0);
     let listed = api.get("/app/acme/msg").await.expect(200);
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
 }
