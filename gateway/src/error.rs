@@ -161,9 +161,6 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        if let Self::Store(error) = self {
-            tracing::warn!(kind = error.kind().name(), %error, "store.failed");
-        }
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.retry_after_s() {
             response.insert_header((header::RETRY_AFTER, seconds));

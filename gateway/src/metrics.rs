@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     deliveries: IntCounter,
     batch_messages: Histogram,
     batch_duration: Histogram,
+    batch_errors: IntCounterVec,
     store_errors: IntCounterVec,
 }
 
@@ -64,10 +65,16 @@ impl Metrics {
                 "Duration of a call that publishes",
                 seconds(),
             )?,
+            batch_errors: counters(
+                registry,
+                "publish_errors_total",
+                "Calls that publish and failed, by kind",
+                "kind",
+            )?,
             store_errors: counters(
                 registry,
                 "store_errors_total",
-                "Calls to the store that failed while publishing, by kind",
+                "Requests that failed because the store did, by kind",
                 "kind",
             )?,
         })
@@ -108,6 +115,10 @@ impl Metrics {
     pub(crate) fn batch(&self, messages: usize, took: Duration) {
         self.batch_messages.observe(messages as f64);
         self.batch_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn batch_error(&self, kind: ErrorKind) {
+        self.batch_errors.with_label_values(&[kind.name()]).inc();
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

@@ -67,6 +67,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(SecretOut { key: current.secret.reveal() }))
 }
 
+/// Rotates, and shows the new secret: SDKs from 2.0 on read it, older ones ignore it.
 pub(super) async fn rotate(
     api: web::Data<Api>,
     path: web::Path<(String, String)>,
@@ -97,5 +98,5 @@ pub(super) async fn rotate(
         Ok((vec![Change::PutEndpoint(endpoint)], ()))
     })
     .await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(HttpResponse::Ok().json(SecretOut { key: secret.reveal() }))
 }

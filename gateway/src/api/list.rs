@@ -76,10 +76,10 @@ impl ListQuery {
     }
 
     fn time(text: Option<&String>, name: &'static str) -> Result<Option<Millis>> {
-        text.map(|text| {
-            Millis::parse(text).ok_or_else(|| ApiError::query(name, "expected an RFC 3339 time"))
-        })
-        .transpose()
+        let Some(text) = text else { return Ok(None) };
+        // SDKs of languages with naive times send them without offset, and mean UTC.
+        let time = Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")));
+        time.map(Some).ok_or_else(|| ApiError::query(name, "expected an RFC 3339 time"))
     }
 
     /// Where to start, and whether it goes back.

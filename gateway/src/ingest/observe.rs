@@ -11,7 +11,7 @@ use actix_web::{
     web,
 };
 
-use crate::metrics::Metrics;
+use crate::{error::ApiError, metrics::Metrics};
 
 /// What the SDKs name a request with.
 const SENT_ID: HeaderName = HeaderName::from_static("svix-req-id");
@@ -34,6 +34,17 @@ pub(crate) async fn observe<B: MessageBody>(
     let route = pattern.as_deref().unwrap_or("none");
     let method = response.request().method();
     metrics.request(method, route, response.status(), took);
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    if let Some(ApiError::Store(error)) = error {
+        metrics.store_error(error.kind());
+        tracing::warn!(
+            request_id = id.to_str().unwrap_or_default(),
+            %method,
+            route,
+            %error,
+            "request.failed"
+        );
+    }
     tracing::debug!(
         request_id = id.to_str().unwrap_or_default(),
         %method,

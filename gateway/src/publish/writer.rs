@@ -110,7 +110,7 @@ async fn call(batch: Vec<Job>, store: &SharedStore, metrics: &Metrics) {
         }
         Err(error) => {
             tracing::warn!(messages = answers.len(), %error, "publish.failed");
-            metrics.store_error(error.kind());
+            metrics.batch_error(error.kind());
             for answer in answers {
                 let _ = answer.send(Err(error.kind()));
             }
