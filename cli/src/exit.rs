@@ -64,3 +64,9 @@ impl From<StoreError> for Failure {
         }
     }
 }
+
+impl From<dispatcher::StartError> for Failure {
+    fn from(error: dispatcher::StartError) -> Self {
+        Self::Runtime(anyhow::Error::new(error).context("dispatcher"))
+    }
+}

@@ -57,25 +57,39 @@ impl Readiness {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// What is wrong; empty: ready.
+    /// What is wrong; empty: ready. Once it is stopping, parts are expected to end.
     pub(crate) fn wrong(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
         if self.stopping.load(Ordering::Relaxed) {
-            wrong.push("stopping".to_owned());
+            return vec!["stopping".to_owned()];
         }
         let answer = self.store.borrow().clone();
         let age = answer.at.elapsed();
-        if let Some(what) = answer.wrong {
-            wrong.push(what);
-        } else if age > FRESH_FOR {
-            wrong.push(format!("store: last answered {} s ago", age.as_secs()));
+        let store = match answer.wrong {
+            Some(what) => Some(what),
+            None if age > FRESH_FOR => {
+                Some(format!("store: last answered {} s ago", age.as_secs()))
+            }
+            None => None,
+        };
+        store.into_iter().chain(self.dead()).collect()
+    }
+
+    /// Parts that have died.
+    fn dead(&self) -> impl Iterator<Item = String> {
+        self.probes
+            .iter()
+            .filter_map(|probe| probe.check().err().map(|what| format!("{}: {what}", probe.name)))
+    }
+
+    /// Waits until a part dies, and answers which. A dead part never comes back: only another process
+    /// can help.
+    pub(crate) async fn death(&self) -> String {
+        loop {
+            if let Some(dead) = self.dead().next() {
+                return dead;
+            }
+            time::sleep(ASK_EVERY).await;
         }
-        wrong.extend(
-            self.probes.iter().filter_map(|probe| {
-                probe.check().err().map(|what| format!("{}: {what}", probe.name))
-            }),
-        );
-        wrong
     }
 }
 
@@ -84,5 +98,34 @@ async fn ask(store: &SharedStore) -> Result<(), String> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("store: {error}")),
         Err(_) => Err(format!("store: no answer within {ANSWER_WITHIN:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::store::{Durability, Lifetimes, embedded};
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn what_is_dead_is_told_until_it_is_stopping() {
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
+        let alive = Arc::new(AtomicBool::new(true));
+        let asked = alive.clone();
+        let probe = Probe::new("heart", move || {
+            asked.load(Ordering::Relaxed).then_some(()).ok_or("stopped".to_owned())
+        });
+        let (mut readiness, asking) = Readiness::watch(vec![probe], store);
+        assert_eq!(readiness.wrong(), ["store: not asked yet"]);
+        readiness.store.changed().await.unwrap();
+        assert_eq!(readiness.wrong(), [""; 0]);
+        alive.store(false, Ordering::Relaxed);
+        assert_eq!(readiness.death().await, "heart: stopped");
+        assert_eq!(readiness.wrong(), ["heart: stopped"]);
+        readiness.stop();
+        assert_eq!(readiness.wrong(), ["stopping"]);
+        asking.abort();
     }
 }

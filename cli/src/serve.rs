@@ -60,8 +60,12 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     let mut admin_server = actix_rt::spawn(admin.server);
     let died = tokio::select! {
         () = signals.stop() => None,
+        dead = readiness.death() => Some(format!("a part has died: {dead}")),
         ended = &mut admin_server => Some(format!("the admin server died: {ended:?}")),
     };
+    if let Some(what) = &died {
+        tracing::error!(%what, "process.part_died");
+    }
     tracing::info!(grace = ?settings.shutdown_grace, "process.stopping");
     actix_rt::spawn(async move {
         signals.stop().await;
@@ -108,7 +112,7 @@ impl Parts {
                 Ok(dispatcher) => parts.dispatcher = Some(dispatcher),
                 Err(error) => {
                     parts.stop(Instant::now() + settings.shutdown_grace).await;
-                    return Err(anyhow::Error::new(error).context("dispatcher").into());
+                    return Err(error.into());
                 }
             }
         }

@@ -8,6 +8,7 @@ use actix_web::{
     middleware::{NormalizePath, TrailingSlash, from_fn},
     web,
 };
+use shared::guard::Guard;
 use shared::{health::Probe, store::SharedStore};
 use tokio::task::JoinHandle;
 
@@ -44,7 +45,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
     let api = web::Data::new(Api {
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
-        allow_cidr: config.allow_cidr.clone(),
+        guard: Guard::new(config.allow_cidr.clone()),
     });
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);

@@ -112,7 +112,8 @@ impl Guard {
             Some(address) if self.address(address, reach) => Ok(reach),
             Some(address) if self.address(address, Reach::Public) => Err(Refusal::Plain),
             Some(_) => Err(Refusal::Address),
-            None if reach == Reach::AllowedOnly && self.allowed.is_empty() => Err(Refusal::Plain),
+            None if self.allowed.is_empty() && is_local(url) => Err(Refusal::Address),
+            None if self.allowed.is_empty() && reach == Reach::AllowedOnly => Err(Refusal::Plain),
             None => Ok(reach),
         }
     }
@@ -123,6 +124,12 @@ impl Guard {
         self.allowed.iter().any(|net| net.contains(&address))
             || (reach == Reach::Public && is_public(address))
     }
+}
+
+/// Names that every resolver answers with this machine.
+fn is_local(url: &Url) -> bool {
+    let name = url.domain().unwrap_or_default().trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -177,6 +184,8 @@ mod tests {
     #[case("192.168.1.1")]
     #[case("224.0.0.1")]
     #[case("255.255.255.255")]
+    #[case("localhost")]
+    #[case("foo.localhost.")]
     fn closed_addresses_in_every_spelling_are_refused(#[case] host: &str) {
         let judged = judge(&format!("https://{host}/"), &[]);
         assert!(matches!(judged, None | Some(Err(Refusal::Address))), "{judged:?}");

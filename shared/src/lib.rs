@@ -3,7 +3,6 @@
 //! The gateway and the dispatcher never import each other. They meet only in the [`store`], through
 //! the types of this crate.
 
-pub mod address;
 pub mod domain;
 pub mod guard;
 pub mod health;

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use actix_web::{HttpResponse, web};
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use shared::guard::Guard;
 use shared::{
     domain::{Endpoint, Secret},
     id::EndpointId,
@@ -82,13 +82,13 @@ impl EndpointIn {
         }
     }
 
-    fn check(self, allow_cidr: &[IpNet]) -> Result<Checked> {
+    fn check(self, guard: &Guard) -> Result<Checked> {
         let mut faults = Faults::default();
         let (mut url, mut secret) = (None, None);
         match &self.url {
             Patch::Absent => {}
             Patch::Null => faults.add("url", "field required"),
-            Patch::Value(text) => match endpoint_url::normalise(text, allow_cidr) {
+            Patch::Value(text) => match endpoint_url::normalise(text, guard) {
                 Ok(normal) => url = Some(normal),
                 Err(msg) => faults.add("url", msg),
             },
@@ -236,7 +236,7 @@ pub(super) async fn create(
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
-    let input = body.json::<EndpointIn>()?.merged().whole().check(&api.allow_cidr)?;
+    let input = body.json::<EndpointIn>()?.merged().whole().check(&api.guard)?;
     // Made before the first try, so that a repeated one cannot create a second endpoint.
     let new = input.create(EndpointId::new())?;
     let new = api.change(&path, |configuration| put_change(configuration, new.clone())).await?;
@@ -265,7 +265,7 @@ pub(super) async fn put(
     if input.uid == Patch::Null && !names_an_id {
         input.uid = Patch::Value(name.clone());
     }
-    let input = input.check(&api.allow_cidr)?;
+    let input = input.check(&api.guard)?;
     let new = input.create(EndpointId::new())?;
     let put = api
         .change(&app, |configuration| match find_endpoint(configuration, &name) {
@@ -288,7 +288,7 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let input = body.json::<EndpointIn>()?.merged().check(&api.allow_cidr)?;
+    let input = body.json::<EndpointIn>()?.merged().check(&api.guard)?;
     let patched = api
         .change(&app, |configuration| {
             let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);

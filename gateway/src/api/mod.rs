@@ -21,8 +21,8 @@ mod routes;
 
 use std::{sync::Arc, time::Duration};
 
-use ipnet::IpNet;
 pub(crate) use routes::routes;
+use shared::guard::Guard;
 use shared::{
     domain::Endpoint,
     id::AppId,
@@ -40,7 +40,7 @@ const PAUSE_MS: u64 = 4;
 pub(crate) struct Api {
     pub(crate) store: SharedStore,
     pub(crate) secret_overlap: Duration,
-    pub(crate) allow_cidr: Vec<IpNet>,
+    pub(crate) guard: Guard,
 }
 
 impl Api {
