@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -102,8 +103,17 @@ struct Send {
     ledger: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Arguments::parse().command;
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match command {
         Command::Sink { listen } => {

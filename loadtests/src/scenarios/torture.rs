@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -108,10 +108,12 @@ impl Torture {
         };
         let result = self.torture(directory).await?;
         result.print();
-        let broken = result.broken();
-        if !broken.is_empty() {
-            bail!("{} promises were broken:\n{}", broken.len(), broken.join("\n"));
+        let unexplained = result.unexplained();
+        for duplicate in &unexplained {
+            println!("  VIOLATION {duplicate}");
         }
+        let broken = result.verdict.violations.len() + unexplained.len();
+        anyhow::ensure!(broken == 0, "{broken} promises were broken");
         Ok(())
     }
 
@@ -327,24 +329,15 @@ impl Result {
         println!("{} kills in {:.0} s", self.kills.len(), self.took.as_secs_f64());
     }
 
-    fn broken(&self) -> Vec<String> {
-        let mut broken: Vec<_> = self.verdict.violations.iter().map(ToString::to_string).collect();
-        broken.extend(
-            self.attribution
-                .unexplained
-                .iter()
-                .map(|(id, path)| format!("a duplicate that no kill explains: {id} at {path}")),
-        );
+    /// Duplicates that no kill explains, or too many for one kill.
+    fn unexplained(&self) -> Vec<String> {
+        let alone = self.attribution.unexplained.iter();
+        let alone = alone.map(|(id, path)| format!("{id} at {path}: repeated without a kill"));
         let counts = self.attribution.by_kill.iter().enumerate();
-        broken.extend(counts.filter(|(_, repeated)| repeated.count > MAX_IN_FLIGHT).map(
-            |(number, repeated)| {
-                format!(
-                    "{} duplicates by kill {}, bound {MAX_IN_FLIGHT}",
-                    repeated.count,
-                    number + 1
-                )
-            },
-        ));
-        broken
+        let many = counts.filter(|(_, repeated)| repeated.count > MAX_IN_FLIGHT);
+        let many = many.map(|(number, repeated)| {
+            format!("kill {}: {} duplicates, bound {MAX_IN_FLIGHT}", number + 1, repeated.count)
+        });
+        alone.chain(many).collect()
     }
 }
