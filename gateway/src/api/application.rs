@@ -21,6 +21,7 @@ use super::{
     list::{ListQuery, gather},
     may_decide_again,
     patch::Patch,
+    pause,
 };
 use crate::{
     error::{ApiError, Result},
@@ -133,7 +134,8 @@ impl Api {
             extra: serde_json::Map::new(),
         };
         input.apply(&mut application);
-        for _ in 0..MAX_TRIES {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
             let uid = application.uid.as_deref();
             if let Indexed::Taken(other) = self.store.index(application.id, uid, None).await? {
                 if let Some(found) = self.store.configuration(other).await? {
@@ -162,7 +164,8 @@ impl Api {
 
     /// Changes an application, its uid included.
     async fn change_application(&self, app: AppId, input: &ApplicationIn) -> Result<Application> {
-        for _ in 0..MAX_TRIES {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
             let Some(found) = self.store.configuration(app).await? else { break };
             let mut application = found.application.clone();
             input.apply(&mut application);
@@ -184,7 +187,8 @@ impl Api {
 
     /// Deletes an application at whatever version it is.
     async fn delete_configuration(&self, app: AppId, mut version: Version) -> Result<()> {
-        for _ in 0..MAX_TRIES {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
             match self.store.commit(app, Some(version), &[Change::DeleteApplication]).await {
                 Ok(_) => return Ok(()),
                 Err(error) if may_decide_again(&error) => {}

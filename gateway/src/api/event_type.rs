@@ -16,6 +16,7 @@ use super::{
     Api, MAX_TRIES,
     list::{ListQuery, gather, page_of},
     patch::Patch,
+    pause,
 };
 use crate::{
     error::{ApiError, Result},
@@ -175,7 +176,8 @@ impl Api {
         name: &str,
         decide: impl Fn(Option<EventType>) -> Result<EventType>,
     ) -> Result<EventType> {
-        for _ in 0..MAX_TRIES {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
             let json = self.store.document(Kind::EventType, name).await?;
             let event_type = decide(json.as_deref().map(decode).transpose()?)?;
             let document = encode(&event_type)?;

@@ -32,7 +32,9 @@ use shared::{
 use crate::error::{ApiError, Result};
 
 /// How often a change is decided again because somebody else was faster, or the answer was lost.
-const MAX_TRIES: usize = 8;
+const MAX_TRIES: u64 = 24;
+/// Longest pause after the first try; it grows with each one.
+const PAUSE_MS: u64 = 4;
 
 /// What the handlers work with.
 pub(crate) struct Api {
@@ -62,7 +64,8 @@ impl Api {
         decide: impl Fn(&Configuration) -> Result<(Vec<Change>, T)>,
     ) -> Result<T> {
         let mut failure = None;
-        for _ in 0..MAX_TRIES {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
             let configuration = self.configuration(name).await?;
             let (changes, answer) = decide(&configuration)?;
             if changes.is_empty() {
@@ -76,6 +79,14 @@ impl Api {
             }
         }
         Err(failure.map_or(ApiError::Overloaded, ApiError::from))
+    }
+}
+
+/// Waits a random while before all but the first try, so that those who collided do not collide again.
+async fn pause(turn: u64) {
+    if turn > 0 {
+        let ms = rand::random_range(0..=PAUSE_MS * turn);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Endpoints, their headers and secrets.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use shared::{domain::Secret, time::Millis};
 
@@ -55,6 +56,16 @@ async fn endpoints_of_one_application_have_different_uids() {
 }
 
 #[tokio::test]
+async fn endpoints_created_together_all_come_to_be() {
+    let stored = stored();
+    let gateways = join_all((0..8).map(|_| Api::start(&stored.store))).await;
+    gateways[0].application("acme").await;
+    let created = join_all((0..64).map(|n| gateways[n % 8].endpoint("acme"))).await;
+    let listed = gateways[0].get("/app/acme/endpoint?limit=250").await.expect(200);
+    assert_eq!(listed["data"].as_array().unwrap().len(), created.len());
+}
+
+#[tokio::test]
 async fn urls_must_be_public_unless_allowed() {
     let stored = stored();
     let strict = Api::start(&stored.store).await;
@@ -105,7 +116,7 @@ async fn a_rotated_secret_signs_until_its_end() {
         endpoint.signing_secrets(Millis::now()).map(Secret::reveal).collect::<Vec<_>>()
     };
     let first = api.get(&path).await.expect(200)["key"].as_str().unwrap().to_owned();
-    assert_eq!(signing().await, [first.clone()]);
+    assert_eq!(signing().await, std::slice::from_ref(&first));
 
     let chosen = Secret::generate().reveal();
     let rotated = api.post(&format!("{path}/rotate"), json!({"key": chosen})).await.expect(200);

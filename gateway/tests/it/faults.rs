@@ -74,3 +74,15 @@ async fn messages_that_wait_share_a_call() {
     assert!(batches.iter().all(|messages| *messages <= 64), "{batches:?}");
     assert!(batches.len() < 40, "{batches:?}");
 }
+
+#[tokio::test]
+async fn a_message_that_the_store_finds_for_another_tenant_is_not_shown() {
+    let (api, store, _stored) = scripted([]).await;
+    let owner = api.get("/app/acme").await.expect(200)["id"].as_str().unwrap().parse().unwrap();
+    api.application("other").await;
+    *store.owner_of_all.lock().unwrap() = Some(owner);
+    let sent = api.post("/app/acme/msg", message()).await.expect(202);
+    let id = sent["id"].as_str().unwrap();
+    api.get(&format!("/app/acme/msg/{id}")).await.expect(200);
+    api.get(&format!("/app/other/msg/{id}")).await.expect_error(404, "not_found");
+}
