@@ -5,3 +5,4 @@ mod bench;
 mod conformance;
 mod engines;
 mod model;
+mod state_machine;
