@@ -6,3 +6,4 @@ mod conformance;
 mod engines;
 mod model;
 mod redis_engine;
+mod state_machine;
