@@ -49,7 +49,7 @@ async fn settle_all(rig: &Rig) {
     let mut read = LaneRead { lane: rig.fence.lane, after: EntryId::START };
     let others = Lane::all().filter(|lane| *lane != read.lane);
     let others: Vec<_> = others.map(|lane| LaneRead { lane, after: EntryId::START }).collect();
-    let (mut settled, mut part, mut since) = (0, 0, Instant::now());
+    let (mut settled, mut part, mut since, mut used) = (0, 0, Instant::now(), cpu_seconds());
     while settled < MESSAGES {
         let lanes: Vec<_> = std::iter::once(read).chain(others.iter().copied()).collect();
         for batch in reader.read(&lanes, 64).await.unwrap() {
@@ -57,11 +57,22 @@ async fn settle_all(rig: &Rig) {
             settled += settle(rig, &batch).await;
         }
         if settled - part >= MESSAGES / REPORTS {
-            let rate = (settled - part) as f64 / since.elapsed().as_secs_f64();
-            println!("  {settled:>7} settled, {rate:.0}/s");
-            (part, since) = (settled, Instant::now());
+            let count = (settled - part) as f64;
+            let rate = count / since.elapsed().as_secs_f64();
+            let cost = (cpu_seconds() - used) / count * 1e6;
+            println!("  {settled:>7} settled, {rate:.0}/s, {cost:.0} µs of CPU each");
+            (part, since, used) = (settled, Instant::now(), cpu_seconds());
         }
     }
+}
+
+/// What the process used so far, in all its threads: unlike the rate, this hardly depends on what else
+/// the machine does. The kernel counts hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    let ticks = fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap());
+    ticks.sum::<f64>() / 100.0
 }
 
 async fn settle(rig: &Rig, batch: &LaneBatch) -> usize {
