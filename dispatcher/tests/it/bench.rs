@@ -58,8 +58,8 @@ impl Bench {
             }
             Engine::Redis => {
                 let server = RedisServer::start(directory.path(), Fsync::EverySecond).unwrap();
-                let store = redis::open(&server.url(), Durability::Process, lifetimes);
-                (store.await.unwrap(), Box::new((server, directory)))
+                let store = redis::open(&server.url(), Durability::Process, lifetimes).await;
+                (store.unwrap(), Box::new((server, directory)))
             }
         };
         let app = AppId::new();
@@ -224,7 +224,7 @@ impl Running {
         let families = self.metrics.gather();
         let family = families.iter().find(|family| family.name().ends_with(name)).unwrap();
         let value = |metric: &prometheus::proto::Metric| {
-            metric.get_counter().value() + metric.get_gauge().value()
+            metric.get_counter().get_value() + metric.get_gauge().get_value()
         };
         family.get_metric().iter().map(value).sum()
     }

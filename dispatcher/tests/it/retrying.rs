@@ -67,7 +67,8 @@ async fn a_receiver_that_names_a_time_is_not_asked_before(#[case] engine: Engine
     let running = bench.dispatch(&[]).await;
     let twice = async || bench.sink.ask(|journal| journal.arrivals().len()) >= 2;
     bench.until("tried again", twice).await;
-    let gap = bench.sink.ask(|journal| journal.arrivals()[1].at - journal.arrivals()[0].at);
+    let gap =
+        bench.sink.ask(|journal| journal.arrivals()[1].received - journal.arrivals()[0].received);
     assert!(gap >= Duration::from_secs(2), "tried again after {gap:?}");
     assert!(bench.dead_letters(endpoint).await.is_empty());
     running.abandon().await;
