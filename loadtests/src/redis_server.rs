@@ -10,6 +10,9 @@ use std::{
 
 use anyhow::{Context, bail};
 
+/// How many logical databases a server has, so that many tests can share one.
+pub const DATABASES: u16 = 512;
+
 /// How a server keeps what it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
@@ -58,7 +61,7 @@ impl RedisServer {
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", appendfsync])
             .args(["--maxmemory-policy", "noeviction", "--no-appendfsync-on-rewrite", "no"])
-            .args(["--stream-node-max-bytes", "512"])
+            .args(["--stream-node-max-bytes", "512", "--databases", &DATABASES.to_string()])
             .arg("--dir")
             .arg(directory)
             .stdout(Stdio::null())

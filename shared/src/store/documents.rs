@@ -34,7 +34,8 @@ pub enum Change {
     PutEndpoint(Endpoint),
     /// Removes an endpoint; its history goes with it, at the latest by [`super::Store::sweep`].
     DeleteEndpoint(EndpointId),
-    /// Removes the application with all its endpoints.
+    /// Removes the application with all its endpoints; its log of messages goes in the same way, while
+    /// bodies and dedup keys end with their own lifetimes.
     DeleteApplication,
 }
 

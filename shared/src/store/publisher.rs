@@ -111,6 +111,7 @@ pub trait Publisher: Send + Sync {
 
     /// Appends a new generation of a delivery. Repeating the same one delivers it at most once more.
     ///
-    /// The body MUST live at least [`super::Lifetimes::message`] from now.
+    /// The body MUST live at least [`super::Lifetimes::message`] from now. It may live so long even
+    /// when all its deliveries are settled: an engine need not know whether one is still open.
     async fn resend(&self, resend: Resend) -> Result<Resent>;
 }

@@ -5,3 +5,5 @@ mod bench;
 mod conformance;
 mod engines;
 mod model;
+mod redis_engine;
+mod state_machine;

@@ -52,7 +52,8 @@ impl Publisher for Redis {
             .key(keys::lane(delivery.lane()))
             .arg(keys::endpoint_field(delivery.endpoint))
             .arg(pack_delivery(&delivery, None))
-            .number(millis(self.lifetimes.message));
+            .number(millis(self.lifetimes.message))
+            .number(millis(self.lifetimes.retention));
         let answer: String = self.write(&call).await?;
         match answer.as_str() {
             "queued" => Ok(Resent::Queued),

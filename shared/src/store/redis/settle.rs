@@ -182,7 +182,8 @@ fn add_settlement(call: &mut Call, settlement: &Settlement) -> Result<()> {
         Place::Stream(entry) => call.arg(id_text(*entry)),
         Place::Waiting => call.arg(""),
     };
-    call.arg(delivery.member()).number(attempts.saturating_sub(u32::from(record.is_some())));
+    let before = i64::from(*attempts) - i64::from(record.is_some());
+    call.arg(delivery.member()).arg(before.to_string());
     match verdict {
         Verdict::Delivered => call.arg("delivered").arg("").arg(""),
         Verdict::Deleted => call.arg("deleted").arg("").arg(""),

@@ -108,6 +108,13 @@ impl Model {
         Self { state: Arc::new(Mutex::new(state)), appended: Arc::new(Notify::new()) }
     }
 
+    /// What waits in a queue, due or not, with the attempts made.
+    pub(crate) fn waiting_in(&self, queue: Queue) -> Vec<(Delivery, u32)> {
+        let state = self.state();
+        let set = state.waiting.get(&queue).into_iter().flatten();
+        set.map(|(delivery, wait)| (*delivery, wait.attempts)).collect()
+    }
+
     /// The state, after what has expired went away.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();

@@ -53,7 +53,9 @@ for l = 1, tonumber(ARGV[3]) do
       k, a = k + 3, a + 7
     end
     lane.queues[q] = queue
-    all_tries[#all_tries + 1] = queue.try
+    if queue.waits then
+      all_tries[#all_tries + 1] = queue.try
+    end
   end
   lanes[l] = lane
 end
@@ -62,7 +64,7 @@ local held = redis.call('MGET', unpack(leases))
 for l, lane in ipairs(lanes) do
   lane.held = held[l] and string.sub(held[l], 1, #lane.fence) == lane.fence
 end
--- Endpoints without failures have no tries: one command tells, nearly always.
+-- What was only parked has no tries: one command tells.
 local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 0
 
 -- A message's deliveries that end here, over all lanes.
@@ -100,19 +102,21 @@ local function check(lane)
     local scores, tries, seen = {}, {}, {}
     if queue.waits then
       scores = redis.call('ZMSCORE', queue.wait, unpack(queue.members))
-    end
-    if some_tried and #queue.members > 0 then
-      tries = redis.call('HMGET', queue.try, unpack(queue.members))
+      if some_tried then
+        tries = redis.call('HMGET', queue.try, unpack(queue.members))
+      end
     end
     queue.exists = queue.asks_endpoint and redis.call('HEXISTS', queue.app, queue.field) == 1
     for i, item in ipairs(queue.items) do
-      local there
+      -- What flows was never tried, even if the same delivery waits too: an entry that could not be
+      -- settled would be sent for ever.
+      local there, before = false, '0'
       if item.entry == '' then
         there = scores[i]
+        before = tries[i] and string.match(tries[i], '^%d+') or '0'
       else
         there = carries(item.entry, queue.name .. item.member)
       end
-      local before = tries[i] and string.match(tries[i], '^%d+') or '0'
       if there and before == item.before and not seen[item.member] then
         seen[item.member] = true
         item.done = true

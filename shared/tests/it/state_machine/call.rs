@@ -1,0 +1,72 @@
+//! Calls of the store as values, so that they can be made on both sides, and made again.
+
+use shared::{
+    id::AppId,
+    placement::Lane,
+    store::{
+        Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
+        Resend, Resent, Settle, Settled, Version,
+    },
+};
+
+use super::universe::Side;
+
+#[derive(Clone, Debug)]
+pub(super) enum Call {
+    Publish(Vec<Publication>),
+    Resend(Resend),
+    Commit(AppId, Version, Change),
+    Acquire(Lane, Owner, Option<Lease>),
+    Renew(Fence),
+    Release(Fence),
+    Park(Fence, Vec<Park>),
+    Forget(Fence, EntryId),
+    Settle(Settle),
+}
+
+/// An answer without what differs between stores: epochs and versions.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    Published(Vec<Published>),
+    Resent(Resent),
+    Committed,
+    Acquired(bool),
+    Renewed(Vec<bool>),
+    Released,
+    Parked(Option<Vec<Parked>>),
+    Forgot(bool),
+    Settled(Vec<Option<Vec<Settled>>>),
+    Failed(ErrorKind),
+}
+
+impl Call {
+    pub(super) async fn apply(&self, side: &Side) -> Answer {
+        self.answer(side).await.unwrap_or_else(|error| Answer::Failed(error.kind()))
+    }
+
+    async fn answer(&self, side: &Side) -> shared::store::Result<Answer> {
+        let store = &side.store;
+        Ok(match self.clone() {
+            Self::Publish(batch) => Answer::Published(store.publish(batch).await?),
+            Self::Resend(resend) => Answer::Resent(store.resend(resend).await?),
+            Self::Commit(app, version, change) => {
+                store.commit(app, Some(version), &[change]).await?;
+                Answer::Committed
+            }
+            Self::Acquire(lane, owner, seen) => {
+                let epoch = store.acquire(lane, &owner, seen.as_ref()).await?;
+                Answer::Acquired(epoch.is_some())
+            }
+            Self::Renew(fence) => Answer::Renewed(store.renew(&[fence]).await?),
+            Self::Release(fence) => {
+                store.release(&fence).await?;
+                Answer::Released
+            }
+            Self::Park(fence, parks) => Answer::Parked(store.park(&fence, &parks).await?),
+            Self::Forget(fence, entry) => {
+                Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
+            }
+            Self::Settle(settle) => Answer::Settled(store.settle(&[settle]).await?),
+        })
+    }
+}

@@ -1,0 +1,291 @@
+//! What an operation means in a universe: the same call for both stores, each with its own entries,
+//! epochs and versions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use shared::{
+    domain::{Delivery, Generation, Message, MessageHeader, Queue},
+    id::AppId,
+    placement::Lane,
+    store::{
+        Change, Entry, EntryId, Fence, Park, Place, Publication, Resend, Settle, Settlement,
+        StateChange, Target, Verdict, Version,
+    },
+};
+
+use super::{
+    HOUR,
+    call::Call,
+    operation::{Ending, Mistake, Operation, Outcome, Parking, Wish},
+    universe::{Side, Universe},
+};
+use crate::bench::{ALL, application, attempt, endpoint, header, key};
+
+/// A generation that nothing has.
+const STRANGE: Generation = Generation(1_000_000);
+
+impl Universe {
+    /// The calls, or nothing if the operation has no meaning here.
+    pub(super) async fn calls_for(
+        &self,
+        operation: &Operation,
+        earlier: &[[Call; 2]],
+    ) -> Option<[Call; 2]> {
+        match operation {
+            Operation::Publish(wishes) => self.publish(wishes).await,
+            Operation::Resend { message, endpoint } => {
+                self.resend(*message, self.queues[*endpoint], earlier.len()).await
+            }
+            Operation::PutApplication { app } => {
+                let app = self.apps[*app];
+                self.commit(app, Change::PutApplication(application(app))).await
+            }
+            Operation::PutEndpoint { endpoint: nth } => {
+                let queue = self.queues[*nth];
+                self.commit_to(queue, Change::PutEndpoint(endpoint(queue.endpoint))).await
+            }
+            Operation::DeleteEndpoint { endpoint: nth } => {
+                let queue = self.queues[*nth];
+                self.commit_to(queue, Change::DeleteEndpoint(queue.endpoint)).await
+            }
+            Operation::DeleteApplication { app } => {
+                self.commit(self.apps[*app], Change::DeleteApplication).await
+            }
+            Operation::Acquire { endpoint, owner } => self.acquire(*endpoint, *owner).await,
+            Operation::Renew { endpoint, owner } => {
+                Some(self.fences(*endpoint, *owner).map(Call::Renew))
+            }
+            Operation::Release { endpoint, owner } => {
+                Some(self.fences(*endpoint, *owner).map(Call::Release))
+            }
+            Operation::Park { endpoint, owner, parks } => self.park(*endpoint, *owner, parks).await,
+            Operation::Forget { endpoint, owner, nth } => {
+                self.forget(*endpoint, *owner, *nth).await
+            }
+            Operation::Settle { endpoint, owner, ending } => {
+                self.settle(*endpoint, *owner, ending).await
+            }
+            Operation::Remember { endpoint, owner, state, reopens } => {
+                let change = StateChange {
+                    queue: self.queues[*endpoint],
+                    state: state.map(|n| Bytes::from(format!("{{\"n\":{n}}}"))),
+                    reopens: reopens.map(|late| if late { HOUR } else { Duration::ZERO }),
+                };
+                Some(self.fences(*endpoint, *owner).map(|fence| {
+                    let states = vec![change.clone()];
+                    Call::Settle(Settle { fence, settlements: vec![], states })
+                }))
+            }
+            Operation::Again { nth } => {
+                let pair = earlier.get(nth.checked_rem(earlier.len())?)?;
+                match &pair[0] {
+                    Call::Resend(_) => None,
+                    Call::Publish(batch) => {
+                        for publication in batch {
+                            if self.is_over(&publication.header).await {
+                                return None;
+                            }
+                        }
+                        Some(pair.clone())
+                    }
+                    _ => Some(pair.clone()),
+                }
+            }
+        }
+    }
+
+    /// Whether a message was accepted and its body is gone.
+    async fn is_over(&self, header: &MessageHeader) -> bool {
+        self.accepted.contains(&header.id) && !self.lives(0, (header.app, header.id)).await
+    }
+
+    async fn publish(&self, wishes: &[Wish]) -> Option<[Call; 2]> {
+        let mut batches = [vec![], vec![]];
+        for wish in wishes {
+            let (app, id) = self.messages[wish.message % self.messages.len()];
+            let header = MessageHeader { id, ..header(app) };
+            if self.is_over(&header).await {
+                continue;
+            }
+            let mut targets = Vec::new();
+            let queues = self.queues.iter().filter(|queue| queue.app == app);
+            for (queue, wanted) in queues.zip(wish.targets) {
+                if wanted && self.has(*queue).await {
+                    targets.push(Target { endpoint: queue.endpoint, not_before: None });
+                }
+            }
+            let message = Message { header: header.clone(), payload: Bytes::from_static(b"{}") };
+            let record = message.encode().unwrap();
+            let keys = wish.keys.iter();
+            let dedup: Vec<_> = keys.map(|nth| key(&Self::key(*nth), wish.fingerprint)).collect();
+            for (side, batch) in self.sides.iter().zip(&mut batches) {
+                let Version(version) = side.version(app).await.unwrap_or(Version(1));
+                batch.push(Publication {
+                    header: header.clone(),
+                    record: record.clone(),
+                    version: Version(if wish.stale { version + 1000 } else { version }),
+                    targets: targets.clone(),
+                    dedup: dedup.clone(),
+                });
+            }
+        }
+        (!batches[0].is_empty()).then(|| batches.map(Call::Publish))
+    }
+
+    async fn resend(&self, message: usize, queue: Queue, step: usize) -> Option<[Call; 2]> {
+        let ours: Vec<_> = self.messages.iter().filter(|(app, _)| *app == queue.app).collect();
+        let &&(app, message) = ours.get(message.checked_rem(ours.len())?)?;
+        let lives = self.lives(0, (app, message)).await;
+        // Nothing says which of the two is named if both are missing, and a body may live longer.
+        if !lives && (self.resent.contains(&message) || !self.has(queue).await) {
+            return None;
+        }
+        let generation = Generation(step as u64 + 1);
+        let delivery = Delivery { app, endpoint: queue.endpoint, message, generation };
+        Some([Call::Resend(Resend { delivery }), Call::Resend(Resend { delivery })])
+    }
+
+    async fn commit_to(&self, queue: Queue, change: Change) -> Option<[Call; 2]> {
+        // An id that was deleted never comes back.
+        if self.has(queue).await { self.commit(queue.app, change).await } else { None }
+    }
+
+    async fn commit(&self, app: AppId, change: Change) -> Option<[Call; 2]> {
+        let versions = [self.sides[0].version(app).await?, self.sides[1].version(app).await?];
+        Some(versions.map(|version| Call::Commit(app, version, change.clone())))
+    }
+
+    async fn acquire(&self, endpoint: usize, owner: usize) -> Option<[Call; 2]> {
+        let lane = self.queues[endpoint].lane();
+        let owner = self.owners[owner].clone();
+        let mut seen = Vec::new();
+        for side in &self.sides {
+            seen.push(side.store.leases(&[lane]).await.unwrap().remove(0));
+        }
+        // Who has it does not take it.
+        if seen[0].as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&owner)) {
+            return None;
+        }
+        let mut seen = seen.into_iter();
+        Some([(); 2].map(|()| Call::Acquire(lane, owner.clone(), seen.next().flatten())))
+    }
+
+    fn fences(&self, endpoint: usize, owner: usize) -> [Fence; 2] {
+        let lane = self.queues[endpoint].lane();
+        [0, 1].map(|side: usize| self.sides[side].fence(lane, owner, &self.owners[owner]))
+    }
+
+    /// The entries of a lane's stream that are this universe's, in both stores.
+    async fn streams(&self, lane: Lane) -> [Vec<(EntryId, Entry)>; 2] {
+        let mut streams = [vec![], vec![]];
+        for (side, stream) in self.sides.iter().zip(&mut streams) {
+            *stream = side.store.page(lane, EntryId::START, ALL).await.unwrap();
+            stream.retain(|(_, entry)| self.owns(entry));
+        }
+        streams
+    }
+
+    async fn park(&self, endpoint: usize, owner: usize, parks: &[Parking]) -> Option<[Call; 2]> {
+        let queue = self.queues[endpoint];
+        let [ours, theirs] = self.streams(queue.lane()).await;
+        let mut calls = [vec![], vec![]];
+        for parking in parks {
+            let place = parking.nth.checked_rem(ours.len())?;
+            let entry = &ours[place].1;
+            let mut delivery = match entry {
+                Entry::Delivery { delivery, .. } => *delivery,
+                Entry::Nudge { .. } | Entry::Unknown => {
+                    let Queue { app, endpoint } = queue;
+                    Delivery { app, endpoint, message: self.messages[0].1, generation: STRANGE }
+                }
+            };
+            if parking.wrong {
+                delivery.generation = STRANGE;
+            }
+            let delay = parking.delayed.map(|late| if late { HOUR } else { Duration::ZERO });
+            let entries = [first_of(&ours, entry)?, first_of(&theirs, entry)?];
+            for (entry, call) in entries.into_iter().zip(&mut calls) {
+                call.push(Park { entry, delivery, delay });
+            }
+        }
+        let [first, second] = self.fences(endpoint, owner);
+        let [ours, theirs] = calls;
+        Some([Call::Park(first, ours), Call::Park(second, theirs)])
+    }
+
+    async fn forget(&self, endpoint: usize, owner: usize, nth: usize) -> Option<[Call; 2]> {
+        let [ours, theirs] = self.streams(self.queues[endpoint].lane()).await;
+        let is_nudge = |entry: &&Entry| matches!(entry, Entry::Nudge { .. });
+        let nudges: Vec<_> = ours.iter().map(|(_, entry)| entry).filter(is_nudge).collect();
+        let nudge = nudges.get(nth.checked_rem(nudges.len())?)?;
+        let entries = [first_of(&ours, nudge)?, first_of(&theirs, nudge)?];
+        let [first, second] = self.fences(endpoint, owner);
+        Some([Call::Forget(first, entries[0]), Call::Forget(second, entries[1])])
+    }
+
+    async fn settle(&self, endpoint: usize, owner: usize, ending: &Ending) -> Option<[Call; 2]> {
+        let queue = self.queues[endpoint];
+        let [ours, theirs] = self.streams(queue.lane()).await;
+        let (mut delivery, known, mut places) = if ending.waits {
+            let waiting = self.model.waiting_in(queue);
+            let (delivery, known) = *waiting.get(ending.nth.checked_rem(waiting.len())?)?;
+            (delivery, known, [Place::Waiting; 2])
+        } else {
+            let flowing = ours.iter().map(|(_, entry)| entry).filter_map(|entry| match entry {
+                Entry::Delivery { delivery, .. } if delivery.queue() == queue => {
+                    Some((entry, *delivery))
+                }
+                _ => None,
+            });
+            let flowing: Vec<_> = flowing.collect();
+            let (entry, delivery) = *flowing.get(ending.nth.checked_rem(flowing.len())?)?;
+            let entries = [first_of(&ours, entry)?, first_of(&theirs, entry)?];
+            (delivery, 0, entries.map(Place::Stream))
+        };
+        let mut attempts = known + u32::from(ending.attempted);
+        match ending.wrong {
+            None => {}
+            Some(Mistake::OneAttemptMore) => attempts += 1,
+            Some(Mistake::OneAttemptLess) => attempts = attempts.checked_sub(1)?,
+            Some(Mistake::AnotherGeneration) => delivery.generation = STRANGE,
+            Some(Mistake::AnotherPlace) if ending.waits => {
+                places = [Place::Stream(ours.first()?.0), Place::Stream(theirs.first()?.0)];
+            }
+            Some(Mistake::AnotherPlace) => places = [Place::Waiting; 2],
+        }
+        let verdict = match ending.verdict {
+            Outcome::Delivered => Verdict::Delivered,
+            Outcome::RetryNow => Verdict::Retry { delay: Duration::ZERO, steps: attempts },
+            Outcome::RetryLater => Verdict::Retry { delay: HOUR, steps: attempts / 2 },
+            Outcome::Dead(reason) => Verdict::Dead(reason),
+            Outcome::Deleted => Verdict::Deleted,
+        };
+        let record = ending.attempted.then(|| attempt(delivery, attempts));
+        let settlements = places.map(|place| Settlement {
+            delivery,
+            place,
+            attempts,
+            verdict: verdict.clone(),
+            record: record.clone(),
+        });
+        let [first, second] = self.fences(endpoint, owner);
+        let call = |fence, settlement| {
+            Call::Settle(Settle { fence, settlements: vec![settlement], states: vec![] })
+        };
+        let [ours, theirs] = settlements;
+        Some([call(first, ours), call(second, theirs)])
+    }
+}
+
+/// Where a stream has this entry first: the nudges of one commit are not at the same place in both.
+fn first_of(stream: &[(EntryId, Entry)], wanted: &Entry) -> Option<EntryId> {
+    stream.iter().find(|(_, entry)| entry == wanted).map(|(id, _)| *id)
+}
+
+impl Side {
+    async fn version(&self, app: AppId) -> Option<Version> {
+        let found = self.store.configuration(app).await.unwrap();
+        found.map(|configuration| configuration.version)
+    }
+}

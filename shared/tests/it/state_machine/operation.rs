@@ -1,0 +1,191 @@
+//! What can happen, in terms of a universe whose ids do not exist yet.
+
+use proptest::{collection::vec, option, prelude::*};
+use shared::domain::DeadReason;
+
+/// One step. Numbers choose among what there is, modulo how many there are.
+#[derive(Clone, Debug)]
+pub(super) enum Operation {
+    Publish(Vec<Wish>),
+    Resend {
+        message: usize,
+        endpoint: usize,
+    },
+    PutApplication {
+        app: usize,
+    },
+    PutEndpoint {
+        endpoint: usize,
+    },
+    DeleteEndpoint {
+        endpoint: usize,
+    },
+    DeleteApplication {
+        app: usize,
+    },
+    Acquire {
+        endpoint: usize,
+        owner: usize,
+    },
+    Renew {
+        endpoint: usize,
+        owner: usize,
+    },
+    Release {
+        endpoint: usize,
+        owner: usize,
+    },
+    Park {
+        endpoint: usize,
+        owner: usize,
+        parks: Vec<Parking>,
+    },
+    Forget {
+        endpoint: usize,
+        owner: usize,
+        nth: usize,
+    },
+    Settle {
+        endpoint: usize,
+        owner: usize,
+        ending: Ending,
+    },
+    Remember {
+        endpoint: usize,
+        owner: usize,
+        state: Option<u8>,
+        reopens: Option<bool>,
+    },
+    /// An earlier call once more, word for word.
+    Again {
+        nth: usize,
+    },
+}
+
+/// A wish to publish.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) message: usize,
+    /// Whether it goes to the first and to the second endpoint of its application.
+    pub(super) targets: [bool; 2],
+    pub(super) keys: Vec<usize>,
+    pub(super) fingerprint: u8,
+    pub(super) stale: bool,
+}
+
+/// A wish to park an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Parking {
+    pub(super) nth: usize,
+    /// After hours, at once by time, or in order.
+    pub(super) delayed: Option<bool>,
+    /// Names another delivery than the entry's.
+    pub(super) wrong: bool,
+}
+
+/// A wish to settle a delivery.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) nth: usize,
+    pub(super) waits: bool,
+    pub(super) verdict: Outcome,
+    pub(super) attempted: bool,
+    pub(super) wrong: Option<Mistake>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    Delivered,
+    RetryNow,
+    RetryLater,
+    Dead(DeadReason),
+    Deleted,
+}
+
+/// What an owner with an old view gets wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mistake {
+    OneAttemptMore,
+    OneAttemptLess,
+    AnotherGeneration,
+    AnotherPlace,
+}
+
+const ANY: std::ops::Range<usize> = 0..1000;
+
+pub(super) fn operations(steps: usize) -> impl Strategy<Value = Vec<Operation>> {
+    vec(operation(), 1..=steps)
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let who = || (0..3usize, 0..2usize);
+    prop_oneof![
+        14 => vec(wish(), 1..4).prop_map(Operation::Publish),
+        3 => (ANY, 0..3usize).prop_map(|(message, endpoint)| Operation::Resend { message, endpoint }),
+        2 => (0..2usize).prop_map(|app| Operation::PutApplication { app }),
+        2 => (0..3usize).prop_map(|endpoint| Operation::PutEndpoint { endpoint }),
+        1 => (0..3usize).prop_map(|endpoint| Operation::DeleteEndpoint { endpoint }),
+        1 => (0..2usize).prop_map(|app| Operation::DeleteApplication { app }),
+        10 => who().prop_map(|(endpoint, owner)| Operation::Acquire { endpoint, owner }),
+        1 => who().prop_map(|(endpoint, owner)| Operation::Renew { endpoint, owner }),
+        1 => who().prop_map(|(endpoint, owner)| Operation::Release { endpoint, owner }),
+        14 => (who(), vec(parking(), 1..4)).prop_map(|((endpoint, owner), parks)| {
+            Operation::Park { endpoint, owner, parks }
+        }),
+        2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
+            Operation::Forget { endpoint, owner, nth }
+        }),
+        24 => (who(), ending()).prop_map(|((endpoint, owner), ending)| {
+            Operation::Settle { endpoint, owner, ending }
+        }),
+        2 => (who(), option::of(0..9u8), option::of(any::<bool>())).prop_map(
+            |((endpoint, owner), state, reopens)| {
+                Operation::Remember { endpoint, owner, state, reopens }
+            }
+        ),
+        8 => ANY.prop_map(|nth| Operation::Again { nth }),
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let rarely = prop::bool::weighted(0.1);
+    (ANY, any::<[bool; 2]>(), vec(0..3usize, 0..3), 0..2u8, rarely).prop_map(
+        |(message, targets, keys, fingerprint, stale)| Wish {
+            message,
+            targets,
+            keys,
+            fingerprint,
+            stale,
+        },
+    )
+}
+
+fn parking() -> impl Strategy<Value = Parking> {
+    let delayed = prop_oneof![3 => Just(None), 1 => any::<bool>().prop_map(Some)];
+    (ANY, delayed, prop::bool::weighted(0.1)).prop_map(|(nth, delayed, wrong)| Parking {
+        nth,
+        delayed,
+        wrong,
+    })
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let verdict = prop_oneof![
+        3 => Just(Outcome::Delivered),
+        3 => Just(Outcome::RetryNow),
+        2 => Just(Outcome::RetryLater),
+        1 => Just(Outcome::Dead(DeadReason::Exhausted)),
+        1 => Just(Outcome::Dead(DeadReason::Gone)),
+        1 => Just(Outcome::Deleted),
+    ];
+    let mistake = prop_oneof![
+        Just(Mistake::OneAttemptMore),
+        Just(Mistake::OneAttemptLess),
+        Just(Mistake::AnotherGeneration),
+        Just(Mistake::AnotherPlace),
+    ];
+    let wrong = option::weighted(0.15, mistake);
+    (ANY, any::<bool>(), verdict, prop::bool::weighted(0.8), wrong).prop_map(
+        |(nth, waits, verdict, attempted, wrong)| Ending { nth, waits, verdict, attempted, wrong },
+    )
+}

@@ -1,0 +1,148 @@
+//! The few things that a sequence is about, and the two stores that hold them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use shared::{
+    domain::Queue,
+    id::{AppId, EndpointId, MessageId},
+    placement::Lane,
+    store::{Change, Epoch, Fence, Owner, Published, SharedStore},
+};
+
+use super::call::{Answer, Call};
+use crate::{
+    bench::{application, endpoint},
+    model::Model,
+};
+
+/// One of the two stores.
+pub(super) struct Side {
+    pub(super) store: SharedStore,
+    /// The last fence that each owner had of each lane, by its place among the owners.
+    fences: BTreeMap<(Lane, usize), Fence>,
+}
+
+impl Side {
+    pub(super) fn new(store: SharedStore) -> Self {
+        Self { store, fences: BTreeMap::new() }
+    }
+
+    /// What an owner believes to hold.
+    pub(super) fn fence(&self, lane: Lane, nth: usize, owner: &Owner) -> Fence {
+        let never = Fence { lane, owner: owner.clone(), epoch: Epoch(1) };
+        self.fences.get(&(lane, nth)).cloned().unwrap_or(never)
+    }
+}
+
+/// Ids of all there is, and the two stores, the model's first.
+pub(super) struct Universe {
+    pub(super) model: Arc<Model>,
+    pub(super) sides: [Side; 2],
+    pub(super) apps: Vec<AppId>,
+    pub(super) queues: Vec<Queue>,
+    pub(super) lanes: BTreeSet<Lane>,
+    pub(super) owners: Vec<Owner>,
+    pub(super) messages: Vec<(AppId, MessageId)>,
+    /// Messages that were accepted once. A repetition after the body's end would be a new message.
+    pub(super) accepted: BTreeSet<MessageId>,
+    /// Messages whose bodies the engine may keep longer than the model.
+    pub(super) resent: BTreeSet<MessageId>,
+}
+
+impl Universe {
+    pub(super) async fn new(model: Arc<Model>, sides: [Side; 2]) -> Self {
+        let apps = vec![AppId::new(), AppId::new()];
+        let queue = |app: usize| Queue { app: apps[app], endpoint: EndpointId::new() };
+        let queues = vec![queue(0), queue(0), queue(1)];
+        let messages = (0..6).map(|n| (apps[n % 2], MessageId::new())).collect();
+        let owner = |name| Owner::new(&format!("{name}-{:032x}", rand::random::<u128>()));
+        for side in &sides {
+            for &app in &apps {
+                let mut changes = vec![Change::PutApplication(application(app))];
+                let endpoints = queues.iter().filter(|queue| queue.app == app);
+                changes
+                    .extend(endpoints.map(|queue| Change::PutEndpoint(endpoint(queue.endpoint))));
+                side.store.commit(app, None, &changes).await.unwrap();
+            }
+        }
+        Self {
+            model,
+            sides,
+            lanes: queues.iter().map(Queue::lane).collect(),
+            owners: vec![owner("here"), owner("there")],
+            apps,
+            queues,
+            messages,
+            accepted: BTreeSet::new(),
+            resent: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn key(nth: usize) -> String {
+        format!("key-{nth}")
+    }
+
+    /// Whether an application is configured.
+    pub(super) async fn is_configured(&self, app: AppId) -> bool {
+        self.model_store().configuration(app).await.unwrap().is_some()
+    }
+
+    /// Whether an endpoint is configured.
+    pub(super) async fn has(&self, queue: Queue) -> bool {
+        let found = self.model_store().configuration(queue.app).await.unwrap();
+        found.is_some_and(|found| found.endpoints.contains_key(&queue.endpoint))
+    }
+
+    fn model_store(&self) -> &SharedStore {
+        &self.sides[0].store
+    }
+
+    pub(super) async fn lives(&self, side: usize, (app, message): (AppId, MessageId)) -> bool {
+        self.sides[side].store.message(app, message).await.unwrap().is_some()
+    }
+
+    /// Waits until the bodies that are gone in the model are gone in the engine, too.
+    pub(super) async fn until_bodies_agree(&self) {
+        for &message in &self.messages {
+            let expected = self.lives(0, message).await;
+            for _ in 0..5_000 {
+                let found = self.lives(1, message).await;
+                if found == expected || (found && self.resent.contains(&message.1)) {
+                    break;
+                }
+                assert!(found, "the engine lost the body of {}", message.1);
+                self.sides[1].store.sweep().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let kept = self.lives(1, message).await && !self.resent.contains(&message.1);
+            assert!(expected || !kept, "the engine keeps the body of {}", message.1);
+        }
+    }
+
+    /// Remembers what a call has brought about.
+    pub(super) async fn learn(&mut self, pair: &[Call; 2], answer: &Answer) {
+        match (&pair[0], answer) {
+            (Call::Publish(batch), Answer::Published(answers)) => {
+                let judged = batch.iter().zip(answers);
+                let accepted = judged.filter(|(_, answer)| **answer == Published::Accepted);
+                self.accepted.extend(accepted.map(|(publication, _)| publication.header.id));
+            }
+            (Call::Resend(resend), _) => {
+                self.resent.insert(resend.delivery.message);
+            }
+            (Call::Acquire(lane, owner, _), Answer::Acquired(true)) => {
+                let place = self.owners.iter().position(|other| other == owner).unwrap();
+                for side in &mut self.sides {
+                    let lease = side.store.leases(&[*lane]).await.unwrap().remove(0).unwrap();
+                    let fence = Fence { lane: *lane, owner: owner.clone(), epoch: lease.epoch };
+                    side.fences.insert((*lane, place), fence);
+                }
+            }
+            _ => {}
+        }
+    }
+}
