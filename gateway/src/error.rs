@@ -91,9 +91,8 @@ impl ApiError {
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
                 ErrorKind::Conflict => "conflict",
-                ErrorKind::Unavailable | ErrorKind::Ambiguous | ErrorKind::Misconfigured => {
-                    "store_unavailable"
-                }
+                ErrorKind::Unavailable | ErrorKind::Misconfigured => "store_unavailable",
+                ErrorKind::Ambiguous => "outcome_unknown",
                 ErrorKind::Fenced | ErrorKind::Corrupt => "internal",
             },
         }
@@ -151,10 +150,12 @@ impl ResponseError for ApiError {
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,
-                ErrorKind::Unavailable
-                | ErrorKind::Ambiguous
-                | ErrorKind::Full
-                | ErrorKind::Misconfigured => StatusCode::SERVICE_UNAVAILABLE,
+                ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Misconfigured => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                // Not the 503 of a definite no: a client that counts what it published must be
+                // able to tell the two apart.
+                ErrorKind::Ambiguous => StatusCode::GATEWAY_TIMEOUT,
                 ErrorKind::Fenced | ErrorKind::Corrupt => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -181,17 +182,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_outage_is_never_a_500() {
-        for kind in [
-            ErrorKind::Unavailable,
-            ErrorKind::Ambiguous,
-            ErrorKind::Full,
-            ErrorKind::Misconfigured,
-        ] {
-            let response = ApiError::from(StoreError::new(kind, "inner text")).error_response();
+    fn a_store_outage_is_never_a_500_and_doubt_is_no_definite_no() {
+        let respond = |kind| ApiError::from(StoreError::new(kind, "inner text")).error_response();
+        for kind in [ErrorKind::Unavailable, ErrorKind::Full, ErrorKind::Misconfigured] {
+            let response = respond(kind);
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");
             assert!(response.headers().contains_key(header::RETRY_AFTER), "{kind:?}");
         }
+        assert_eq!(respond(ErrorKind::Ambiguous).status(), StatusCode::GATEWAY_TIMEOUT);
     }
 
     #[test]

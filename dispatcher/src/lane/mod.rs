@@ -316,7 +316,9 @@ impl Handler<Event> for LaneActor {
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
-            Event::Attempted(taken, outcome, record) => self.attempted(taken, outcome, record, ctx),
+            Event::Attempted(taken, outcome, record) => {
+                self.attempted(taken, outcome, *record, ctx)
+            }
             Event::Settled(Reply { settlements, answers: Some(answers) }) => {
                 self.settled(settlements, answers, ctx)
             }

@@ -174,7 +174,7 @@ impl LaneActor {
         &mut self,
         taken: Taken,
         outcome: Outcome,
-        mut record: Box<Attempt>,
+        mut record: Attempt,
         ctx: &mut Context<Self>,
     ) {
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
@@ -215,7 +215,7 @@ impl LaneActor {
             place: taken.ready.place,
             attempts: record.number,
             verdict,
-            record: Some(*record),
+            record: Some(record),
         };
         self.settle(settlement, Some(taken.permit), ctx);
         self.pump(queue, now, ctx);

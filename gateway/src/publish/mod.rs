@@ -88,8 +88,10 @@ pub(crate) struct Publish {
 
 /// What became of one write.
 enum Step {
-    Accepted { deliveries: usize },
-    Known(MessageId),
+    /// With so many deliveries.
+    Accepted(MessageHeader, usize),
+    /// The same request published it before.
+    Known(MessageHeader),
     ChooseAgain,
 }
 
@@ -112,25 +114,26 @@ impl Publish {
         let deadline = Instant::now() + DEADLINE;
         let mut pause = FIRST_PAUSE;
         let mut stale = 0;
+        let mut in_doubt = false;
         loop {
-            let configuration = self.configurations.resolve(application).await?;
-            let header = event.header(id, configuration.application.id);
-            match self.write(application, event, header.clone(), &configuration).await {
-                Ok(Step::Accepted { deliveries }) => {
+            match self.once(application, event, id).await {
+                Ok(Step::Accepted(header, deliveries)) => {
                     self.metrics.accepted(deliveries);
                     return Ok(header);
                 }
-                Ok(Step::Known(first)) => {
+                Ok(Step::Known(header)) => {
                     self.metrics.replayed();
-                    return Ok(event.header(first, header.app));
+                    return Ok(header);
                 }
                 Ok(Step::ChooseAgain) if stale < MAX_STALE => stale += 1,
                 Ok(Step::ChooseAgain) => return Err(changes_all_the_time().into()),
-                // It may have happened: the same message again, which the store recognises.
-                Err(ApiError::Store(error))
-                    if error.kind() == ErrorKind::Ambiguous
-                        && Instant::now() + pause < deadline =>
-                {
+                // It may have happened: the same message again, which the store recognises. Once in
+                // doubt, a later definite no of the store tells nothing of the first try.
+                Err(ApiError::Store(error)) if in_doubt || error.kind() == ErrorKind::Ambiguous => {
+                    in_doubt = true;
+                    if Instant::now() + pause >= deadline {
+                        return Err(unknown_outcome(error).into());
+                    }
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -139,7 +142,13 @@ impl Publish {
         }
     }
 
-    /// One write, with the targets as this configuration has them.
+    /// One try, with the targets as the configuration has them now.
+    async fn once(&self, application: &str, event: &Event, id: MessageId) -> Result<Step> {
+        let configuration = self.configurations.resolve(application).await?;
+        let header = event.header(id, configuration.application.id);
+        self.write(application, event, header, &configuration).await
+    }
+
     async fn write(
         &self,
         application: &str,
@@ -149,7 +158,7 @@ impl Publish {
     ) -> Result<Step> {
         let targets = targets(configuration, &header, event.deliver_at)?;
         let deliveries = targets.len();
-        let message = Message { header, payload: event.payload.clone() };
+        let message = Message { header: header.clone(), payload: event.payload.clone() };
         let record = message.encode().map_err(|error| {
             StoreError::caused_by(ErrorKind::Corrupt, "the message cannot be encoded", error)
         })?;
@@ -162,7 +171,7 @@ impl Publish {
             dedup: event.dedup(),
         };
         Ok(match self.writer.write(publication).await? {
-            Published::Accepted => Step::Accepted { deliveries },
+            Published::Accepted => Step::Accepted(header, deliveries),
             Published::Stale => {
                 self.configurations.reload(app, configuration.version).await;
                 Step::ChooseAgain
@@ -173,7 +182,7 @@ impl Publish {
             }
             Published::Duplicate { key, message, same } => {
                 match (event.idempotency.is_some() && key == 0, same) {
-                    (true, true) => Step::Known(message),
+                    (true, true) => Step::Known(event.header(message, app)),
                     (true, false) => return Err(other_body()),
                     (false, _) => {
                         let detail = "a message with this eventId was already published";
@@ -211,6 +220,10 @@ fn other_body() -> ApiError {
         msg: msg.to_owned(),
         kind: "value_error",
     }])
+}
+
+fn unknown_outcome(last: StoreError) -> StoreError {
+    StoreError::caused_by(ErrorKind::Ambiguous, "the message may have been stored", last)
 }
 
 fn changes_all_the_time() -> StoreError {

@@ -52,6 +52,17 @@ async fn a_lost_answer_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_definite_no_after_a_lost_answer_settles_nothing() {
+    let script =
+        [Act::LoseTheAnswer, Act::Refuse(ErrorKind::Unavailable), Act::Refuse(ErrorKind::Full)];
+    let (api, store, _stored) = scripted(script).await;
+    api.post("/app/acme/msg", message()).await.expect(202);
+    assert_eq!(store.batches.lock().unwrap().len(), 4);
+    let listed = api.get("/app/acme/msg").await.expect(200);
+    assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn messages_that_wait_share_a_call() {
     let gate = Arc::new(Semaphore::new(0));
     let (api, store, _stored) = scripted([Act::Wait(gate.clone()), Act::Wait(gate.clone())]).await;
