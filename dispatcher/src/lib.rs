@@ -7,14 +7,18 @@
 //! | [`node::Node`], one a process | which lanes this process holds | starts, drains and ends lanes |
 //! | [`reader::Reader`], one a process | the blocking read | gives entries to lanes |
 //! | [`lane::LaneActor`], one a lane | its endpoints' brains, what is in hand | settler; runs attempts as tasks |
-//! | [`settler::Settler`], one a shard | the batch being settled | answers lanes |
+//! | [`fetcher::Fetcher`] | the batch of bodies being read | answers lanes |
+//! | [`settler::Settler`] | the batch being settled | answers lanes |
 
 mod attempt;
+mod batcher;
 mod brain;
 mod config;
 mod connector;
 mod credits;
+mod fetcher;
 mod lane;
+mod mail;
 mod metrics;
 mod node;
 mod outcome;
@@ -33,17 +37,18 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
 use connector::Connector;
+use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
-use node::{Leave, Node, Worker};
+use node::{Leave, Node, Stages, Worker};
 use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
-use settler::Settler;
+use settler::{Settler, Settling};
 use shared::{
     guard::Guard,
     health::Probe,
-    placement::Shard,
+    placement::SHARDS,
     store::{Owner, SharedStore},
 };
 
@@ -84,11 +89,17 @@ impl Dispatcher {
             })
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
         let parts = Parts::new(config, store, Metrics::new(metrics)?);
-        let settlers: Vec<_> =
-            Shard::all().map(|_| Settler::new(Arc::clone(&parts)).start()).collect();
+        let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
+        let settlers: Vec<_> = (0..count)
+            .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())
+            .collect();
+        let fetchers: Vec<_> = (0..count)
+            .map(|_| Fetcher::new(Fetching::default(), Arc::clone(&parts)).start())
+            .collect();
         let reader = Reader::new(Arc::clone(&parts)).start();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
-        let node = Node::new(parts, ownership, workers, settlers.clone(), reader.clone());
+        let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };
+        let node = Node::new(parts, ownership, workers, stages, reader.clone());
         let dead = node.dead_lanes();
         let node = node.start();
         let lanes = Probe::new("lanes", move || match dead.lock().as_slice() {
@@ -97,6 +108,7 @@ impl Dispatcher {
         });
         let mut probes = vec![alive("node", &node), alive("reader", &reader), lanes];
         probes.extend(settlers.iter().map(|settler| alive("settler", settler)));
+        probes.extend(fetchers.iter().map(|fetcher| alive("fetcher", fetcher)));
         Ok(Self { node, arbiters, probes })
     }
 

@@ -17,7 +17,9 @@ use shared::{
 
 use crate::{
     connector::Connector,
+    fetcher::Fetcher,
     lane::{Drain, LaneActor, Lost, Reread, Surroundings},
+    mail::tell,
     ownership::{Gained, Ownership, Round},
     parts::Parts,
     reader::{Reader, Unwatch},
@@ -47,6 +49,17 @@ pub(crate) struct Worker {
     pub(crate) connector: Arc<Connector>,
 }
 
+/// The stages that lanes share: one of each where the store's calls can span all shards, otherwise
+/// one a shard.
+pub(crate) struct Stages {
+    pub(crate) fetchers: Vec<Addr<Fetcher>>,
+    pub(crate) settlers: Vec<Addr<Settler>>,
+}
+
+fn stage<A: Actor>(stages: &[Addr<A>], lane: Lane) -> Addr<A> {
+    stages[lane.shard().index() % stages.len()].clone()
+}
+
 /// The actor.
 pub(crate) struct Node {
     parts: Arc<Parts>,
@@ -54,7 +67,7 @@ pub(crate) struct Node {
     ownership: Option<Ownership>,
     lanes: HashMap<Lane, Running>,
     workers: Vec<Worker>,
-    settlers: Vec<Addr<Settler>>,
+    stages: Stages,
     reader: Addr<Reader>,
     /// Fenced while a round was under way.
     fenced: Vec<LaneFenced>,
@@ -73,7 +86,7 @@ impl Node {
         parts: Arc<Parts>,
         ownership: Ownership,
         workers: Vec<Worker>,
-        settlers: Vec<Addr<Settler>>,
+        stages: Stages,
         reader: Addr<Reader>,
     ) -> Self {
         Self {
@@ -81,7 +94,7 @@ impl Node {
             ownership: Some(ownership),
             lanes: HashMap::new(),
             workers,
-            settlers,
+            stages,
             reader,
             fenced: Vec::new(),
             dead: Arc::default(),
@@ -165,7 +178,8 @@ impl Node {
         };
         let around = Surroundings {
             unclean,
-            settler: self.settlers[lane.shard().index()].clone(),
+            fetcher: stage(&self.stages.fetchers, lane),
+            settler: stage(&self.stages.settlers, lane),
             reader: self.reader.clone(),
             node: ctx.address(),
             tenure: Arc::clone(&tenure),
@@ -208,18 +222,6 @@ impl Node {
             let _ = me.send(Drained(lane)).await;
         });
     }
-}
-
-/// Sends without waiting for the answer; whoever has gone need not hear it.
-fn tell<A, M>(address: &Addr<A>, message: M)
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: Message<Result = ()> + Send + 'static,
-{
-    let address = address.clone();
-    actix_rt::spawn(async move {
-        let _ = address.send(message).await;
-    });
 }
 
 impl Actor for Node {

@@ -8,11 +8,8 @@ use shared::{
     store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
 };
 
-use super::{
-    arriving::Wish,
-    fetching::{Prepared, Taken},
-};
-use crate::{credits::Permit, outcome::Outcome, routes::Route, settler::Reply};
+use super::{arriving::Wish, fetching::Taken};
+use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, routes::Route, settler::Reply};
 
 /// What the reader found in this lane.
 #[derive(Message)]

@@ -28,16 +28,18 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use arriving::Wish;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
-use fetching::Taken;
+pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
     domain::{Delivery, Queue},
-    store::{EntryId, Park, Place},
+    store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     connector::Connector,
+    fetcher::Fetcher,
+    mail::tell,
     node::{LaneFenced, Node},
     parts::Parts,
     reader::{Reader, Watch},
@@ -75,6 +77,7 @@ pub(crate) struct LaneActor {
     unclean: bool,
     parts: Arc<Parts>,
     connector: Arc<Connector>,
+    fetcher: Addr<Fetcher>,
     settler: Addr<Settler>,
     reader: Addr<Reader>,
     node: Addr<Node>,
@@ -94,7 +97,6 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
-    fetches: usize,
     /// Queues that want a credit, and whether one was asked for.
     hungry: VecDeque<Queue>,
     credit_asked: bool,
@@ -111,6 +113,7 @@ pub(crate) struct LaneActor {
 pub(crate) struct Surroundings {
     pub(crate) tenure: Arc<Tenure>,
     pub(crate) unclean: bool,
+    pub(crate) fetcher: Addr<Fetcher>,
     pub(crate) settler: Addr<Settler>,
     pub(crate) reader: Addr<Reader>,
     pub(crate) node: Addr<Node>,
@@ -123,6 +126,7 @@ impl LaneActor {
             unclean: around.unclean,
             parts,
             connector,
+            fetcher: around.fetcher,
             settler: around.settler,
             reader: around.reader,
             node: around.node,
@@ -139,7 +143,6 @@ impl LaneActor {
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
-            fetches: 0,
             hungry: VecDeque::new(),
             credit_asked: false,
             timers: BTreeSet::new(),
@@ -243,12 +246,8 @@ impl LaneActor {
     fn fenced(&mut self, ctx: &mut Context<Self>) {
         self.parts.metrics.fenced.inc();
         tracing::warn!(lane = %self.tenure.lane(), "lane is fenced");
-        let (node, lane) = (self.node.clone(), self.tenure.lane());
-        let epoch = self.tenure.fence().epoch;
-        actix_rt::spawn(async move {
-            // Without a node there is nobody who could serve the lane again.
-            let _ = node.send(LaneFenced { lane, epoch }).await;
-        });
+        let Fence { lane, epoch, .. } = *self.tenure.fence();
+        tell(&self.node, LaneFenced { lane, epoch });
         self.end(ctx);
     }
 
@@ -374,11 +373,7 @@ impl LaneActor {
     fn read_from_the_beginning(&mut self, ctx: &mut Context<Self>) {
         self.position = EntryId::START;
         let watch = Watch(vec![(self.tenure.lane(), ctx.address(), EntryId::START)]);
-        let reader = self.reader.clone();
-        actix_rt::spawn(async move {
-            // A reader that is dead fails readiness.
-            let _ = reader.send(watch).await;
-        });
+        tell(&self.reader, watch);
         self.read_agenda(None, ctx);
     }
 }

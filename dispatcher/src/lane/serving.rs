@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use actix::{AsyncContext, Context, prelude::SendError};
+use actix::{AsyncContext, Context};
 use shared::{
     domain::{Attempt, DeadReason, Delivery, Message, Queue},
     store::{Place, Settled, Settlement, Verdict},
@@ -11,16 +11,19 @@ use tokio::time::Instant;
 
 use super::{
     Event, LaneActor, Stage,
-    fetching::{Found, Prepared, Taken},
+    fetching::Taken,
     seat::{Configuration, Ready},
 };
 use crate::{
     attempt::{self, Job},
+    batcher::Enqueue,
     brain::{Wants, breaker::Change},
     credits::Permit,
+    fetcher::{Found, Prepared},
+    mail::tell,
     outcome::Outcome,
     routes::Route,
-    settler::Enqueue,
+    settler::Wish,
 };
 
 impl LaneActor {
@@ -115,7 +118,6 @@ impl LaneActor {
     }
 
     pub(super) fn prepared(&mut self, prepared: Vec<Prepared>, ctx: &mut Context<Self>) {
-        self.fetches -= 1;
         for Prepared { mut taken, found } in prepared {
             match found {
                 Found::Sendable(message, route) => {
@@ -241,18 +243,7 @@ impl LaneActor {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
         let lane = ctx.address();
-        let wish = Enqueue { fence, lane, settlement, permit };
-        match self.settler.try_send(wish) {
-            // A closed settler fails readiness.
-            Ok(()) | Err(SendError::Closed(_)) => {}
-            Err(SendError::Full(wish)) => {
-                let settler = self.settler.clone();
-                actix_rt::spawn(async move {
-                    // As above.
-                    let _ = settler.send(wish).await;
-                });
-            }
-        }
+        tell(&self.settler, Enqueue(Wish { fence, lane, settlement, permit }));
     }
 
     pub(super) fn settled(

@@ -151,6 +151,10 @@ impl Store for Scripted {
         self.inner.durability()
     }
 
+    fn spans_shards(&self) -> bool {
+        self.inner.spans_shards()
+    }
+
     async fn ready(&self) -> Result<()> {
         self.inner.ready().await
     }
