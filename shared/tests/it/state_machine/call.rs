@@ -15,7 +15,7 @@ use super::universe::Side;
 pub(super) enum Call {
     Publish(Vec<Publication>),
     Resend(Resend),
-    Commit(AppId, Version, Change),
+    Commit(AppId, Version, Box<Change>),
     Acquire(Lane, Owner, Option<Lease>),
     Renew(Fence),
     Release(Fence),
@@ -50,7 +50,7 @@ impl Call {
             Self::Publish(batch) => Answer::Published(store.publish(batch).await?),
             Self::Resend(resend) => Answer::Resent(store.resend(resend).await?),
             Self::Commit(app, version, change) => {
-                store.commit(app, Some(version), &[change]).await?;
+                store.commit(app, Some(version), &[*change]).await?;
                 Answer::Committed
             }
             Self::Acquire(lane, owner, seen) => {

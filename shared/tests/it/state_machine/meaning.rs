@@ -153,7 +153,7 @@ impl Universe {
 
     async fn commit(&self, app: AppId, change: Change) -> Option<[Call; 2]> {
         let versions = [self.sides[0].version(app).await?, self.sides[1].version(app).await?];
-        Some(versions.map(|version| Call::Commit(app, version, change.clone())))
+        Some(versions.map(|version| Call::Commit(app, version, Box::new(change.clone()))))
     }
 
     async fn acquire(&self, endpoint: usize, owner: usize) -> Option<[Call; 2]> {
