@@ -180,7 +180,7 @@ impl Link {
 
 /// A connection for a rare request.
 pub(super) async fn pooled(pool: &Pool) -> Result<Pooled> {
-    pool.get().await.map(Pooled::from).map_err(unpooled)
+    pool.get().await.map_err(unpooled)
 }
 
 /// Calls a script and waits until a replica has what it wrote.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use ::redis::{Value, cmd, pipe};
+use ::redis::{Value, cmd};
 use bytes::Bytes;
 
 use super::{
@@ -204,9 +204,7 @@ impl Redis {
     /// The endpoints that there are now. Should they change before the commit, so does the version,
     /// and the commit is refused.
     async fn endpoints(&self, app: AppId) -> Result<HashSet<EndpointId>> {
-        let mut pipeline = pipe();
-        pipeline.cmd("HKEYS").arg(keys::app(app));
-        let (fields,): (Vec<String>,) = self.ask_all(&pipeline).await?;
+        let fields: Vec<String> = self.ask(cmd("HKEYS").arg(keys::app(app))).await?;
         fields
             .iter()
             .filter_map(|field| field.strip_prefix(keys::ENDPOINT_FIELD))

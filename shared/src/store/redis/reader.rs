@@ -19,8 +19,8 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// A reader with a connection of its own, which its reads block.
 pub(super) struct RedisReader {
     dialer: Dialer,
-    /// Taken out while a read is under way: a read that was dropped takes its connection with it, so
-    /// that the next one does not get its answer.
+    /// Taken out while a read is under way: a read that was dropped takes its connection with it,
+    /// because the next one would have to wait behind it.
     connection: Option<MultiplexedConnection>,
 }
 

@@ -47,7 +47,7 @@ async fn a_killed_server_is_found_again_with_all_that_was_accepted() {
 }
 
 #[tokio::test]
-async fn a_dropped_read_does_not_answer_the_next() {
+async fn a_reader_goes_on_after_a_dropped_read() {
     let home = Home::safe().await;
     let tenant = home.bench.tenant(1).await;
     let other = home.bench.tenant(1).await;
