@@ -46,7 +46,8 @@ impl Draft<'_> {
         self.put(Table::Lives, key, life.encode());
     }
 
-    /// One of the message's deliveries has ended. The last one shortens its body's life.
+    /// One of the message's deliveries has ended. The last one shortens its body's life, though never
+    /// below what a dead letter needs.
     pub(super) fn end_delivery(
         &mut self,
         app: AppId,
@@ -55,11 +56,14 @@ impl Draft<'_> {
     ) -> Result<()> {
         let Some(old) = life(self, app, message)? else { return Ok(()) };
         let lifetimes = self.core.lifetimes;
-        let mut life = Life { open: old.open.saturating_sub(1), died: old.died || died, ..old };
-        if life.open == 0 {
-            let rest = if life.died { lifetimes.history } else { lifetimes.retention };
-            life.until = self.now.after(rest);
+        let mut life = Life { open: old.open.saturating_sub(1), ..old };
+        if died {
+            life.kept = self.now.after(lifetimes.history);
         }
+        if life.open == 0 {
+            life.until = self.now.after(lifetimes.retention);
+        }
+        life.until = life.until.max(life.kept);
         self.live(app, message, Some(old), life);
         Ok(())
     }

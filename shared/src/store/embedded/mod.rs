@@ -216,7 +216,8 @@ impl Core {
     /// What is committed now.
     ///
     /// Async functions read it directly: point reads and short ranges come from memory or the page
-    /// cache in microseconds, which is less than handing them to another thread would cost.
+    /// cache in microseconds, which is less than handing them to another thread would cost. The price
+    /// is a disk read on the caller's thread for each body that has waited long enough to grow cold.
     fn view(&self) -> Result<View<'_>> {
         self.usable()?;
         // In this order: what was published before the snapshot was taken is in the snapshot.

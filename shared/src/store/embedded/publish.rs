@@ -15,6 +15,7 @@ use crate::{
     domain::{Delivery, Generation},
     id::AppId,
     store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result},
+    time::Millis,
 };
 
 /// A publication, with what can be prepared outside of the writer.
@@ -92,7 +93,7 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     let until = draft.now.after(until);
     draft.put(Table::Bodies, keys::message(app, message), &*record);
     let open = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-    draft.live(app, message, None, Life { until, open, died: false });
+    draft.live(app, message, None, Life { until, open, kept: Millis(0) });
     draft.record(&keys::log(app), &log);
     for target in targets {
         let delivery =

@@ -123,19 +123,19 @@ pub(super) struct Life {
     pub(super) until: Millis,
     /// Deliveries that have not ended.
     pub(super) open: u32,
-    /// Whether one of them became a dead letter, which keeps the body as long as itself.
-    pub(super) died: bool,
+    /// Until when the last dead letter needs it; 0 if there is none.
+    pub(super) kept: Millis,
 }
 
 impl Life {
     pub(super) fn encode(&self) -> Key {
-        Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).byte(u8::from(self.died))
+        Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let until = Millis(fields.u64()?);
-        Some(Self { until, open: fields.u32()?, died: fields.byte()? != 0 })
+        Some(Self { until, open: fields.u32()?, kept: Millis(fields.u64()?) })
     }
 }
 

@@ -3,4 +3,5 @@
 mod disk;
 mod marks;
 mod rig;
+mod speed;
 mod sweep;

@@ -61,8 +61,12 @@ fn endpoint(id: EndpointId) -> Endpoint {
 
 impl Rig {
     pub(super) async fn new(lifetimes: Lifetimes) -> Self {
+        Self::with(Durability::Process, lifetimes).await
+    }
+
+    pub(super) async fn with(durability: Durability, lifetimes: Lifetimes) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = open_at(directory.path(), lifetimes);
+        let store = open(directory.path(), durability, lifetimes).unwrap();
         let queue = Queue { app: AppId::new(), endpoint: EndpointId::new() };
         let changes = [
             Change::PutApplication(application(queue.app)),
@@ -146,7 +150,7 @@ impl Rig {
     }
 }
 
-fn attempt(delivery: &Delivery) -> Attempt {
+pub(super) fn attempt(delivery: &Delivery) -> Attempt {
     Attempt {
         id: AttemptId::new(),
         endpoint: delivery.endpoint,

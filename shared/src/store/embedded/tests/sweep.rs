@@ -7,7 +7,8 @@ use crate::{
     domain::{DeadReason, Generation},
     store::{
         Change, Dedup, Documents, History, Lanes, Lifetimes, PageRequest, Place, Publisher, Resend,
-        Resent, Store, Verdict, Version, embedded::tables::Table,
+        Resent, Store, Verdict, Version,
+        embedded::{expiry::Expiring, tables::Table},
     },
 };
 
@@ -15,6 +16,13 @@ const NOW: Duration = Duration::ZERO;
 
 fn size(rig: &Rig, table: Table) -> usize {
     rig.store.core.tables.keyspace(table).inner().len().unwrap()
+}
+
+/// How many deadlines of bodies there are.
+fn deadlines(rig: &Rig) -> usize {
+    let expiry = rig.store.core.tables.keyspace(Table::Expiry).inner().iter();
+    let tags = expiry.map(|guard| guard.key().unwrap()[8]);
+    tags.filter(|tag| *tag == Expiring::Body.tag()).count()
 }
 
 async fn sweep_all(rig: &Rig) {
@@ -32,6 +40,7 @@ async fn a_settled_body_goes_after_its_retention() {
 
     rig.settle(settled, Place::Stream(id), Verdict::Delivered).await;
     assert_eq!(rig.store.message(settled.app, settled.message).await.unwrap(), None);
+    assert_eq!(deadlines(&rig), 2);
     sweep_all(&rig).await;
     assert_eq!((size(&rig, Table::Bodies), size(&rig, Table::Lives)), (1, 1));
     assert!(rig.store.message(open.app, open.message).await.unwrap().is_some());
