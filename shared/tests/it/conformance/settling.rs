@@ -6,9 +6,7 @@ use bytes::Bytes;
 use shared::{
     domain::{DeadReason, Delivery, Generation},
     id::EndpointId,
-    store::{
-        Lifetimes, Order, Place, Settle, Settled, Settlement, StateChange, Verdict,
-    },
+    store::{Lifetimes, Order, Place, Settle, Settled, Settlement, StateChange, Verdict},
 };
 
 use crate::bench::{Bench, Tenant, attempt, whole};
