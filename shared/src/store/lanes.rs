@@ -313,7 +313,8 @@ pub trait Lanes: Send + Sync {
     /// - The agenda's time of the queue is lowered to the delivery's, never raised.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
 
-    /// Removes entries that need no settling: handled nudges.
+    /// Removes handled nudges. A delivery MUST stay where it is, also when its entry is named: only
+    /// settling ends it.
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
 
     /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
@@ -334,6 +335,8 @@ pub trait Lanes: Send + Sync {
     ///   endpoint's dead letters.
     /// - A queue without waiting deliveries MUST leave the agenda in the same write.
     /// - A full store MUST still settle, park and forget.
+    ///
+    /// One write names a delivery at most once.
     async fn settle(&self, batch: &[Settle]) -> Result<Vec<Option<Vec<Settled>>>>;
 
     /// Part of a lane's agenda. Queues that stay in it while its pages are read MUST all come.

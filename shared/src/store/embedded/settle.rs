@@ -103,7 +103,11 @@ pub(super) fn forget(
         return Ok(None);
     }
     for entry in entries {
-        draft.remove(Table::Streams, keys::entry(fence.lane, *entry));
+        let key = keys::entry(fence.lane, *entry);
+        let found = draft.get(Table::Streams, &key)?;
+        if let Some(Entry::Nudge { .. }) = found.map(|record| records::decode_entry(&record)) {
+            draft.remove(Table::Streams, key);
+        }
     }
     Ok(Some(()))
 }

@@ -2,6 +2,7 @@
 //! holds an engine to. Each test has a store of its own.
 
 mod agenda;
+mod dedup;
 mod documents;
 mod fencing;
 mod history;
@@ -12,3 +13,4 @@ mod publishing;
 mod reading;
 mod resending;
 mod settling;
+mod verdicts;

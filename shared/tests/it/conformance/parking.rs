@@ -23,7 +23,8 @@ crate::engines::on_each_engine! {
     park_of_a_delivery_that_waits_already_keeps_its_attempts,
     park_with_delay_is_due_later,
     park_without_delay_comes_before_what_is_due_by_time,
-    forget_removes_entries,
+    forget_removes_nudges,
+    forget_leaves_deliveries,
     forget_repeated_is_fine,
     due_takes_nothing,
     due_gives_no_more_than_asked,
@@ -203,7 +204,7 @@ async fn park_without_delay_comes_before_what_is_due_by_time(bench: Bench) {
     assert_eq!(due.retries, [Waiting { delivery: deliveries[0], attempts: 1, steps: 1 }]);
 }
 
-async fn forget_removes_entries(bench: Bench) {
+async fn forget_removes_nudges(bench: Bench) {
     let tenant = bench.tenant(1).await;
     let fence = bench.own(tenant.lane()).await;
     let delivery = tenant.deliver().await;
@@ -215,6 +216,16 @@ async fn forget_removes_entries(bench: Bench) {
     let left: Vec<_> =
         bench.stream(tenant.lane()).await.into_iter().map(|(_, entry)| entry).collect();
     assert_eq!(left, [Entry::Delivery { delivery, not_before: None }]);
+}
+
+async fn forget_leaves_deliveries(bench: Bench) {
+    let (tenant, deliveries) = flowing(&bench, 2).await;
+    let fence = bench.own(tenant.lane()).await;
+    let before = bench.flowing(tenant.lane()).await;
+    let entries: Vec<_> = bench.stream(tenant.lane()).await.iter().map(|(id, _)| *id).collect();
+    assert_eq!(bench.store.forget(&fence, &entries).await.unwrap(), Some(()));
+    assert_eq!(bench.flowing(tenant.lane()).await, before);
+    assert_eq!(bench.stream(tenant.lane()).await.len(), deliveries.len(), "the nudges are gone");
 }
 
 async fn forget_repeated_is_fine(bench: Bench) {

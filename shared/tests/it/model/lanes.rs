@@ -67,7 +67,10 @@ impl Lanes for Model {
             return Ok(None);
         }
         let stream = state.streams.entry(fence.lane).or_default();
-        stream.retain(|id, _| !entries.contains(id));
+        let handled = |id: &EntryId, entry: &Entry| {
+            matches!(entry, Entry::Nudge { .. }) && entries.contains(id)
+        };
+        stream.retain(|id, entry| !handled(id, entry));
         Ok(Some(()))
     }
 

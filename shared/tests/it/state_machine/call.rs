@@ -21,7 +21,7 @@ pub(super) enum Call {
     Release(Fence),
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
-    Settle(Settle),
+    Settle(Vec<Settle>),
 }
 
 /// An answer without what differs between stores: epochs and versions.
@@ -66,7 +66,7 @@ impl Call {
             Self::Forget(fence, entry) => {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
-            Self::Settle(settle) => Answer::Settled(store.settle(&[settle]).await?),
+            Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
         })
     }
 }

@@ -1,7 +1,10 @@
 //! What an operation means in a universe: the same call for both stores, each with its own entries,
 //! epochs and versions.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use shared::{
@@ -63,9 +66,7 @@ impl Universe {
             Operation::Forget { endpoint, owner, nth } => {
                 self.forget(*endpoint, *owner, *nth).await
             }
-            Operation::Settle { endpoint, owner, ending } => {
-                self.settle(*endpoint, *owner, ending).await
-            }
+            Operation::Settle { owner, endings } => self.settle(*owner, endings).await,
             Operation::Remember { endpoint, owner, state, reopens } => {
                 let change = StateChange {
                     queue: self.queues[*endpoint],
@@ -74,7 +75,7 @@ impl Universe {
                 };
                 Some(self.fences(*endpoint, *owner).map(|fence| {
                     let states = vec![change.clone()];
-                    Call::Settle(Settle { fence, settlements: vec![], states })
+                    Call::Settle(vec![Settle { fence, settlements: vec![], states }])
                 }))
             }
             Operation::Again { nth } => {
@@ -216,16 +217,38 @@ impl Universe {
 
     async fn forget(&self, endpoint: usize, owner: usize, nth: usize) -> Option<[Call; 2]> {
         let [ours, theirs] = self.streams(self.queues[endpoint].lane()).await;
-        let is_nudge = |entry: &&Entry| matches!(entry, Entry::Nudge { .. });
-        let nudges: Vec<_> = ours.iter().map(|(_, entry)| entry).filter(is_nudge).collect();
-        let nudge = nudges.get(nth.checked_rem(nudges.len())?)?;
-        let entries = [first_of(&ours, nudge)?, first_of(&theirs, nudge)?];
+        let (_, entry) = ours.get(nth.checked_rem(ours.len())?)?;
+        let entries = [first_of(&ours, entry)?, first_of(&theirs, entry)?];
         let [first, second] = self.fences(endpoint, owner);
         Some([Call::Forget(first, entries[0]), Call::Forget(second, entries[1])])
     }
 
-    async fn settle(&self, endpoint: usize, owner: usize, ending: &Ending) -> Option<[Call; 2]> {
-        let queue = self.queues[endpoint];
+    async fn settle(&self, owner: usize, endings: &[Ending]) -> Option<[Call; 2]> {
+        let mut batches: [BTreeMap<Lane, Vec<Settlement>>; 2] = Default::default();
+        let mut named = BTreeSet::new();
+        for ending in endings {
+            let Some(pair) = self.settlements(ending).await else { continue };
+            if named.insert(pair[0].delivery) {
+                for (settlement, batch) in pair.into_iter().zip(&mut batches) {
+                    batch.entry(settlement.delivery.lane()).or_default().push(settlement);
+                }
+            }
+        }
+        let mut sides = self.sides.iter();
+        let calls = batches.map(|batch| {
+            let side = sides.next();
+            let settle = batch.into_iter().filter_map(|(lane, settlements)| {
+                let fence = side?.fence(lane, owner, &self.owners[owner]);
+                Some(Settle { fence, settlements, states: vec![] })
+            });
+            Call::Settle(settle.collect())
+        });
+        (!named.is_empty()).then_some(calls)
+    }
+
+    /// What an ending means: the same in both stores, but for the place.
+    async fn settlements(&self, ending: &Ending) -> Option<[Settlement; 2]> {
+        let queue = self.queues[ending.endpoint];
         let [ours, theirs] = self.streams(queue.lane()).await;
         let (mut delivery, known, mut places) = if ending.waits {
             let waiting = self.model.waiting_in(queue);
@@ -262,19 +285,13 @@ impl Universe {
             Outcome::Deleted => Verdict::Deleted,
         };
         let record = ending.attempted.then(|| attempt(delivery, attempts));
-        let settlements = places.map(|place| Settlement {
+        Some(places.map(|place| Settlement {
             delivery,
             place,
             attempts,
             verdict: verdict.clone(),
             record: record.clone(),
-        });
-        let [first, second] = self.fences(endpoint, owner);
-        let call = |fence, settlement| {
-            Call::Settle(Settle { fence, settlements: vec![settlement], states: vec![] })
-        };
-        let [ours, theirs] = settlements;
-        Some([call(first, ours), call(second, theirs)])
+        }))
     }
 }
 

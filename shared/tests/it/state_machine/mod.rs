@@ -45,7 +45,8 @@ fn redis_agrees_with_the_model() {
 
 fn agrees_with_the_model(open: impl AsyncFn() -> Bench) {
     let long = std::env::var_os("SLUICEGATE_LONG").is_some();
-    let (cases, steps) = if long { (2000, 50) } else { (60, 40) };
+    // At most so many steps: half of them on average.
+    let (cases, steps) = if long { (2000, 100) } else { (60, 80) };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bench = std::cell::RefCell::new((0, runtime.block_on(open())));

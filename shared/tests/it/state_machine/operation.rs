@@ -40,15 +40,16 @@ pub(super) enum Operation {
         owner: usize,
         parks: Vec<Parking>,
     },
+    /// Of any entry, though only nudges go.
     Forget {
         endpoint: usize,
         owner: usize,
         nth: usize,
     },
+    /// In one write.
     Settle {
-        endpoint: usize,
         owner: usize,
-        ending: Ending,
+        endings: Vec<Ending>,
     },
     Remember {
         endpoint: usize,
@@ -86,6 +87,7 @@ pub(super) struct Parking {
 /// A wish to settle a delivery.
 #[derive(Clone, Debug)]
 pub(super) struct Ending {
+    pub(super) endpoint: usize,
     pub(super) nth: usize,
     pub(super) waits: bool,
     pub(super) verdict: Outcome,
@@ -135,8 +137,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
             Operation::Forget { endpoint, owner, nth }
         }),
-        24 => (who(), ending()).prop_map(|((endpoint, owner), ending)| {
-            Operation::Settle { endpoint, owner, ending }
+        24 => (0..2usize, vec(ending(), 1..5)).prop_map(|(owner, endings)| {
+            Operation::Settle { owner, endings }
         }),
         2 => (who(), option::of(0..9u8), option::of(any::<bool>())).prop_map(
             |((endpoint, owner), state, reopens)| {
@@ -185,7 +187,14 @@ fn ending() -> impl Strategy<Value = Ending> {
         Just(Mistake::AnotherPlace),
     ];
     let wrong = option::weighted(0.15, mistake);
-    (ANY, any::<bool>(), verdict, prop::bool::weighted(0.8), wrong).prop_map(
-        |(nth, waits, verdict, attempted, wrong)| Ending { nth, waits, verdict, attempted, wrong },
+    (0..3usize, ANY, any::<bool>(), verdict, prop::bool::weighted(0.8), wrong).prop_map(
+        |(endpoint, nth, waits, verdict, attempted, wrong)| Ending {
+            endpoint,
+            nth,
+            waits,
+            verdict,
+            attempted,
+            wrong,
+        },
     )
 }

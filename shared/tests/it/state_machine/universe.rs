@@ -57,7 +57,15 @@ impl Universe {
     pub(super) async fn new(model: Arc<Model>, sides: [Side; 2]) -> Self {
         let apps = vec![AppId::new(), AppId::new()];
         let queue = |app: usize| Queue { app: apps[app], endpoint: EndpointId::new() };
-        let queues = vec![queue(0), queue(0), queue(1)];
+        let first = queue(0);
+        // Two endpoints share a lane, so that one write is about both.
+        let beside = loop {
+            let other = queue(0);
+            if other.lane() == first.lane() {
+                break other;
+            }
+        };
+        let queues = vec![first, beside, queue(1)];
         let messages = (0..6).map(|n| (apps[n % 2], MessageId::new())).collect();
         let owner = |name| Owner::new(&format!("{name}-{:032x}", rand::random::<u128>()));
         for side in &sides {
