@@ -46,6 +46,8 @@ pub(crate) enum Found {
     Disabled,
     /// The endpoint or its application was deleted.
     Deleted,
+    /// The configuration cannot be read: not now, or not at all.
+    NoRoute,
     /// The body is gone.
     Expired,
     /// The body cannot be read.
@@ -100,16 +102,21 @@ impl Stage for Fetching {
                     for (taken, record) in wish.taken.into_iter().zip(records) {
                         let Delivery { app, endpoint, .. } = taken.delivery();
                         let routes = match versions.get(&app) {
-                            None => None,
-                            Some(version) => {
-                                until_answered(&parts.metrics, "load configuration", async || {
-                                    parts.routes.at(app, *version).await
-                                })
-                                .await
+                            None => Ok(None),
+                            Some(version) => parts.routes.at(app, *version).await,
+                        };
+                        let found = match routes {
+                            Ok(routes) => {
+                                let route = routes.and_then(|routes| routes.get(endpoint));
+                                find(&taken, route, record.as_ref())
+                            }
+                            // Not repeated here: one application's trouble must not hold up others.
+                            Err(error) => {
+                                parts.metrics.store_error(error.kind());
+                                tracing::warn!(%app, %error, "configuration cannot be loaded");
+                                Found::NoRoute
                             }
                         };
-                        let route = routes.and_then(|routes| routes.get(endpoint));
-                        let found = find(&taken, route, record.as_ref());
                         prepared.push(Prepared { taken, found });
                     }
                     Some(prepared)

@@ -197,6 +197,7 @@ impl Node {
 
     fn lose(&mut self, lane: Lane) {
         if let Some(running) = self.lanes.remove(&lane) {
+            self.parts.metrics.fenced.inc();
             tracing::warn!(%lane, "lane lost to another node");
             tell(&running.actor, Lost);
             self.unwatch(vec![lane]);

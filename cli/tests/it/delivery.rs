@@ -7,19 +7,20 @@ use serde_json::Value;
 
 use crate::{
     api::{Api, SECRET},
-    process::{Engine, PATIENCE, Process, Site, TOKEN},
+    process::{Engine, Form, PATIENCE, Process, Site, TOKEN},
     receiver::Receiver,
 };
 
 #[rstest]
-#[case::embedded(Engine::Embedded)]
-#[case::redis(Engine::Redis)]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis(Engine::Redis, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
 #[actix_rt::test]
-async fn a_message_arrives_signed_and_unchanged(#[case] engine: Engine) {
+async fn a_message_arrives_signed_and_unchanged(#[case] engine: Engine, #[case] form: Form) {
     let site = Site::new(engine);
-    let process = site.start(&[]);
+    let process = site.deploy(form);
     process.ready().await;
-    let (api, mut receiver) = (Api::of(&process), Receiver::start());
+    let (api, mut receiver) = (Api::of(&process.gateway), Receiver::start());
     api.subscribe(&receiver.url()).await;
     let payload = r#"{"b":1.10, "big":12345678901234567890123, "b":"ä"}"#;
     let message = api.publish(payload).await;
@@ -32,14 +33,18 @@ async fn a_message_arrives_signed_and_unchanged(#[case] engine: Engine) {
 }
 
 #[rstest]
-#[case::embedded(Engine::Embedded)]
-#[case::redis(Engine::Redis)]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis(Engine::Redis, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
 #[actix_rt::test]
-async fn a_failing_endpoint_is_tried_again_under_the_same_id(#[case] engine: Engine) {
+async fn a_failing_endpoint_is_tried_again_under_the_same_id(
+    #[case] engine: Engine,
+    #[case] form: Form,
+) {
     let site = Site::new(engine);
-    let process = site.start(&[]);
+    let process = site.deploy(form);
     process.ready().await;
-    let (api, mut receiver) = (Api::of(&process), Receiver::failing(2));
+    let (api, mut receiver) = (Api::of(&process.gateway), Receiver::failing(2));
     api.subscribe(&receiver.url()).await;
     let message = api.publish(r#"{"hello":"world"}"#).await;
     for _ in 0..3 {
@@ -52,25 +57,22 @@ async fn a_failing_endpoint_is_tried_again_under_the_same_id(#[case] engine: Eng
 }
 
 #[rstest]
-#[case::embedded(Engine::Embedded)]
-#[case::redis(Engine::Redis)]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis(Engine::Redis, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
 #[actix_rt::test]
-async fn what_was_accepted_outlives_the_process(#[case] engine: Engine) {
+async fn what_was_accepted_outlives_the_process(#[case] engine: Engine, #[case] form: Form) {
     let site = Site::new(engine);
     let mut receiver = Receiver::failing(1);
-    let mut command = site.command(&[]);
-    let slow = command
-        .env("SLUICEGATE_API_TOKEN", TOKEN)
-        .env("SLUICEGATE_ALLOW_CIDR", "127.0.0.0/8")
-        .env("SLUICEGATE_DISPATCHER__RETRY_SCHEDULE", "3s");
-    let process = Process::start(slow);
+    let slow = [("SLUICEGATE_DISPATCHER__RETRY_SCHEDULE", "3s")];
+    let process = site.deploy_with(form, &slow);
     process.ready().await;
-    let api = Api::of(&process);
+    let api = Api::of(&process.gateway);
     api.subscribe(&receiver.url()).await;
     let message = api.publish("{}").await;
     assert_eq!(receiver.next().await.id(), message);
     process.stop();
-    let process = site.start(&[]);
+    let process = site.deploy(form);
     let arrival = receiver.next().await;
     arrival.verify(SECRET);
     assert_eq!(arrival.id(), message);
@@ -78,14 +80,15 @@ async fn what_was_accepted_outlives_the_process(#[case] engine: Engine) {
 }
 
 #[rstest]
-#[case::embedded(Engine::Embedded)]
-#[case::redis(Engine::Redis)]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis(Engine::Redis, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
 #[actix_rt::test]
-async fn what_is_given_up_shows_with_its_reason(#[case] engine: Engine) {
+async fn what_is_given_up_shows_with_its_reason(#[case] engine: Engine, #[case] form: Form) {
     let site = Site::new(engine);
-    let process = site.start(&[]);
+    let process = site.deploy(form);
     process.ready().await;
-    let (api, mut receiver) = (Api::of(&process), Receiver::failing(usize::MAX));
+    let (api, mut receiver) = (Api::of(&process.gateway), Receiver::failing(usize::MAX));
     let endpoint = api.subscribe(&receiver.url()).await;
     let message = api.publish("{}").await;
     for _ in 0..3 {

@@ -74,6 +74,60 @@ impl Site {
     }
 }
 
+/// Whether one process does everything, or a gateway and a dispatcher share the work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    Whole,
+    Halves,
+}
+
+/// The processes that serve a site together.
+pub(crate) struct Deployment {
+    pub(crate) gateway: Process,
+    dispatcher: Option<Process>,
+}
+
+impl Deployment {
+    /// Waits until all of it is ready.
+    pub(crate) async fn ready(&self) {
+        self.gateway.ready().await;
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.ready().await;
+        }
+    }
+
+    /// Asks all of it to stop and sees that it ends well.
+    pub(crate) fn stop(self) {
+        self.gateway.stop();
+        if let Some(dispatcher) = self.dispatcher {
+            dispatcher.stop();
+        }
+    }
+}
+
+impl Site {
+    /// Starts what serves the site.
+    pub(crate) fn deploy(&self, form: Form) -> Deployment {
+        self.deploy_with(form, &[])
+    }
+
+    /// As [`Site::deploy`], with these settings too.
+    pub(crate) fn deploy_with(&self, form: Form, settings: &[(&str, &str)]) -> Deployment {
+        let start = |arguments: &[&str]| {
+            let mut command = self.command(arguments);
+            command.env("SLUICEGATE_ALLOW_CIDR", "127.0.0.0/8").env("SLUICEGATE_API_TOKEN", TOKEN);
+            Process::start(command.envs(settings.iter().copied()))
+        };
+        match form {
+            Form::Whole => Deployment { gateway: start(&[]), dispatcher: None },
+            Form::Halves => Deployment {
+                gateway: start(&["gateway"]),
+                dispatcher: Some(start(&["dispatcher"])),
+            },
+        }
+    }
+}
+
 /// A command that sees no settings of the machine's.
 pub(crate) fn bare(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));

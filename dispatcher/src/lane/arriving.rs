@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix::Context;
+use actix::{AsyncContext, Context};
 use shared::{
     domain::{Delivery, Queue},
     id::AppId,
@@ -29,12 +29,24 @@ use crate::{
 /// Parks in one call.
 const PARK_BATCH: usize = 256;
 
+/// Before a configuration that could not be loaded is asked for again.
+const LOAD_AGAIN: Duration = Duration::from_secs(1);
+
 /// A wish to know an endpoint's configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
     queue: Queue,
     /// The nudge that it follows: what is cached is too old then.
     nudge: Option<EntryId>,
+}
+
+/// What came of a wish.
+pub(crate) enum Loaded {
+    Route(Arc<Route>),
+    /// There is no such endpoint any more.
+    Deleted,
+    /// The store did not answer, or with something that cannot be read.
+    Failed,
 }
 
 impl LaneActor {
@@ -155,8 +167,7 @@ impl LaneActor {
                 }
                 (Parked::Moved, Some(delay)) => {
                     self.parts.metrics.parked.inc();
-                    let due = now + delay;
-                    seat.next_due = Some(seat.next_due.map_or(due, |before| before.min(due)));
+                    seat.will_be_due(now + delay);
                 }
             }
             touched.push(queue);
@@ -191,41 +202,57 @@ impl LaneActor {
                 .filter(|wish| wish.nudge.is_some())
                 .map(|wish| wish.queue.app)
                 .collect();
-            let mut apps: HashMap<AppId, Option<Arc<Routes>>> = HashMap::new();
+            let mut apps: HashMap<AppId, Result<Option<Arc<Routes>>, ()>> = HashMap::new();
             for wish in &wishes {
                 let app = wish.queue.app;
                 if apps.contains_key(&app) {
                     continue;
                 }
                 let routes = match parts.routes.cached(app) {
-                    Some(routes) if !nudged.contains(&app) => Some(routes),
-                    _ => {
-                        until_answered(&parts.metrics, "load configuration", async || {
-                            parts.routes.load(app).await
-                        })
-                        .await
-                    }
+                    Some(routes) if !nudged.contains(&app) => Ok(Some(routes)),
+                    _ => parts.routes.load(app).await.map_err(|error| {
+                        parts.metrics.store_error(error.kind());
+                        tracing::warn!(%app, %error, "configuration cannot be loaded");
+                    }),
                 };
                 apps.insert(app, routes);
             }
-            let route = |queue: Queue| apps.get(&queue.app)?.as_ref()?.get(queue.endpoint);
-            Event::Configured(wishes.iter().map(|wish| (*wish, route(wish.queue))).collect())
+            let loaded = |queue: Queue| match apps.get(&queue.app) {
+                Some(Ok(routes)) => {
+                    let route = routes.as_ref().and_then(|routes| routes.get(queue.endpoint));
+                    route.map_or(Loaded::Deleted, Loaded::Route)
+                }
+                Some(Err(())) | None => Loaded::Failed,
+            };
+            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish.queue))).collect())
         });
     }
 
-    pub(super) fn configured(
-        &mut self,
-        routes: Vec<(Wish, Option<Arc<Route>>)>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn configured(&mut self, loaded: Vec<(Wish, Loaded)>, ctx: &mut Context<Self>) {
         self.configuring = false;
         let now = Instant::now();
-        for (wish, route) in routes {
+        let mut failed = Vec::new();
+        for (wish, loaded) in loaded {
+            let route = match loaded {
+                Loaded::Route(route) => Some(route),
+                Loaded::Deleted => None,
+                Loaded::Failed => {
+                    failed.push(wish);
+                    continue;
+                }
+            };
             self.to_forget.extend(wish.nudge);
             if let Some(seat) = self.seats.get_mut(&wish.queue) {
                 seat.configure(route.as_deref().map(|route| route.endpoint.as_ref()), now);
                 self.pump(wish.queue, now, ctx);
             }
+        }
+        if !failed.is_empty() {
+            // Not at once, and the other applications of this lane do not wait for it.
+            ctx.run_later(LOAD_AGAIN, move |me, ctx| {
+                me.wishes.append(&mut failed);
+                me.finish(ctx);
+            });
         }
     }
 

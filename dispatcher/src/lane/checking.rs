@@ -80,7 +80,7 @@ impl LaneActor {
         for entry in page.entries {
             let opens = now + entry.opens_in;
             let seat = self.seat(entry.queue, now);
-            seat.next_due = Some(seat.next_due.map_or(opens, |due| due.min(opens)));
+            seat.will_be_due(opens);
             self.pump(entry.queue, now, ctx);
         }
         if page.next.is_some() && !self.draining {
@@ -167,7 +167,7 @@ impl LaneActor {
             let forgotten =
                 seat.held == 0 && !seat.has_waiting_work(now) && seat.next_due.is_none();
             if forgotten && !seat.looking {
-                seat.next_due = Some(now + entry.opens_in);
+                seat.will_be_due(now + entry.opens_in);
                 self.pump(entry.queue, now, ctx);
             }
         }

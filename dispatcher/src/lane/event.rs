@@ -1,15 +1,16 @@
 //! What a lane is told, by other actors and by its own tasks.
 
-use std::sync::Arc;
-
 use actix::Message;
 use shared::{
     domain::Attempt,
     store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
 };
 
-use super::{arriving::Wish, fetching::Taken};
-use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, routes::Route, settler::Reply};
+use super::{
+    arriving::{Loaded, Wish},
+    fetching::Taken,
+};
+use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, settler::Reply};
 
 /// What the reader found in this lane.
 #[derive(Message)]
@@ -24,7 +25,7 @@ pub(crate) struct Arrivals {
 #[rtype(result = "()")]
 pub(crate) struct Drain;
 
-/// The lease is lost: forget everything.
+/// The lane is another node's, or nobody's: forget everything.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Lost;
@@ -38,8 +39,8 @@ pub(crate) struct Reread;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Event {
-    /// Endpoints' configurations were loaded; `None` where the endpoint was deleted.
-    Configured(Vec<(Wish, Option<Arc<Route>>)>),
+    /// Endpoints' configurations were loaded.
+    Configured(Vec<(Wish, Loaded)>),
     /// Parks were answered; `None`: fenced.
     Parked(Vec<Park>, Option<Vec<Parked>>),
     /// Nudges were removed; `None`: fenced.

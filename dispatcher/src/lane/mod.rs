@@ -354,7 +354,6 @@ impl Handler<Lost> for LaneActor {
     type Result = ();
 
     fn handle(&mut self, _: Lost, ctx: &mut Self::Context) {
-        self.parts.metrics.fenced.inc();
         self.end(ctx);
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Seat {
     pub(super) departed: HashSet<Delivery>,
     /// Parked since that look began: its page may not show them yet.
     pub(super) parked_meanwhile: bool,
+    /// The earliest retry that was written down since that look began: likewise.
+    due_meanwhile: Option<Instant>,
     /// How many are in hand…
     pub(super) held: usize,
     /// …and how many of these have their place in the waiting set.
@@ -79,6 +81,7 @@ impl Seat {
             looking: false,
             departed: HashSet::new(),
             parked_meanwhile: false,
+            due_meanwhile: None,
             held: 0,
             held_waiting: 0,
             timer: None,
@@ -124,6 +127,33 @@ impl Seat {
         if self.looking {
             self.departed.insert(delivery);
         }
+    }
+
+    /// Something in the waiting set is due at this time.
+    pub(super) fn will_be_due(&mut self, at: Instant) {
+        self.next_due = Some(self.next_due.map_or(at, |before| before.min(at)));
+        if self.looking {
+            self.due_meanwhile = Some(self.due_meanwhile.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// A look into the waiting set begins.
+    pub(super) fn begin_look(&mut self) {
+        self.looking = true;
+        self.departed.clear();
+        self.parked_meanwhile = false;
+        self.due_meanwhile = None;
+    }
+
+    /// A look ended: `next` is when the earliest retry is due that it did not show.
+    pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
+        self.looking = false;
+        self.departed.clear();
+        // All that is parked is in hand now, so what arrives may be held again.
+        if all_parked_seen && !self.parked_meanwhile && self.parking == 0 {
+            self.parked = false;
+        }
+        self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
     }
 
     /// Whether there may be work in the waiting set that can be served now.

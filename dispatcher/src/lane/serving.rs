@@ -26,6 +26,11 @@ use crate::{
     settler::Wish,
 };
 
+/// Before what was given back is tried again: what was in the way should have time to go…
+const NOT_AT_ONCE: Duration = Duration::from_millis(50);
+/// …and somebody should have time to mend it.
+const LATER: Duration = Duration::from_secs(5);
+
 impl LaneActor {
     /// Starts what an endpoint wants and can have; parks or leaves the rest.
     pub(super) fn pump(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
@@ -125,10 +130,11 @@ impl LaneActor {
                     if room && self.tenure.holds() {
                         self.attempt(taken, message, route, ctx);
                     } else {
-                        self.give_back(taken);
+                        self.give_back(taken, NOT_AT_ONCE);
                     }
                 }
-                Found::Disabled => self.give_back(taken),
+                Found::Disabled => self.give_back(taken, NOT_AT_ONCE),
+                Found::NoRoute => self.give_back(taken, LATER),
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
@@ -140,14 +146,13 @@ impl LaneActor {
         }
     }
 
-    fn give_back(&mut self, taken: Taken) {
+    fn give_back(&mut self, taken: Taken, pause: Duration) {
         let queue = taken.ready.delivery.queue();
         if let Some(seat) = self.seats.get_mut(&queue) {
             seat.brain.give_back();
         }
         self.put_back(queue, [taken.ready]);
-        // Not at once: what was in the way should have time to go.
-        self.set_timer(queue, Instant::now() + Duration::from_millis(50));
+        self.set_timer(queue, Instant::now() + pause);
     }
 
     fn attempt(
@@ -164,10 +169,12 @@ impl LaneActor {
             message,
             route,
         };
-        self.parts.metrics.in_flight.inc();
-        let connector = Arc::clone(&self.connector);
+        let (connector, parts) = (Arc::clone(&self.connector), Arc::clone(&self.parts));
         self.run(ctx, async move {
+            // Counted by the task: it goes on when the lane is lost.
+            parts.metrics.in_flight.inc();
             let (outcome, record) = attempt::make(job, &connector).await;
+            parts.metrics.in_flight.dec();
             Event::Attempted(taken, outcome, Box::new(record))
         });
     }
@@ -180,7 +187,6 @@ impl LaneActor {
         ctx: &mut Context<Self>,
     ) {
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
-        metrics.in_flight.dec();
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
         let ended_at = record.at.after(Duration::from_millis(record.duration_ms));
@@ -264,8 +270,7 @@ impl LaneActor {
             if let (Verdict::Retry { delay, .. }, Some(seat)) =
                 (settlement.verdict, self.seats.get_mut(&queue))
             {
-                let due = now + delay;
-                seat.next_due = Some(seat.next_due.map_or(due, |before| before.min(due)));
+                seat.will_be_due(now + delay);
             }
             touched.push(queue);
         }

@@ -28,9 +28,7 @@ impl LaneActor {
             return;
         }
         if seat.has_waiting_work(now) {
-            seat.looking = true;
-            seat.departed.clear();
-            seat.parked_meanwhile = false;
+            seat.begin_look();
             self.to_look.push_back(queue);
         } else if let Some(due) = seat.next_due {
             self.set_timer(queue, due);
@@ -102,17 +100,13 @@ impl LaneActor {
                 );
             }
         }
-        let Some(seat) = self.seats.get_mut(&ask.queue) else { return };
-        seat.looking = false;
-        seat.departed.clear();
-        // All that is parked is in hand now, so what arrives may be held again.
-        if all_parked_seen && !seat.parked_meanwhile && seat.parking == 0 {
-            seat.parked = false;
-        }
-        seat.next_due = match all_retries_seen {
+        let next = match all_retries_seen {
             true => due.next.map(|delay| now + delay),
             false => Some(now),
         };
+        if let Some(seat) = self.seats.get_mut(&ask.queue) {
+            seat.end_look(all_parked_seen, next);
+        }
     }
 }
 
