@@ -127,9 +127,11 @@ impl Publish {
                 }
                 Ok(Step::ChooseAgain) if stale < MAX_STALE => stale += 1,
                 Ok(Step::ChooseAgain) => return Err(changes_all_the_time().into()),
+                // Another message holds one of its keys: so this one was not stored, then or now.
+                Err(error @ (ApiError::Conflict(_) | ApiError::Invalid(_))) => return Err(error),
                 // It may have happened: the same message again, which the store recognises. Once in
-                // doubt, a later definite no of the store tells nothing of the first try.
-                Err(ApiError::Store(error)) if in_doubt || error.kind() == ErrorKind::Ambiguous => {
+                // doubt, a later no tells nothing of the first try.
+                Err(error) if in_doubt || is_ambiguous(&error) => {
                     in_doubt = true;
                     if Instant::now() + pause >= deadline {
                         return Err(unknown_outcome(error).into());
@@ -222,8 +224,12 @@ fn other_body() -> ApiError {
     }])
 }
 
-fn unknown_outcome(last: StoreError) -> StoreError {
-    StoreError::caused_by(ErrorKind::Ambiguous, "the message may have been stored", last)
+fn is_ambiguous(error: &ApiError) -> bool {
+    matches!(error, ApiError::Store(error) if error.kind() == ErrorKind::Ambiguous)
+}
+
+fn unknown_outcome(last: ApiError) -> StoreError {
+    StoreError::new(ErrorKind::Ambiguous, format!("the message may have been stored; then: {last}"))
 }
 
 fn changes_all_the_time() -> StoreError {
