@@ -144,3 +144,40 @@ fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     name.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).take(40).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::{ActorContext, Context, Handler, Message};
+
+    use super::*;
+
+    struct Mortal;
+
+    impl Actor for Mortal {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Die;
+
+    impl Handler<Die> for Mortal {
+        type Result = ();
+
+        fn handle(&mut self, _: Die, ctx: &mut Self::Context) {
+            ctx.stop();
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_dead_actor_fails_its_probe() {
+        let address = Mortal.start();
+        let probe = alive("mortal", &address);
+        assert_eq!(probe.check(), Ok(()));
+        address.send(Die).await.unwrap();
+        while address.connected() {
+            tokio::task::yield_now().await;
+        }
+        assert!(probe.check().unwrap_err().contains("restart"));
+    }
+}
