@@ -71,10 +71,15 @@ async fn resend_repeated_after_its_end_starts_over_if_at_all(bench: Bench) {
     bench.settle(&fence, delivery, Place::Waiting, 2, Verdict::Delivered).await;
 
     assert_eq!(bench.store.resend(resend).await.unwrap(), Resent::Queued);
-    for (entry, found) in bench.flowing(tenant.lane()).await {
-        let settled =
-            bench.settle(&fence, found, Place::Stream(entry), 1, Verdict::Delivered).await;
-        assert_eq!(settled, Settled::Done, "attempts of a life before do not count");
+    let flowing: Vec<_> =
+        bench.flowing(tenant.lane()).await.into_iter().map(|(_, found)| found).collect();
+    bench.park(&fence, &flowing).await;
+    for waiting in bench.due(&fence, tenant.queue(0)).await.parked {
+        assert_eq!(
+            (waiting.attempts, waiting.steps),
+            (0, 0),
+            "those of a life before do not count"
+        );
     }
 }
 
