@@ -1,39 +1,146 @@
 //! The dispatcher: pulls deliveries from the lanes it owns and brings them to their endpoints.
+//!
+//! Actors decide, tasks do the I/O:
+//!
+//! | actor | owns | talks to |
+//! |---|---|---|
+//! | [`node::Node`], one a process | which lanes this process holds | starts, drains and ends lanes |
+//! | [`reader::Reader`], one a process | the blocking read | gives entries to lanes |
+//! | [`lane::LaneActor`], one a lane | its endpoints' brains, what is in hand | settler; runs attempts as tasks |
+//! | [`fetcher::Fetcher`] | the batch of bodies being read | answers lanes |
+//! | [`settler::Settler`] | the batch being settled | answers lanes |
 
+mod attempt;
+mod batcher;
+mod brain;
 mod config;
+mod connector;
+mod credits;
+mod fetcher;
+mod lane;
+mod mail;
+mod metrics;
+mod node;
+mod outcome;
+mod ownership;
+mod parts;
+mod persist;
+mod placement;
+mod reader;
+mod retry;
+mod routes;
+mod settler;
+mod tenure;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
+use connector::Connector;
+use fetcher::{Fetcher, Fetching};
+use metrics::Metrics;
+use node::{Leave, Node, Stages, Worker};
+use ownership::Ownership;
+use parts::Parts;
 use prometheus::Registry;
+use reader::Reader;
+use settler::{Settler, Settling};
 use shared::{
+    guard::Guard,
     health::Probe,
-    store::{SharedStore, StoreError},
+    placement::SHARDS,
+    store::{Owner, SharedStore},
 };
 
 /// A running dispatcher.
-#[derive(Debug)]
-pub struct Dispatcher {}
+pub struct Dispatcher {
+    node: Addr<Node>,
+    arbiters: Vec<Arbiter>,
+    probes: Vec<Probe>,
+}
+
+/// Why a dispatcher does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The HTTP client cannot be built, for example because there are no root certificates.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A metric is registered twice.
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
 
 impl Dispatcher {
-    /// Starts the actors. Call it inside an actix system.
+    /// Starts the actors, each before the ones that need its address. Call it inside an actix system.
     pub async fn start(
         config: Config,
         store: SharedStore,
         metrics: &Registry,
-    ) -> Result<Self, StoreError> {
-        let _ = (config, store, metrics);
-        Ok(Self {})
+    ) -> Result<Self, StartError> {
+        let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
+        let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
+        let (ttl, workers) = (config.lease_ttl, config.workers.max(1));
+        let arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
+        let workers = arbiters
+            .iter()
+            .map(|arbiter| {
+                let connector = Connector::new(Arc::clone(&guard), config.request_timeout)?;
+                Ok(Worker { arbiter: arbiter.handle(), connector: Arc::new(connector) })
+            })
+            .collect::<Result<Vec<_>, reqwest::Error>>()?;
+        let parts = Parts::new(config, store, Metrics::new(metrics)?);
+        let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
+        let settlers: Vec<_> = (0..count)
+            .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())
+            .collect();
+        let fetchers: Vec<_> = (0..count)
+            .map(|_| Fetcher::new(Fetching::default(), Arc::clone(&parts)).start())
+            .collect();
+        let reader = Reader::new(Arc::clone(&parts)).start();
+        let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
+        let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };
+        let node = Node::new(parts, ownership, workers, stages, reader.clone());
+        let dead = node.dead_lanes();
+        let node = node.start();
+        let lanes = Probe::new("lanes", move || match dead.lock().as_slice() {
+            [] => Ok(()),
+            dead => Err(format!("actors died: {dead:?}; restart this process")),
+        });
+        let mut probes = vec![alive("node", &node), alive("reader", &reader), lanes];
+        probes.extend(settlers.iter().map(|settler| alive("settler", settler)));
+        probes.extend(fetchers.iter().map(|fetcher| alive("fetcher", fetcher)));
+        Ok(Self { node, arbiters, probes })
     }
 
     /// What must be alive for it to be ready.
     pub fn probes(&self) -> Vec<Probe> {
-        Vec::new()
+        self.probes.clone()
     }
 
     /// Stops pulling, finishes what is in flight, settles, releases the lanes; at most until the
-    /// deadline.
+    /// deadline. What is then unsettled is delivered again by the lanes' next owner.
     pub async fn stop(self, deadline: Duration) {
-        let _ = deadline;
+        if tokio::time::timeout(deadline, self.node.send(Leave)).await.is_err() {
+            tracing::warn!("the deadline passed: what is in flight will be delivered again");
+        }
+        for arbiter in self.arbiters {
+            arbiter.stop();
+        }
     }
+}
+
+fn alive<A: Actor<Context = actix::Context<A>>>(name: &str, address: &Addr<A>) -> Probe {
+    let address = address.clone();
+    Probe::new(name, move || {
+        if address.connected() {
+            Ok(())
+        } else {
+            Err("the actor died: restart this process".into())
+        }
+    })
+}
+
+fn host() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).take(40).collect()
 }

@@ -1,6 +1,19 @@
-//! The gateway: takes messages over HTTP and stores them. It holds no state of its own.
+//! The gateway: takes messages over HTTP and stores them. It holds no state of its own: any request
+//! may go to any gateway of an installation.
+//!
+//! ```text
+//! ingest ──▶ publish ──▶ 202
+//!        ╲
+//!         ▶ api (applications, endpoints, event types, history)
+//! ```
 
+mod api;
 mod config;
+mod error;
+mod ingest;
+mod metrics;
+mod publish;
+mod server;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -11,28 +24,29 @@ use shared::{health::Probe, store::SharedStore};
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    address: SocketAddr,
+    server: server::Running,
 }
 
 impl Gateway {
-    /// Binds and serves. Fails if the address cannot be bound.
+    /// Binds and serves. Fails if the address cannot be bound, or if the registry already has the
+    /// metrics of a gateway.
     pub async fn start(config: Config, store: SharedStore, metrics: &Registry) -> io::Result<Self> {
-        let _ = (store, metrics);
-        Ok(Self { address: config.listen })
+        let metrics = metrics::Metrics::register(metrics).map_err(io::Error::other)?;
+        Ok(Self { server: server::start(config, store, metrics)? })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address
     }
 
     /// What must be alive for it to be ready.
     pub fn probes(&self) -> Vec<Probe> {
-        Vec::new()
+        vec![self.server.probe()]
     }
 
     /// Stops accepting, finishes what is under way, at most until the deadline.
     pub async fn stop(self, deadline: Duration) {
-        let _ = deadline;
+        self.server.stop(deadline).await;
     }
 }

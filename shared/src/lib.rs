@@ -4,6 +4,7 @@
 //! the types of this crate.
 
 pub mod domain;
+pub mod guard;
 pub mod health;
 pub mod id;
 pub mod placement;

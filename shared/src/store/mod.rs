@@ -92,6 +92,9 @@ pub trait Store: Publisher + Lanes + Leases + Documents + History {
     /// The level that a [`Published::Accepted`] stands for.
     fn durability(&self) -> Durability;
 
+    /// Whether one call can span shards. If not, callers group by shard.
+    fn spans_shards(&self) -> bool;
+
     /// Fails if the store cannot be reached, refuses writes, or no longer keeps what
     /// [`Store::durability`] promises; the error says which setting is wrong.
     async fn ready(&self) -> Result<()>;

@@ -257,6 +257,10 @@ impl Store for Embedded {
         self.core.durability
     }
 
+    fn spans_shards(&self) -> bool {
+        true
+    }
+
     async fn ready(&self) -> Result<()> {
         self.core.usable()?;
         self.writer.is_running()?;

@@ -130,6 +130,10 @@ impl Store for Redis {
         self.durability
     }
 
+    fn spans_shards(&self) -> bool {
+        keys::SPANS_SHARDS
+    }
+
     async fn ready(&self) -> Result<()> {
         self.check_durability().await?;
         let mut call = Call::new(&PROBE);

@@ -151,6 +151,10 @@ impl Store for Model {
         Durability::Process
     }
 
+    fn spans_shards(&self) -> bool {
+        true
+    }
+
     async fn ready(&self) -> Result<()> {
         Ok(())
     }

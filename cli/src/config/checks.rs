@@ -1,0 +1,182 @@
+//! Cross-field checks. Each line says what contradicts what, and what to change.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use shared::store::Durability;
+
+use super::settings::{Settings, StoreChoice};
+use crate::{arguments::Role, logging, token};
+
+const BODY_LIMITS: std::ops::RangeInclusive<usize> = 1024..=8 * 1024 * 1024;
+const SHORTEST_RETENTION: Duration = Duration::from_secs(600);
+const SHORTEST_LEASE: Duration = Duration::from_millis(500);
+const LONGEST_SCHEDULE: usize = 64;
+/// What the end of an attempt is given to reach the store before the process must be gone.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// Everything that is wrong, for a process that does this.
+pub(super) fn contradictions(settings: &Settings, role: Role) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, what: String| {
+        if !holds {
+            wrong.push(what);
+        }
+    };
+    process(settings, role, &mut require);
+    gateway(settings, &mut require);
+    dispatcher(settings, &mut require);
+    retries_and_lifetimes(settings, &mut require);
+    wrong
+}
+
+type Require<'a> = dyn FnMut(bool, String) + 'a;
+
+fn process(settings: &Settings, role: Role, require: &mut Require<'_>) {
+    let embedded = settings.store == StoreChoice::Embedded;
+    require(
+        role == Role::AllInOne || !embedded,
+        "store = \"embedded\" serves one process only: run `sluicegate` without a subcommand, or \
+         give both halves the same `--store redis://…`"
+            .into(),
+    );
+    require(
+        !embedded || settings.durability != Durability::Replicated,
+        "durability = \"replicated\" needs a store on several machines: use `--store redis://…` or \
+         durability = \"disk\""
+            .into(),
+    );
+    let (token, file) = (settings.api_token.expose_secret(), &settings.api_token_file);
+    let (has_token, has_file) = (!token.is_empty(), !file.as_os_str().is_empty());
+    require(
+        !(has_token && has_file),
+        "api_token and api_token_file are both set: remove one".into(),
+    );
+    require(
+        role != Role::Gateway || has_token || has_file,
+        "a separate gateway needs the API's token, the same for all gateways: set \
+         SLUICEGATE_API_TOKEN or api_token_file"
+            .into(),
+    );
+    require(!has_token || token::is_strong(token), format!("api_token {}", token::RULE));
+    if let (true, Err(why)) = (has_file, token::read(file)) {
+        require(false, why);
+    }
+    require(
+        !role.takes_messages()
+            || settings.listen != settings.admin_listen
+            || settings.listen.port() == 0,
+        format!("listen and admin_listen are both {}: change one", settings.listen),
+    );
+    require(
+        logging::filter(&settings.log.level).is_ok(),
+        "log.level cannot be read: use error, warn, info, debug, trace, or filters such as \
+         \"info,dispatcher=debug\""
+            .into(),
+    );
+}
+
+fn gateway(settings: &Settings, require: &mut Require<'_>) {
+    let gateway = &settings.gateway;
+    require(
+        BODY_LIMITS.contains(&gateway.body_limit),
+        format!(
+            "gateway.body_limit is {}: use {} to {}",
+            gateway.body_limit,
+            BODY_LIMITS.start(),
+            BODY_LIMITS.end()
+        ),
+    );
+    require(!gateway.body_deadline.is_zero(), "gateway.body_deadline is zero: raise it".into());
+}
+
+fn dispatcher(settings: &Settings, require: &mut Require<'_>) {
+    let dispatcher = &settings.dispatcher;
+    require(
+        dispatcher.max_body_bytes / 4 >= settings.gateway.body_limit,
+        format!(
+            "dispatcher.max_body_bytes is {}, less than four times gateway.body_limit ({}): the \
+             largest message would not fit into one application's share; raise the first or lower \
+             the second",
+            dispatcher.max_body_bytes, settings.gateway.body_limit
+        ),
+    );
+    require(dispatcher.max_window > 0, "dispatcher.max_window is 0: use 1 or more".into());
+    require(
+        dispatcher.max_window <= dispatcher.max_in_flight,
+        format!(
+            "dispatcher.max_window ({}) is greater than dispatcher.max_in_flight ({}): lower the \
+             first or raise the second",
+            dispatcher.max_window, dispatcher.max_in_flight
+        ),
+    );
+    require(
+        !dispatcher.request_timeout.is_zero(),
+        "dispatcher.request_timeout is zero: raise it".into(),
+    );
+    require(
+        settings.shutdown_grace >= dispatcher.request_timeout + SETTLE_TIME,
+        format!(
+            "shutdown_grace ({:?}) is less than dispatcher.request_timeout ({:?}) and {SETTLE_TIME:?} \
+             for writing down how it ended: attempts would be cut off and made again; raise the \
+             first or lower the second",
+            settings.shutdown_grace, dispatcher.request_timeout
+        ),
+    );
+    require(
+        dispatcher.lease_ttl >= SHORTEST_LEASE,
+        format!("dispatcher.lease_ttl is less than {SHORTEST_LEASE:?}: raise it"),
+    );
+    require(
+        !dispatcher.lease_renewal.is_zero() && dispatcher.lease_renewal < dispatcher.lease_ttl / 3,
+        format!(
+            "dispatcher.lease_renewal ({:?}) must be above zero and less than a third of \
+             dispatcher.lease_ttl ({:?}), so that one lost renewal costs no lane",
+            dispatcher.lease_renewal, dispatcher.lease_ttl
+        ),
+    );
+}
+
+fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {
+    let lifetimes = settings.lifetimes;
+    let schedule = &settings.dispatcher.retry_schedule;
+    require(
+        schedule.len() <= LONGEST_SCHEDULE,
+        format!(
+            "dispatcher.retry_schedule has {} delays: use at most {LONGEST_SCHEDULE}",
+            schedule.len()
+        ),
+    );
+    let delays = schedule.iter().fold(Duration::ZERO, |sum, delay| sum.saturating_add(delay.0));
+    let attempts = settings
+        .dispatcher
+        .request_timeout
+        .saturating_mul(u32::try_from(schedule.len() + 1).unwrap_or(u32::MAX));
+    // Each delay varies by up to 20 %, and each attempt may take its whole deadline.
+    let longest = delays.saturating_add(delays / 5).saturating_add(attempts);
+    require(
+        lifetimes.message > longest,
+        format!(
+            "lifetimes.message ({:?}) is not longer than all of dispatcher.retry_schedule with its \
+             variation and attempts ({longest:?}): the last retries would find nothing to send; \
+             raise the first or shorten the second",
+            lifetimes.message
+        ),
+    );
+    require(
+        lifetimes.retention >= SHORTEST_RETENTION,
+        format!(
+            "lifetimes.retention ({:?}) is less than {SHORTEST_RETENTION:?}: a repeated request \
+             would not find its message; raise it",
+            lifetimes.retention
+        ),
+    );
+    require(
+        lifetimes.history >= lifetimes.retention,
+        format!(
+            "lifetimes.history ({:?}) is less than lifetimes.retention ({:?}): messages would leave \
+             the lists before they are gone; raise the first or lower the second",
+            lifetimes.history, lifetimes.retention
+        ),
+    );
+}

@@ -1,0 +1,184 @@
+//! What the settings mean. The names and the documentation of each stand in `default.toml`.
+
+use std::{fmt, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+use shared::store::{Durability, Lifetimes};
+use url::Url;
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
+    pub(crate) store: StoreChoice,
+    pub(crate) data_dir: PathBuf,
+    /// Empty where there is none.
+    pub(crate) api_token: SecretString,
+    /// Empty where there is none.
+    pub(crate) api_token_file: PathBuf,
+    pub(crate) allow_cidr: Vec<IpNet>,
+    pub(crate) durability: Durability,
+    #[serde(with = "humantime_serde")]
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) gateway: GatewaySettings,
+    pub(crate) dispatcher: DispatcherSettings,
+    pub(crate) lifetimes: LifetimeSettings,
+    pub(crate) log: LogSettings,
+}
+
+/// Section `gateway`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewaySettings {
+    workers: usize,
+    pub(super) body_limit: usize,
+    #[serde(with = "humantime_serde")]
+    pub(super) body_deadline: Duration,
+    #[serde(with = "humantime_serde")]
+    secret_overlap: Duration,
+}
+
+/// Section `dispatcher`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DispatcherSettings {
+    workers: usize,
+    pub(super) max_in_flight: usize,
+    pub(super) max_body_bytes: usize,
+    pub(super) max_window: usize,
+    #[serde(with = "humantime_serde")]
+    pub(super) request_timeout: Duration,
+    pub(super) retry_schedule: Vec<Delay>,
+    #[serde(with = "humantime_serde")]
+    pub(super) lease_ttl: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) lease_renewal: Duration,
+}
+
+/// A duration in a list.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Delay(#[serde(with = "humantime_serde")] pub(super) Duration);
+
+/// Section `lifetimes`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LifetimeSettings {
+    #[serde(with = "humantime_serde")]
+    pub(super) message: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) history: Duration,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogSettings {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object per line.
+    Json,
+}
+
+/// Which engine keeps everything.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum StoreChoice {
+    /// In `data_dir`, for one process.
+    Embedded,
+    /// A server. The URL may hold a password: it shows without it.
+    Redis(Url),
+}
+
+impl TryFrom<String> for StoreChoice {
+    type Error = &'static str;
+
+    /// The error never repeats the text: it may hold a password.
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "embedded" {
+            return Ok(Self::Embedded);
+        }
+        match Url::parse(&text) {
+            Ok(url) if url.scheme() == "redis" && url.has_host() => Ok(Self::Redis(url)),
+            _ => Err("expected `embedded` or `redis://[user:password@]host[:port][/database]`"),
+        }
+    }
+}
+
+impl fmt::Display for StoreChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Redis(url) = self else { return f.write_str("embedded") };
+        let mut shown = url.clone();
+        // Fails only for URLs without a host, which are not accepted.
+        if url.password().is_some() && shown.set_password(Some("***")).is_err() {
+            return f.write_str("redis://***");
+        }
+        shown.set_query(None);
+        shown.fmt(f)
+    }
+}
+
+impl fmt::Debug for StoreChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Settings {
+    /// What the gateway wants to know.
+    pub(crate) fn gateway(&self, api_token: SecretString) -> gateway::Config {
+        gateway::Config {
+            listen: self.listen,
+            api_token,
+            workers: workers(self.gateway.workers),
+            body_limit: self.gateway.body_limit,
+            body_deadline: self.gateway.body_deadline,
+            secret_overlap: self.gateway.secret_overlap,
+            allow_cidr: self.allow_cidr.clone(),
+        }
+    }
+
+    /// What the dispatcher wants to know.
+    pub(crate) fn dispatcher(&self) -> dispatcher::Config {
+        let settings = &self.dispatcher;
+        dispatcher::Config {
+            workers: workers(settings.workers),
+            max_in_flight: settings.max_in_flight,
+            max_body_bytes: settings.max_body_bytes,
+            max_window: settings.max_window,
+            request_timeout: settings.request_timeout,
+            retry_schedule: settings.retry_schedule.iter().map(|delay| delay.0).collect(),
+            lease_ttl: settings.lease_ttl,
+            lease_renewal: settings.lease_renewal,
+            allow_cidr: self.allow_cidr.clone(),
+        }
+    }
+
+    /// What the store wants to know.
+    pub(crate) fn lifetimes(&self) -> Lifetimes {
+        let LifetimeSettings { message, retention, history } = self.lifetimes;
+        Lifetimes { message, retention, history }
+    }
+}
+
+/// 0 stands for the number of CPUs.
+fn workers(set: usize) -> usize {
+    match set {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        set => set,
+    }
+}

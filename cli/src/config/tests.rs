@@ -1,0 +1,197 @@
+use super::*;
+
+fn load(flags: &Flags, environment: &[(&str, &str)], role: Role) -> Result<Config> {
+    let environment: Vec<_> =
+        environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    Config::from_layers(&layer::all(flags, &environment)?, role)
+}
+
+fn wrong(environment: &[(&str, &str)], role: Role) -> Vec<String> {
+    match load(&Flags::default(), environment, role) {
+        Err(Failure::Config(wrong)) => wrong,
+        other => panic!("expected a configuration that cannot work, found {other:?}"),
+    }
+}
+
+#[test]
+fn the_defaults_work_and_are_safe() {
+    let settings = load(&Flags::default(), &[], Role::AllInOne).unwrap().settings;
+    assert!(settings.listen.ip().is_loopback() && settings.admin_listen.ip().is_loopback());
+    assert!(settings.allow_cidr.is_empty());
+    assert_eq!(settings.store, StoreChoice::Embedded);
+    assert_eq!(settings.durability.name(), "disk");
+    assert_eq!(settings.lifetimes(), shared::store::Lifetimes::default());
+    assert_eq!(settings.dispatcher().retry_schedule.len(), 9);
+    assert!(settings.dispatcher().workers >= 1);
+}
+
+#[test]
+fn stronger_layers_win() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.toml");
+    let text = "listen = '127.0.0.1:1'\nadmin_listen = '127.0.0.1:2'\ndata_dir = 'f'\n\
+                [dispatcher]\nmax_window = 9";
+    std::fs::write(&file, text).unwrap();
+    let flags = Flags {
+        config: Some(file),
+        listen: Some("127.0.0.1:5".into()),
+        allow_cidr: vec!["10.0.0.0/8".into()],
+        ..Flags::default()
+    };
+    let environment = [
+        ("SLUICEGATE_LISTEN", "127.0.0.1:3"),
+        ("SLUICEGATE_ADMIN_LISTEN", "127.0.0.1:4"),
+        ("SLUICEGATE_DISPATCHER__RETRY_SCHEDULE", "1s, 2m"),
+        ("SLUICEGATE_GATEWAY__BODY_LIMIT", "2048"),
+        ("HOME", "/root"),
+    ];
+    let config = load(&flags, &environment, Role::AllInOne).unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.listen.port(), 5);
+    assert_eq!(settings.admin_listen.port(), 4);
+    assert_eq!(settings.data_dir.to_str(), Some("f"));
+    assert_eq!(settings.dispatcher().max_window, 9);
+    assert_eq!(settings.dispatcher().retry_schedule.map_seconds(), [1, 120]);
+    assert_eq!(settings.gateway("".to_owned().into()).body_limit, 2048);
+
+    let printed = config.print().unwrap();
+    let origin = |start: &str| {
+        let line = printed.lines().find(|line| line.starts_with(start)).unwrap();
+        line.split_once('#').unwrap().1.trim().to_owned()
+    };
+    assert_eq!(origin("listen"), "flag");
+    assert_eq!(origin("admin_listen"), "environment");
+    assert!(origin("data_dir").starts_with("file "));
+    assert_eq!(origin("durability"), "default");
+    printed.parse::<toml::Table>().unwrap();
+}
+
+trait Seconds {
+    fn map_seconds(&self) -> Vec<u64>;
+}
+
+impl Seconds for Vec<std::time::Duration> {
+    fn map_seconds(&self) -> Vec<u64> {
+        self.iter().map(std::time::Duration::as_secs).collect()
+    }
+}
+
+#[test]
+fn every_unknown_name_is_named() {
+    let found = wrong(
+        &[
+            ("SLUICEGATE_LISTEM", "x"),
+            ("SLUICEGATE_GATEWAY__WORKER", "1"),
+            ("SLUICEGATE_GATEWAY", "1"),
+            ("SLUICEGATE_GATEWAY__WORKERS", "many"),
+        ],
+        Role::AllInOne,
+    );
+    assert_eq!(
+        found,
+        [
+            "unknown environment variable SLUICEGATE_LISTEM",
+            "unknown environment variable SLUICEGATE_GATEWAY__WORKER",
+            "unknown environment variable SLUICEGATE_GATEWAY",
+            "environment variable SLUICEGATE_GATEWAY__WORKERS must be a whole number",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_refused_without_showing_its_secrets() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.toml");
+    let refused = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+        match load(&flags, &[], Role::AllInOne) {
+            Err(Failure::Config(wrong)) => wrong.join("\n"),
+            other => panic!("accepted: {other:?}"),
+        }
+    };
+    let two = refused("apitoken = 1\n[gateway]\nworkerz = 1");
+    assert!(two.contains("unknown setting apitoken in file "), "{two}");
+    assert!(two.contains("unknown setting gateway.workerz in file "), "{two}");
+    assert!(refused("[listen]").contains("listen must be a text in quotes"));
+    for secret in ["api_token = 31415926535897932", "store = 'https://u:31415926535897932@h'"] {
+        let found = refused(secret);
+        assert!(!found.contains("31415926535897932"), "{found}");
+    }
+    let broken = refused("\napi_token = 'canary-secret");
+    assert!(broken.contains("line 2") && !broken.contains("canary"), "{broken}");
+    assert!(refused("shutdown_grace = 'soon'").contains("shutdown_grace"));
+    let missing = Flags { config: Some("/nowhere/at/all".into()), ..Flags::default() };
+    assert!(matches!(load(&missing, &[], Role::AllInOne), Err(Failure::Config(_))));
+}
+
+#[test]
+fn each_contradiction_is_found() {
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[("SLUICEGATE_DURABILITY", "replicated")], "durability"),
+        (&[("SLUICEGATE_API_TOKEN", "short")], "api_token"),
+        (&[("SLUICEGATE_API_TOKEN_FILE", "/nowhere/at/all")], "/nowhere/at/all"),
+        (&[("SLUICEGATE_ADMIN_LISTEN", "127.0.0.1:8080")], "admin_listen"),
+        (&[("SLUICEGATE_LOG__LEVEL", "a=b=c")], "log.level"),
+        (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "1023")], "body_limit"),
+        (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "8388609")], "body_limit"),
+        (&[("SLUICEGATE_GATEWAY__BODY_DEADLINE", "0s")], "body_deadline"),
+        (&[("SLUICEGATE_DISPATCHER__MAX_BODY_BYTES", "4194303")], "max_body_bytes"),
+        (&[("SLUICEGATE_DISPATCHER__MAX_WINDOW", "0")], "max_window"),
+        (&[("SLUICEGATE_DISPATCHER__MAX_IN_FLIGHT", "63")], "max_in_flight"),
+        (&[("SLUICEGATE_DISPATCHER__REQUEST_TIMEOUT", "0s")], "request_timeout"),
+        (&[("SLUICEGATE_SHUTDOWN_GRACE", "19s")], "shutdown_grace"),
+        (&[("SLUICEGATE_DISPATCHER__LEASE_RENEWAL", "4s")], "lease_renewal"),
+        (
+            &[
+                ("SLUICEGATE_DISPATCHER__LEASE_TTL", "400ms"),
+                ("SLUICEGATE_DISPATCHER__LEASE_RENEWAL", "100ms"),
+            ],
+            "lease_ttl",
+        ),
+        (&[("SLUICEGATE_LIFETIMES__MESSAGE", "75h 36m")], "lifetimes.message"),
+        (&[("SLUICEGATE_LIFETIMES__RETENTION", "9m")], "lifetimes.retention"),
+        (&[("SLUICEGATE_LIFETIMES__HISTORY", "23h")], "lifetimes.history"),
+    ];
+    for (environment, setting) in cases {
+        let found = wrong(environment, Role::AllInOne);
+        assert_eq!(found.len(), 1, "{environment:?}: {found:?}");
+        assert!(found[0].contains(setting), "{environment:?}: {found:?}");
+    }
+    let both = [("SLUICEGATE_DURABILITY", "replicated"), ("SLUICEGATE_LIFETIMES__HISTORY", "23h")];
+    assert_eq!(wrong(&both, Role::AllInOne).len(), 2, "all of them are told at once");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_with_its_origin() {
+    let found = |name, value| wrong(&[(name, value)], Role::AllInOne).join("\n");
+    assert_eq!(
+        found("SLUICEGATE_DURABILITY", "most"),
+        "durability (environment): `most` is none of process, disk, replicated"
+    );
+    let cidr = found("SLUICEGATE_ALLOW_CIDR", "10.0.0.0/8,here");
+    assert!(cidr.starts_with("allow_cidr.1 (environment): "), "{cidr}");
+}
+
+#[test]
+fn halves_need_redis_and_the_gateway_a_token() {
+    assert!(wrong(&[], Role::Dispatcher)[0].contains("one process only"));
+    let redis = ("SLUICEGATE_STORE", "redis://127.0.0.1");
+    let found = wrong(&[redis], Role::Gateway);
+    assert!(found[0].contains("SLUICEGATE_API_TOKEN"), "{found:?}");
+    load(&Flags::default(), &[redis], Role::Dispatcher).unwrap();
+    let token = ("SLUICEGATE_API_TOKEN", "00000000000000000000");
+    load(&Flags::default(), &[redis, token], Role::Gateway).unwrap();
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let environment = [
+        ("SLUICEGATE_API_TOKEN", "canary-token-0123456789"),
+        ("SLUICEGATE_STORE", "redis://user:canary-password@127.0.0.1:6379/2"),
+    ];
+    let config = load(&Flags::default(), &environment, Role::AllInOne).unwrap();
+    let (printed, debug) = (config.print().unwrap(), format!("{:?}", config.settings));
+    assert!(!printed.contains("canary") && !debug.contains("canary"), "{printed}\n{debug}");
+    assert!(printed.contains("redis://user:***@127.0.0.1:6379/2"), "{printed}");
+}

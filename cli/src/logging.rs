@@ -1,0 +1,31 @@
+//! Log lines go to stderr; stdout is for people at start.
+
+use std::io;
+
+use anyhow::anyhow;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+use crate::{
+    config::{LogFormat, LogSettings},
+    exit,
+};
+
+/// What libraries tell below this is of no use to operators. Said first, so that `log.level` can name
+/// them and have it otherwise.
+const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,actix_server=warn";
+
+/// What `log.level` lets through.
+pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{LIBRARIES},{level}"))
+}
+
+/// Starts logging for the whole process.
+pub(crate) fn start(settings: &LogSettings) -> exit::Result<()> {
+    let filter = filter(&settings.level).map_err(|error| anyhow!(error))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match settings.format {
+        LogFormat::Text => lines.with_ansi(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow!(error).into())
+}

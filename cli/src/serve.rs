@@ -1,0 +1,171 @@
+//! Runs a process: starts its parts bottom up, waits, and stops them in phases.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use dispatcher::Dispatcher;
+use gateway::Gateway;
+use prometheus::{Registry, process_collector::ProcessCollector};
+use shared::{health::Probe, store::SharedStore};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{self, Instant},
+};
+
+use crate::{
+    admin,
+    arguments::Role,
+    config::{Config, Settings},
+    exit::{Failure, Result},
+    logging,
+    readiness::Readiness,
+    store, sweep,
+    token::ApiToken,
+    welcome::{self, Welcome},
+};
+
+/// What a part that overruns the common deadline still gets before it is left behind.
+const OVERRUN: Duration = Duration::from_secs(1);
+
+/// Serves until it is told to stop, or a part dies.
+pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
+    let settings = config.settings;
+    logging::start(&settings.log)?;
+    let mut signals = Signals::listen()?;
+    let store = store::open(&settings).await?;
+    let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
+    let metrics = Registry::new();
+    metrics.register(Box::new(ProcessCollector::for_self())).context("metrics of the process")?;
+
+    let parts = Parts::start(&settings, role, token.as_ref(), &store, &metrics).await?;
+    let (readiness, asking) = Readiness::watch(parts.probes(), store.clone());
+    let sweeping = actix_rt::spawn(sweep::run(store.clone()));
+    let admin = match admin::bind(settings.admin_listen, metrics, readiness.clone()) {
+        Ok(admin) => admin,
+        Err(error) => {
+            parts.stop(Instant::now() + settings.shutdown_grace).await;
+            return Err(cannot_listen("admin_listen", settings.admin_listen, error));
+        }
+    };
+    welcome::print(&Welcome {
+        settings: &settings,
+        role,
+        api: parts.gateway.as_ref().map(Gateway::address),
+        admin: admin.address,
+        durability: store.durability(),
+        token: token.as_ref(),
+    });
+    tracing::info!(role = ?role, store = %settings.store, "process.started");
+
+    let mut admin_server = actix_rt::spawn(admin.server);
+    let died = tokio::select! {
+        () = signals.stop() => None,
+        dead = readiness.death() => Some(format!("a part has died: {dead}")),
+        ended = &mut admin_server => Some(format!("the admin server died: {ended:?}")),
+    };
+    if let Some(what) = &died {
+        tracing::error!(%what, "process.part_died");
+    }
+    tracing::info!(grace = ?settings.shutdown_grace, "process.stopping");
+    actix_rt::spawn(async move {
+        signals.stop().await;
+        tracing::warn!("process.stopped_at_once");
+        std::process::exit(1);
+    });
+    readiness.stop();
+    parts.stop(Instant::now() + settings.shutdown_grace).await;
+    for task in [asking, sweeping] {
+        task.abort();
+        // Aborted tasks end with an error; what matters is that they let go of the store.
+        _ = task.await;
+    }
+    admin.handle.stop(false).await;
+    drop(store);
+    tracing::info!("process.stopped");
+    died.map_or(Ok(()), |what| Err(Failure::Runtime(anyhow::Error::msg(what))))
+}
+
+/// The halves that this process runs.
+struct Parts {
+    gateway: Option<Gateway>,
+    dispatcher: Option<Dispatcher>,
+}
+
+impl Parts {
+    /// The gateway comes first: its address may be taken, and nothing else has started then.
+    async fn start(
+        settings: &Settings,
+        role: Role,
+        token: Option<&ApiToken>,
+        store: &SharedStore,
+        metrics: &Registry,
+    ) -> Result<Self> {
+        let mut parts = Self { gateway: None, dispatcher: None };
+        if let Some(token) = token {
+            let config = settings.gateway(token.secret.clone());
+            let started = Gateway::start(config, store.clone(), metrics).await;
+            parts.gateway =
+                Some(started.map_err(|error| cannot_listen("listen", settings.listen, error))?);
+        }
+        if role.delivers() {
+            match Dispatcher::start(settings.dispatcher(), store.clone(), metrics).await {
+                Ok(dispatcher) => parts.dispatcher = Some(dispatcher),
+                Err(error) => {
+                    parts.stop(Instant::now() + settings.shutdown_grace).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let gateway = self.gateway.iter().flat_map(Gateway::probes);
+        gateway.chain(self.dispatcher.iter().flat_map(Dispatcher::probes)).collect()
+    }
+
+    /// The gateway stops first, so that what it still accepts may still be delivered.
+    async fn stop(self, deadline: Instant) {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(gateway) = self.gateway {
+            in_time("gateway", left(), gateway.stop(left())).await;
+        }
+        if let Some(dispatcher) = self.dispatcher {
+            in_time("dispatcher", left(), dispatcher.stop(left())).await;
+        }
+    }
+}
+
+async fn in_time(part: &str, left: Duration, stop: impl Future<Output = ()>) {
+    if time::timeout(left + OVERRUN, stop).await.is_err() {
+        tracing::error!(part, "process.part_overran_shutdown_grace");
+    }
+}
+
+fn cannot_listen(setting: &str, address: std::net::SocketAddr, error: std::io::Error) -> Failure {
+    let what = format!("cannot listen on {address}: choose another address with `{setting}`");
+    Failure::Runtime(anyhow::Error::new(error).context(what))
+}
+
+/// The signals that mean: stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be received");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The batcher: an actor that makes calls of what is waiting, up to two at a time. There are no
+//! timers: a batch is what came while the calls before it were under way.
+
+use std::{future::Future, sync::Arc};
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+
+use crate::parts::Parts;
+
+/// Calls under way at once.
+const CALLS: usize = 2;
+
+/// What a batcher gathers, and the call that it makes of it.
+pub(crate) trait Stage: Unpin + 'static {
+    /// What a lane sends.
+    type Wish: Send + 'static;
+    /// What one call takes.
+    type Batch: 'static;
+
+    /// Takes note of a wish.
+    fn add(&mut self, wish: Self::Wish);
+
+    /// What the next call takes; `None` if nothing waits.
+    fn take(&mut self) -> Option<Self::Batch>;
+
+    /// Makes the call and answers the lanes.
+    fn call(batch: Self::Batch, parts: Arc<Parts>) -> impl Future<Output = ()> + 'static;
+}
+
+/// A lane's wish.
+pub(crate) struct Enqueue<S: Stage>(pub(crate) S::Wish);
+
+impl<S: Stage> Message for Enqueue<S> {
+    type Result = ();
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CallEnded;
+
+/// The actor.
+pub(crate) struct Batcher<S> {
+    parts: Arc<Parts>,
+    stage: S,
+    calls: usize,
+    flush_is_due: bool,
+}
+
+impl<S: Stage> Batcher<S> {
+    pub(crate) fn new(stage: S, parts: Arc<Parts>) -> Self {
+        Self { parts, stage, calls: 0, flush_is_due: false }
+    }
+
+    /// After what is in the mailbox already, so that it joins the batch.
+    fn flush_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.flush_is_due && self.calls < CALLS {
+            self.flush_is_due = true;
+            ctx.notify(Flush);
+        }
+    }
+}
+
+impl<S: Stage> Actor for Batcher<S> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Nearly each wish comes with a permit, so there are never many more than permits.
+        ctx.set_mailbox_capacity(self.parts.config.max_in_flight);
+    }
+}
+
+impl<S: Stage> Handler<Enqueue<S>> for Batcher<S> {
+    type Result = ();
+
+    fn handle(&mut self, Enqueue(wish): Enqueue<S>, ctx: &mut Self::Context) {
+        self.stage.add(wish);
+        self.flush_soon(ctx);
+    }
+}
+
+impl<S: Stage> Handler<Flush> for Batcher<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.flush_is_due = false;
+        while self.calls < CALLS
+            && let Some(batch) = self.stage.take()
+        {
+            self.calls += 1;
+            let (call, me) = (S::call(batch, Arc::clone(&self.parts)), ctx.address());
+            actix_rt::spawn(async move {
+                call.await;
+                // The mailbox is closed only when the process ends.
+                let _ = me.send(CallEnded).await;
+            });
+        }
+    }
+}
+
+impl<S: Stage> Handler<CallEnded> for Batcher<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: CallEnded, ctx: &mut Self::Context) {
+        self.calls -= 1;
+        self.flush_soon(ctx);
+    }
+}

@@ -1,0 +1,174 @@
+//! The connector: the one way out of this process.
+//!
+//! No redirects, no proxies from the environment, no retries of its own, verified TLS, and an address
+//! is connected to only after the [`Guard`] let it pass: a literal one when the URL is judged, a
+//! resolved one in the [`resolver`], and the peer's once more when it has answered.
+
+mod resolver;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header::RETRY_AFTER};
+use parking_lot::Mutex;
+use reqwest::{Client, Response, redirect::Policy};
+use resolver::{Forbidden, Resolver};
+use shared::guard::{Guard, Reach};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{outcome::Outcome, retry::retry_after};
+
+/// A pooled connection is dropped when it was idle for this long…
+const IDLE: Duration = Duration::from_secs(30);
+/// …and all of them when the client is this old, so that changed names take effect.
+const CLIENT_AGE: Duration = Duration::from_secs(300);
+/// How much of a response's body is read and kept, in bytes.
+const RESPONSE_CAP: usize = 4096;
+
+/// A request that the connector is to make.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    /// HTTP status, 0 where there was none.
+    pub(crate) status: u16,
+    /// The beginning of the response's body.
+    pub(crate) body: String,
+}
+
+/// HTTP clients for one thread: their connections live on the runtime that opened them.
+pub(crate) struct Connector {
+    guard: Arc<Guard>,
+    timeout: Duration,
+    clients: Mutex<Clients>,
+}
+
+struct Clients {
+    made: Instant,
+    public: Client,
+    allowed_only: Client,
+}
+
+impl Clients {
+    fn new(guard: &Arc<Guard>) -> reqwest::Result<Self> {
+        let client = |reach| {
+            Client::builder()
+                .dns_resolver(Resolver::new(Arc::clone(guard), reach))
+                .redirect(Policy::none())
+                .no_proxy()
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .pool_idle_timeout(IDLE)
+                .build()
+        };
+        Ok(Self {
+            made: Instant::now(),
+            public: client(Reach::Public)?,
+            allowed_only: client(Reach::AllowedOnly)?,
+        })
+    }
+}
+
+impl Connector {
+    /// A connector whose requests end within `timeout`: connect, headers and body together.
+    pub(crate) fn new(guard: Arc<Guard>, timeout: Duration) -> reqwest::Result<Self> {
+        let clients = Mutex::new(Clients::new(&guard)?);
+        Ok(Self { guard, timeout, clients })
+    }
+
+    /// Makes a POST request.
+    pub(crate) async fn post(&self, request: Request) -> Answer {
+        let reach = match self.guard.url(&request.url) {
+            Ok(reach) => reach,
+            Err(_) => return Answer::without_response(Outcome::Forbidden),
+        };
+        let sent =
+            self.client(reach).post(request.url).headers(request.headers).body(request.body).send();
+        let answer = async {
+            match sent.await {
+                Ok(response) => self.read(response, reach).await,
+                Err(error) => Answer::without_response(classify(&error)),
+            }
+        };
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Answer::without_response(Outcome::Timeout),
+        }
+    }
+
+    fn client(&self, reach: Reach) -> Client {
+        let mut clients = self.clients.lock();
+        if clients.made.elapsed() > CLIENT_AGE
+            && let Ok(fresh) = Clients::new(&self.guard)
+        {
+            *clients = fresh;
+        }
+        match reach {
+            Reach::Public => clients.public.clone(),
+            Reach::AllowedOnly => clients.allowed_only.clone(),
+        }
+    }
+
+    async fn read(&self, mut response: Response, reach: Reach) -> Answer {
+        let status = response.status().as_u16();
+        let peer = response.remote_addr().map(|peer| peer.ip());
+        if peer.is_some_and(|peer| !self.guard.address(peer, reach)) {
+            return Answer::without_response(Outcome::Forbidden);
+        }
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after(value, SystemTime::now()));
+        let mut body = Vec::new();
+        while body.len() < RESPONSE_CAP {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = RESPONSE_CAP - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Ok(None) => break,
+                // The status has arrived; that the body broke off does not change the verdict.
+                Err(_) => break,
+            }
+        }
+        let outcome = Outcome::of_status(status, wait);
+        Answer { outcome, status, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+}
+
+impl Answer {
+    pub(crate) fn without_response(outcome: Outcome) -> Self {
+        Self { outcome, status: 0, body: String::new() }
+    }
+}
+
+fn classify(error: &reqwest::Error) -> Outcome {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if current.is::<Forbidden>() {
+            return Outcome::Forbidden;
+        }
+        cause = current.source();
+    }
+    if error.is_builder() {
+        Outcome::Unsendable
+    } else if error.is_timeout() {
+        Outcome::Timeout
+    } else if error.is_connect() {
+        Outcome::ConnectFailed
+    } else {
+        Outcome::Broken
+    }
+}

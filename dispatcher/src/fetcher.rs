@@ -1,0 +1,144 @@
+//! The fetcher: reads the bodies of what lanes have started, in batches over all lanes, together with
+//! the proof that each lane is still held, and finds the routes.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use actix::Addr;
+use futures_util::future::join_all;
+use shared::{
+    domain::{Delivery, Message},
+    store::{Fence, Fetch, Fetched},
+};
+
+use crate::{
+    batcher::{Batcher, Stage},
+    lane::{Event, LaneActor, Taken},
+    mail::tell,
+    parts::Parts,
+    persist::until_answered,
+    routes::Route,
+};
+
+/// Bodies in one call: at 1 MiB each, what two calls hold before it is weighed.
+const BATCH: usize = 64;
+
+/// The actor: one where a read can span all shards, otherwise one a shard.
+pub(crate) type Fetcher = Batcher<Fetching>;
+
+/// What a lane has started.
+pub(crate) struct Wish {
+    pub(crate) fence: Fence,
+    pub(crate) lane: Addr<LaneActor>,
+    pub(crate) taken: Vec<Taken>,
+}
+
+/// A started delivery with what its attempt needs, or why there can be none.
+pub(crate) struct Prepared {
+    pub(crate) taken: Taken,
+    pub(crate) found: Found,
+}
+
+/// What the store has of a delivery.
+pub(crate) enum Found {
+    /// Everything that an attempt needs.
+    Sendable(Message, Arc<Route>),
+    /// The endpoint is disabled.
+    Disabled,
+    /// The endpoint or its application was deleted.
+    Deleted,
+    /// The configuration cannot be read: not now, or not at all.
+    NoRoute,
+    /// The body is gone.
+    Expired,
+    /// The body cannot be read.
+    Corrupt,
+}
+
+/// What waits, in order of arrival.
+#[derive(Default)]
+pub(crate) struct Fetching {
+    waiting: VecDeque<Wish>,
+}
+
+impl Stage for Fetching {
+    type Wish = Wish;
+    type Batch = Vec<Wish>;
+
+    fn add(&mut self, wish: Wish) {
+        self.waiting.push_back(wish);
+    }
+
+    fn take(&mut self) -> Option<Vec<Wish>> {
+        let (mut batch, mut room) = (Vec::new(), BATCH);
+        while room > 0
+            && let Some(mut wish) = self.waiting.pop_front()
+        {
+            if wish.taken.len() > room {
+                let taken = wish.taken.split_off(room);
+                let (fence, lane) = (wish.fence.clone(), wish.lane.clone());
+                self.waiting.push_front(Wish { fence, lane, taken });
+            }
+            room -= wish.taken.len();
+            batch.push(wish);
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    async fn call(wishes: Vec<Wish>, parts: Arc<Parts>) {
+        let deliveries = |wish: &Wish| wish.taken.iter().map(|taken| taken.delivery()).collect();
+        let fetches: Vec<_> = wishes
+            .iter()
+            .map(|wish| Fetch { fence: wish.fence.clone(), deliveries: deliveries(wish) })
+            .collect();
+        let answers =
+            until_answered(&parts.metrics, "fetch", async || parts.store.fetch(&fetches).await)
+                .await;
+        // Side by side: a lane whose configuration must be loaded does not hold up the others.
+        join_all(wishes.into_iter().zip(answers).map(async |(wish, fetched)| {
+            let prepared = match fetched {
+                Fetched::Fenced => None,
+                Fetched::Held { records, versions } => {
+                    let mut prepared = Vec::with_capacity(wish.taken.len());
+                    for (taken, record) in wish.taken.into_iter().zip(records) {
+                        let Delivery { app, endpoint, .. } = taken.delivery();
+                        let routes = match versions.get(&app) {
+                            None => Ok(None),
+                            Some(version) => parts.routes.at(app, *version).await,
+                        };
+                        let found = match routes {
+                            Ok(routes) => {
+                                let route = routes.and_then(|routes| routes.get(endpoint));
+                                find(&taken, route, record.as_ref())
+                            }
+                            // Not repeated here: one application's trouble must not hold up others.
+                            Err(error) => {
+                                parts.metrics.store_error(error.kind());
+                                tracing::warn!(%app, %error, "configuration cannot be loaded");
+                                Found::NoRoute
+                            }
+                        };
+                        prepared.push(Prepared { taken, found });
+                    }
+                    Some(prepared)
+                }
+            };
+            tell(&wish.lane, Event::Prepared(prepared));
+        }))
+        .await;
+    }
+}
+
+fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&bytes::Bytes>) -> Found {
+    match (route, record) {
+        (None, _) => Found::Deleted,
+        (Some(_), None) => Found::Expired,
+        (Some(route), _) if route.endpoint.disabled => Found::Disabled,
+        (Some(route), Some(record)) => match Message::decode(record) {
+            Ok(message) => Found::Sendable(message, route),
+            Err(error) => {
+                tracing::error!(message = %taken.delivery().message, %error, "corrupt record");
+                Found::Corrupt
+            }
+        },
+    }
+}

@@ -1,0 +1,281 @@
+//! What comes out of the stream: held if its endpoint will want it soon, parked if not. Nudges lead to
+//! a fresh look at the configuration.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{AsyncContext, Context};
+use shared::{
+    domain::{Delivery, Queue},
+    id::AppId,
+    store::{Entry, EntryId, NudgeKind, Park, Parked, Place},
+    time::Millis,
+};
+use tokio::time::Instant;
+
+use super::{
+    Arrivals, Event, LaneActor, Stage,
+    seat::{Configuration, Ready},
+};
+use crate::{
+    persist::until_answered,
+    routes::{Route, Routes},
+};
+
+/// Parks in one call.
+const PARK_BATCH: usize = 256;
+
+/// Before a configuration that could not be loaded is asked for again.
+const LOAD_AGAIN: Duration = Duration::from_secs(1);
+
+/// A wish to know an endpoint's configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    queue: Queue,
+    /// The nudge that it follows: what is cached is too old then.
+    nudge: Option<EntryId>,
+}
+
+/// What came of a wish.
+pub(crate) enum Loaded {
+    Route(Arc<Route>),
+    /// There is no such endpoint any more.
+    Deleted,
+    /// The store did not answer, or with something that cannot be read.
+    Failed,
+}
+
+impl LaneActor {
+    pub(super) fn arrived(&mut self, arrivals: Arrivals, ctx: &mut Context<Self>) {
+        let fence = self.tenure.fence();
+        let held = arrivals.lease.as_ref().is_some_and(|lease| {
+            lease.epoch == fence.epoch && lease.owner.as_ref() == Some(&fence.owner)
+        });
+        if !held {
+            return self.fenced(ctx);
+        }
+        if self.draining {
+            return;
+        }
+        let mut touched = Vec::new();
+        for (id, entry) in arrivals.entries {
+            // A read that was interrupted comes again; what it brought is in hand, or settled.
+            if id <= self.position {
+                continue;
+            }
+            self.position = id;
+            if !self.checks.is_stale(id, &entry) {
+                touched.extend(self.take_up(id, entry));
+            }
+        }
+        touched.dedup();
+        let now = Instant::now();
+        for queue in touched {
+            self.pump(queue, now, ctx);
+        }
+    }
+
+    /// Takes an entry of the stream in hand; answers the queue that it belongs to.
+    pub(super) fn take_up(&mut self, id: EntryId, entry: Entry) -> Option<Queue> {
+        match entry {
+            Entry::Delivery { delivery, not_before } => {
+                if self.held.contains_key(&delivery) {
+                    return None;
+                }
+                self.take_up_delivery(id, delivery, not_before);
+                Some(delivery.queue())
+            }
+            Entry::Nudge { queue, kind } => {
+                if self.nudges.insert(id) {
+                    tracing::debug!(?queue, kind = kind.name(), "nudged");
+                    let (NudgeKind::Changed | NudgeKind::Deleted) = kind;
+                    self.wishes.push(Wish { queue, nudge: Some(id) });
+                }
+                None
+            }
+            Entry::Unknown => None,
+        }
+    }
+
+    fn take_up_delivery(&mut self, id: EntryId, delivery: Delivery, not_before: Option<Millis>) {
+        let now = Instant::now();
+        let place = Place::Stream(id);
+        let delay = not_before.map(|time| time.since(Millis::now())).filter(|d| !d.is_zero());
+        let seat = self.seat(delivery.queue(), now);
+        let ready = Ready { delivery, place, attempts: 0, steps: 0 };
+        if delay.is_none() && seat.takes_arrivals(now) {
+            seat.push(ready, now);
+            self.hold(delivery, place, Stage::Ready);
+        } else {
+            seat.held += 1;
+            self.hold(delivery, place, Stage::Ready);
+            self.park(id, delivery, delay);
+        }
+    }
+
+    /// Moves a delivery in hand into its queue's waiting set.
+    pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
+        self.set_stage(&delivery, Stage::Parking);
+        if let Some(seat) = self.seats.get_mut(&delivery.queue()) {
+            seat.parking += 1;
+        }
+        self.to_park.push(Park { entry, delivery, delay });
+    }
+
+    /// One call at a time, so that the order of the parks is the order of the stream.
+    pub(super) fn park_waiting(&mut self, ctx: &mut Context<Self>) {
+        if self.parking || self.to_park.is_empty() {
+            return;
+        }
+        self.parking = true;
+        let rest = self.to_park.split_off(self.to_park.len().min(PARK_BATCH));
+        let parks = mem::replace(&mut self.to_park, rest);
+        let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
+        self.run(ctx, async move {
+            let answers = until_answered(&parts.metrics, "park", async || {
+                parts.store.park(tenure.fence(), &parks).await
+            })
+            .await;
+            Event::Parked(parks, answers)
+        });
+    }
+
+    pub(super) fn parked(
+        &mut self,
+        parks: Vec<Park>,
+        answers: Vec<Parked>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.parking = false;
+        let now = Instant::now();
+        let mut touched = Vec::new();
+        for (park, answer) in parks.into_iter().zip(answers) {
+            let queue = park.delivery.queue();
+            self.let_go(&park.delivery);
+            let Some(seat) = self.seats.get_mut(&queue) else { continue };
+            seat.parking = seat.parking.saturating_sub(1);
+            match (answer, park.delay) {
+                (Parked::NotThere, _) => self.parts.metrics.unmatched.inc(),
+                (Parked::Moved, None) => {
+                    self.parts.metrics.parked.inc();
+                    seat.parked = true;
+                    seat.parked_meanwhile = true;
+                }
+                (Parked::Moved, Some(delay)) => {
+                    self.parts.metrics.parked.inc();
+                    seat.will_be_due(now + delay);
+                }
+            }
+            touched.push(queue);
+        }
+        touched.dedup();
+        for queue in touched {
+            self.pump(queue, now, ctx);
+        }
+    }
+
+    /// Asks for an endpoint's configuration, unless that is under way.
+    pub(super) fn wish(&mut self, queue: Queue) {
+        if let Some(seat) = self.seats.get_mut(&queue)
+            && seat.configuration == Configuration::Unknown
+        {
+            seat.configuration = Configuration::Asked;
+            self.wishes.push(Wish { queue, nudge: None });
+        }
+    }
+
+    /// One call at a time: many nudges of one application load it once.
+    pub(super) fn configure_wished(&mut self, ctx: &mut Context<Self>) {
+        if self.configuring || self.wishes.is_empty() {
+            return;
+        }
+        self.configuring = true;
+        let wishes = mem::take(&mut self.wishes);
+        let parts = Arc::clone(&self.parts);
+        self.run(ctx, async move {
+            let nudged: HashSet<AppId> = wishes
+                .iter()
+                .filter(|wish| wish.nudge.is_some())
+                .map(|wish| wish.queue.app)
+                .collect();
+            let mut apps: HashMap<AppId, Result<Option<Arc<Routes>>, ()>> = HashMap::new();
+            for wish in &wishes {
+                let app = wish.queue.app;
+                if apps.contains_key(&app) {
+                    continue;
+                }
+                let routes = match parts.routes.cached(app) {
+                    Some(routes) if !nudged.contains(&app) => Ok(Some(routes)),
+                    _ => parts.routes.load(app).await.map_err(|error| {
+                        parts.metrics.store_error(error.kind());
+                        tracing::warn!(%app, %error, "configuration cannot be loaded");
+                    }),
+                };
+                apps.insert(app, routes);
+            }
+            let loaded = |queue: Queue| match apps.get(&queue.app) {
+                Some(Ok(routes)) => {
+                    let route = routes.as_ref().and_then(|routes| routes.get(queue.endpoint));
+                    route.map_or(Loaded::Deleted, Loaded::Route)
+                }
+                Some(Err(())) | None => Loaded::Failed,
+            };
+            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish.queue))).collect())
+        });
+    }
+
+    pub(super) fn configured(&mut self, loaded: Vec<(Wish, Loaded)>, ctx: &mut Context<Self>) {
+        self.configuring = false;
+        let now = Instant::now();
+        let mut failed = Vec::new();
+        for (wish, loaded) in loaded {
+            let route = match loaded {
+                Loaded::Route(route) => Some(route),
+                Loaded::Deleted => None,
+                Loaded::Failed => {
+                    failed.push(wish);
+                    continue;
+                }
+            };
+            self.to_forget.extend(wish.nudge);
+            if let Some(seat) = self.seats.get_mut(&wish.queue) {
+                seat.configure(route.as_deref().map(|route| route.endpoint.as_ref()), now);
+                self.pump(wish.queue, now, ctx);
+            }
+        }
+        if !failed.is_empty() {
+            // Not at once, and the other applications of this lane do not wait for it.
+            ctx.run_later(LOAD_AGAIN, move |me, ctx| {
+                me.wishes.append(&mut failed);
+                me.finish(ctx);
+            });
+        }
+    }
+
+    pub(super) fn forget_nudges(&mut self, ctx: &mut Context<Self>) {
+        if self.forgetting || self.to_forget.is_empty() {
+            return;
+        }
+        self.forgetting = true;
+        let entries = mem::take(&mut self.to_forget);
+        let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
+        self.run(ctx, async move {
+            let answer = until_answered(&parts.metrics, "forget nudges", async || {
+                parts.store.forget(tenure.fence(), &entries).await
+            })
+            .await;
+            Event::Forgotten(entries, answer)
+        });
+    }
+
+    pub(super) fn forgotten(&mut self, entries: &[EntryId]) {
+        self.forgetting = false;
+        for entry in entries {
+            self.nudges.remove(entry);
+        }
+    }
+}

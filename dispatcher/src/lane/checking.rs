@@ -1,0 +1,178 @@
+//! The agenda at takeover, the check of oneself each second, and the clean-up.
+//!
+//! The check re-reads one page of the stream behind the lane's position and one page of the agenda,
+//! and takes up what is not in hand. Without a failover of the store it should find nothing.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use actix::Context;
+use shared::{
+    domain::{Delivery, Queue},
+    store::{AgendaPage, Entry, EntryId, Place},
+};
+use tokio::time::Instant;
+
+use super::{Event, LaneActor};
+use crate::persist::until_answered;
+
+const AGENDA_PAGE: usize = 512;
+const CHECK_PAGE: usize = 128;
+/// What could be held but was not started for so long is parked: it must not pin the stream.
+const LONGEST_READY: Duration = Duration::from_secs(1);
+
+/// Progress of the checks.
+#[derive(Default)]
+pub(super) struct Checks {
+    under_way: bool,
+    stream_after: EntryId,
+    agenda_from: Option<String>,
+    /// Let go since the check began: its pages may still show them.
+    departed: HashSet<Delivery>,
+    /// Set while the stream is read once more from its beginning up to here.
+    rereading: Option<EntryId>,
+}
+
+impl Checks {
+    /// A delivery was let go.
+    pub(super) fn departed(&mut self, delivery: Delivery) {
+        if self.under_way || self.rereading.is_some() {
+            self.departed.insert(delivery);
+        }
+    }
+
+    /// The stream is read once more, up to `position` for the second time.
+    pub(super) fn start_over(&mut self, position: EntryId) {
+        self.rereading = Some(position);
+    }
+
+    /// Whether an entry of a second reading was let go meanwhile.
+    pub(super) fn is_stale(&mut self, id: EntryId, entry: &Entry) -> bool {
+        match self.rereading {
+            Some(until) if id > until => {
+                self.rereading = None;
+                false
+            }
+            Some(_) => self.has_departed(entry),
+            None => false,
+        }
+    }
+
+    fn has_departed(&self, entry: &Entry) -> bool {
+        matches!(entry, Entry::Delivery { delivery, .. } if self.departed.contains(delivery))
+    }
+}
+
+impl LaneActor {
+    /// Reads a page of the agenda: all of it, page by page, after a takeover.
+    pub(super) fn read_agenda(&mut self, from: Option<String>, ctx: &mut Context<Self>) {
+        let (parts, lane) = (Arc::clone(&self.parts), self.tenure.lane());
+        self.run(ctx, async move {
+            let page = until_answered(&parts.metrics, "read agenda", async || {
+                parts.store.agenda(lane, from.as_deref(), AGENDA_PAGE).await
+            })
+            .await;
+            Event::Agenda(page)
+        });
+    }
+
+    pub(super) fn agenda_read(&mut self, page: AgendaPage, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        for entry in page.entries {
+            let opens = now + entry.opens_in;
+            let seat = self.seat(entry.queue, now);
+            seat.will_be_due(opens);
+            self.pump(entry.queue, now, ctx);
+        }
+        if page.next.is_some() && !self.draining {
+            self.read_agenda(page.next, ctx);
+        }
+    }
+
+    pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
+        let now = Instant::now();
+        self.seats.retain(|_, seat| !seat.is_idle(now));
+        let stuck: Vec<Queue> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| {
+                now.duration_since(seat.touched) > LONGEST_READY
+                    && seat.ready.iter().any(|ready| matches!(ready.place, Place::Stream(_)))
+            })
+            .map(|(queue, _)| *queue)
+            .collect();
+        for queue in stuck {
+            self.put_back_ready(queue);
+        }
+        // A lease that could not be renewed for a while may have come back.
+        let quiet: Vec<Queue> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.timer.is_none() && !seat.hungry && !seat.looking)
+            .map(|(queue, _)| *queue)
+            .collect();
+        for queue in quiet {
+            self.pump(queue, now, ctx);
+        }
+        self.check(ctx);
+    }
+
+    fn check(&mut self, ctx: &mut Context<Self>) {
+        if self.checks.under_way {
+            return;
+        }
+        self.checks.under_way = true;
+        let (parts, lane) = (Arc::clone(&self.parts), self.tenure.lane());
+        let (after, from) = (self.checks.stream_after, self.checks.agenda_from.clone());
+        self.run(ctx, async move {
+            let entries = until_answered(&parts.metrics, "check stream", async || {
+                parts.store.page(lane, after, CHECK_PAGE).await
+            })
+            .await;
+            let agenda = until_answered(&parts.metrics, "check agenda", async || {
+                parts.store.agenda(lane, from.as_deref(), CHECK_PAGE).await
+            })
+            .await;
+            Event::Checked(entries, agenda)
+        });
+    }
+
+    pub(super) fn checked(
+        &mut self,
+        entries: Vec<(EntryId, Entry)>,
+        agenda: AgendaPage,
+        ctx: &mut Context<Self>,
+    ) {
+        self.checks.under_way = false;
+        let now = Instant::now();
+        let behind: Vec<_> = entries.into_iter().filter(|(id, _)| *id <= self.position).collect();
+        self.checks.stream_after = behind.last().map_or(EntryId::START, |(id, _)| *id);
+        for (id, entry) in behind {
+            if self.draining || self.checks.has_departed(&entry) {
+                continue;
+            }
+            let is_delivery = matches!(entry, Entry::Delivery { .. });
+            if let Some(queue) = self.take_up(id, entry) {
+                if is_delivery {
+                    self.parts.metrics.found.inc();
+                }
+                self.pump(queue, now, ctx);
+            }
+        }
+        self.checks.agenda_from = agenda.next;
+        for entry in agenda.entries {
+            let seat = self.seat(entry.queue, now);
+            let forgotten =
+                seat.held == 0 && !seat.has_waiting_work(now) && seat.next_due.is_none();
+            if forgotten && !seat.looking {
+                seat.will_be_due(now + entry.opens_in);
+                self.pump(entry.queue, now, ctx);
+            }
+        }
+        if self.checks.rereading.is_none() {
+            self.checks.departed.clear();
+        }
+    }
+}

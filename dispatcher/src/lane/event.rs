@@ -1,0 +1,62 @@
+//! What a lane is told, by other actors and by its own tasks.
+
+use actix::Message;
+use shared::{
+    domain::Attempt,
+    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
+};
+
+use super::{
+    arriving::{Loaded, Wish},
+    fetching::Taken,
+};
+use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, settler::Reply};
+
+/// What the reader found in this lane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrivals {
+    pub(crate) entries: Vec<(EntryId, Entry)>,
+    pub(crate) lease: Option<Lease>,
+}
+
+/// Take nothing new; answered when nothing is in hand any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;
+
+/// The lane is another node's, or nobody's: forget everything.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Lost;
+
+/// The store may have forgotten what it acknowledged: read stream and agenda again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reread;
+
+/// What a task reports.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum Event {
+    /// Endpoints' configurations were loaded.
+    Configured(Vec<(Wish, Loaded)>),
+    /// Parks were answered; `None`: fenced.
+    Parked(Vec<Park>, Option<Vec<Parked>>),
+    /// Nudges were removed; `None`: fenced.
+    Forgotten(Vec<EntryId>, Option<()>),
+    /// Waiting sets were looked into; `None`: fenced.
+    Looked(Vec<Ask>, Option<Vec<Due>>),
+    /// Bodies were read; `None`: fenced.
+    Prepared(Option<Vec<Prepared>>),
+    /// An attempt ended.
+    Attempted(Taken, Outcome, Box<Attempt>),
+    /// Settlements were answered.
+    Settled(Reply),
+    /// A credit was waited for.
+    Credit(Permit),
+    /// A page of the agenda was read.
+    Agenda(AgendaPage),
+    /// A page of the stream was re-read, and a page of the agenda.
+    Checked(Vec<(EntryId, Entry)>, AgendaPage),
+}

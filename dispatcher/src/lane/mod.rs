@@ -1,0 +1,378 @@
+//! The lane: owner of the endpoints of one lane. It decides; tasks do the I/O and report back as an
+//! [`Event`]. It never blocks, and nothing but this actor touches the lane's state.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | [`seat`] | what is known of one endpoint here |
+//! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
+//! | [`waiting`] | when to look into waiting sets, and what to take from them |
+//! | [`fetching`] | whose credits, and which bodies |
+//! | [`serving`] | what is sent now, and what becomes of it |
+//! | [`checking`] | agenda at takeover, self-check, clean-up each second |
+
+mod arriving;
+mod checking;
+mod event;
+mod fetching;
+mod seat;
+mod serving;
+mod waiting;
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
+use arriving::Wish;
+pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
+pub(crate) use fetching::Taken;
+use seat::Seat;
+use shared::{
+    domain::{Delivery, Queue},
+    store::{EntryId, Fence, Park, Place},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    connector::Connector,
+    fetcher::Fetcher,
+    mail::tell,
+    node::{LaneFenced, Node},
+    parts::Parts,
+    reader::{Reader, Watch},
+    settler::{Reply, Settler},
+    tenure::Tenure,
+};
+
+/// The reader is held up while more parks than this wait for the store.
+const MOST_PARKS_WAITING: usize = 4096;
+const MAILBOX: usize = 1024;
+const TICK: Duration = Duration::from_secs(1);
+
+/// A delivery in hand.
+struct Held {
+    place: Place,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Can be sent as soon as its endpoint wants it.
+    Ready,
+    /// A park is under way.
+    Parking,
+    /// Its body is being read, or it is being sent.
+    Working,
+    /// Its settlement is under way.
+    Settling,
+}
+
+/// The actor.
+pub(crate) struct LaneActor {
+    tenure: Arc<Tenure>,
+    /// Its owner before did not release it: endpoints start carefully.
+    unclean: bool,
+    parts: Arc<Parts>,
+    connector: Arc<Connector>,
+    fetcher: Addr<Fetcher>,
+    settler: Addr<Settler>,
+    reader: Addr<Reader>,
+    node: Addr<Node>,
+    seats: HashMap<Queue, Seat>,
+    /// All that is in hand: what is read a second time is recognised by it.
+    held: HashMap<Delivery, Held>,
+    /// Entries up to this one have arrived.
+    position: EntryId,
+    wishes: Vec<Wish>,
+    configuring: bool,
+    /// Nudges that were taken up and are not removed yet.
+    nudges: HashSet<EntryId>,
+    to_forget: Vec<EntryId>,
+    forgetting: bool,
+    to_park: Vec<Park>,
+    parking: bool,
+    to_look: VecDeque<Queue>,
+    looks: usize,
+    to_fetch: Vec<Taken>,
+    /// Queues that want a credit, and whether one was asked for.
+    hungry: VecDeque<Queue>,
+    credit_asked: bool,
+    timers: BTreeSet<(Instant, Queue)>,
+    alarm: Option<(Instant, SpawnHandle)>,
+    /// The reader waits until there are fewer parks.
+    room: Option<oneshot::Sender<()>>,
+    checks: checking::Checks,
+    draining: bool,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+/// What a lane needs from its node.
+pub(crate) struct Surroundings {
+    pub(crate) tenure: Arc<Tenure>,
+    pub(crate) unclean: bool,
+    pub(crate) fetcher: Addr<Fetcher>,
+    pub(crate) settler: Addr<Settler>,
+    pub(crate) reader: Addr<Reader>,
+    pub(crate) node: Addr<Node>,
+}
+
+impl LaneActor {
+    pub(crate) fn new(around: Surroundings, parts: Arc<Parts>, connector: Arc<Connector>) -> Self {
+        Self {
+            tenure: around.tenure,
+            unclean: around.unclean,
+            parts,
+            connector,
+            fetcher: around.fetcher,
+            settler: around.settler,
+            reader: around.reader,
+            node: around.node,
+            seats: HashMap::new(),
+            held: HashMap::new(),
+            position: EntryId::START,
+            wishes: Vec::new(),
+            configuring: false,
+            nudges: HashSet::new(),
+            to_forget: Vec::new(),
+            forgetting: false,
+            to_park: Vec::new(),
+            parking: false,
+            to_look: VecDeque::new(),
+            looks: 0,
+            to_fetch: Vec::new(),
+            hungry: VecDeque::new(),
+            credit_asked: false,
+            timers: BTreeSet::new(),
+            alarm: None,
+            room: None,
+            checks: checking::Checks::default(),
+            draining: false,
+            drained: Vec::new(),
+        }
+    }
+
+    /// What is known of an endpoint; made at need.
+    fn seat(&mut self, queue: Queue, now: Instant) -> &mut Seat {
+        let (top, careful) = (self.parts.config.max_window, self.unclean);
+        self.seats.entry(queue).or_insert_with(|| Seat::new(top, careful, now))
+    }
+
+    /// Takes a delivery in hand.
+    fn hold(&mut self, delivery: Delivery, place: Place, stage: Stage) {
+        self.held.insert(delivery, Held { place, stage });
+    }
+
+    fn set_stage(&mut self, delivery: &Delivery, stage: Stage) {
+        if let Some(held) = self.held.get_mut(delivery) {
+            held.stage = stage;
+        }
+    }
+
+    /// Lets a delivery go: it was settled, or is back where it waits.
+    fn let_go(&mut self, delivery: &Delivery) {
+        let Some(held) = self.held.remove(delivery) else { return };
+        self.checks.departed(*delivery);
+        if let Some(seat) = self.seats.get_mut(&delivery.queue()) {
+            seat.let_go(*delivery, held.place);
+        }
+    }
+
+    /// Calls [`LaneActor::pump`] for this queue at that time.
+    fn set_timer(&mut self, queue: Queue, at: Instant) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        if let Some(before) = seat.timer {
+            if before <= at {
+                return;
+            }
+            self.timers.remove(&(before, queue));
+        }
+        seat.timer = Some(at);
+        self.timers.insert((at, queue));
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.alarm = None;
+        let now = Instant::now();
+        while let Some((at, queue)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.pop_first();
+            if let Some(seat) = self.seats.get_mut(&queue) {
+                seat.timer = None;
+            }
+            self.pump(queue, now, ctx);
+        }
+        self.finish(ctx);
+    }
+
+    /// Ends every turn of the actor: starts the calls that became necessary.
+    fn finish(&mut self, ctx: &mut Context<Self>) {
+        self.configure_wished(ctx);
+        self.park_waiting(ctx);
+        self.forget_nudges(ctx);
+        self.look(ctx);
+        self.fetch(ctx);
+        self.ask_for_credit(ctx);
+        if self.to_park.len() < MOST_PARKS_WAITING {
+            // A reader that has gone needs no answer.
+            self.room.take().map(|room| room.send(()));
+        }
+        if let Some((at, _)) = self.timers.first().copied()
+            && self.alarm.is_none_or(|(set, _)| at < set)
+        {
+            if let Some((_, handle)) = self.alarm.take() {
+                ctx.cancel_future(handle);
+            }
+            let wait = at.saturating_duration_since(Instant::now());
+            self.alarm = Some((at, ctx.run_later(wait, Self::ring)));
+        }
+        if self.draining && self.is_empty() {
+            for drained in mem::take(&mut self.drained) {
+                // Who asked may have run out of patience.
+                let _ = drained.send(());
+            }
+        }
+    }
+
+    /// Whether nothing is in hand that somebody else must not touch.
+    fn is_empty(&self) -> bool {
+        !self.parking && !self.forgetting && self.held.is_empty()
+    }
+
+    /// The store says that the lane is another node's.
+    fn fenced(&mut self, ctx: &mut Context<Self>) {
+        self.parts.metrics.fenced.inc();
+        tracing::warn!(lane = %self.tenure.lane(), "lane is fenced");
+        let Fence { lane, epoch, .. } = *self.tenure.fence();
+        tell(&self.node, LaneFenced { lane, epoch });
+        self.end(ctx);
+    }
+
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        use actix::ActorContext;
+        self.draining = true;
+        self.held.clear();
+        self.parking = false;
+        self.forgetting = false;
+        self.drained.drain(..).for_each(|drained| {
+            // As above.
+            let _ = drained.send(());
+        });
+        ctx.stop();
+    }
+
+    /// Runs a task whose end is an event of this lane.
+    fn run(&self, ctx: &Context<Self>, task: impl Future<Output = Event> + 'static) {
+        let me = ctx.address();
+        actix_rt::spawn(async move {
+            // A lane that has ended does not want to know.
+            let _ = me.send(task.await).await;
+        });
+    }
+}
+
+impl Actor for LaneActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(TICK, |me, ctx| {
+            me.tick(ctx);
+            me.finish(ctx);
+        });
+        self.read_from_the_beginning(ctx);
+    }
+}
+
+impl Handler<Arrivals> for LaneActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, arrivals: Arrivals, ctx: &mut Self::Context) -> Self::Result {
+        self.arrived(arrivals, ctx);
+        self.finish(ctx);
+        if self.to_park.len() < MOST_PARKS_WAITING {
+            return Box::pin(std::future::ready(()));
+        }
+        let (room, made) = oneshot::channel();
+        self.room = Some(room);
+        Box::pin(async {
+            // A lane that has ended has room.
+            let _ = made.await;
+        })
+    }
+}
+
+impl Handler<Event> for LaneActor {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
+        match event {
+            Event::Configured(routes) => self.configured(routes, ctx),
+            Event::Parked(parks, Some(answers)) => self.parked(parks, answers, ctx),
+            Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
+            Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
+            Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
+            Event::Attempted(taken, outcome, record) => {
+                self.attempted(taken, outcome, *record, ctx)
+            }
+            Event::Settled(Reply { settlements, answers: Some(answers) }) => {
+                self.settled(settlements, answers, ctx)
+            }
+            Event::Credit(permit) => self.feed(permit, ctx),
+            Event::Agenda(page) => self.agenda_read(page, ctx),
+            Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
+            Event::Parked(_, None)
+            | Event::Forgotten(_, None)
+            | Event::Looked(_, None)
+            | Event::Prepared(None)
+            | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),
+        }
+        self.finish(ctx);
+    }
+}
+
+impl Handler<Drain> for LaneActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        self.drop_ready();
+        let (sender, drained) = oneshot::channel();
+        self.drained.push(sender);
+        self.finish(ctx);
+        Box::pin(async {
+            // A lane that has ended has nothing in hand.
+            let _ = drained.await;
+        })
+    }
+}
+
+impl Handler<Lost> for LaneActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Lost, ctx: &mut Self::Context) {
+        self.end(ctx);
+    }
+}
+
+impl Handler<Reread> for LaneActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
+        self.checks.start_over(self.position);
+        self.read_from_the_beginning(ctx);
+    }
+}
+
+impl LaneActor {
+    /// Asks for all of stream and agenda: at takeover, and when the store may have lost something.
+    fn read_from_the_beginning(&mut self, ctx: &mut Context<Self>) {
+        self.position = EntryId::START;
+        let watch = Watch(vec![(self.tenure.lane(), ctx.address(), EntryId::START)]);
+        tell(&self.reader, watch);
+        self.read_agenda(None, ctx);
+    }
+}

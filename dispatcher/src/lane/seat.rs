@@ -1,0 +1,175 @@
+//! A seat: what a lane knows of one endpoint that has work, or had some a moment ago.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use shared::{
+    domain::{Delivery, Endpoint},
+    store::Place,
+};
+use tokio::time::Instant;
+
+use crate::brain::{Brain, Wants};
+
+/// A seat without work is kept this long, so that its window need not grow anew.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// A delivery in hand that was not started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ready {
+    pub(super) delivery: Delivery,
+    pub(super) place: Place,
+    /// Attempts made so far.
+    pub(super) attempts: u32,
+    /// Steps of the schedule used so far.
+    pub(super) steps: u32,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) brain: Brain,
+    pub(super) configuration: Configuration,
+    /// To be started next, in this order.
+    pub(super) ready: VecDeque<Ready>,
+    /// The waiting set may hold parked work that is not in hand: what arrives must queue behind it.
+    pub(super) parked: bool,
+    /// Parks that are not answered yet.
+    pub(super) parking: usize,
+    /// When the earliest retry that is not in hand is due.
+    pub(super) next_due: Option<Instant>,
+    /// A look into the waiting set is wanted or under way.
+    pub(super) looking: bool,
+    /// Let go since that look began: its page may still show them.
+    pub(super) departed: HashSet<Delivery>,
+    /// Parked since that look began: its page may not show them yet.
+    pub(super) parked_meanwhile: bool,
+    /// The earliest retry that was written down since that look began: likewise.
+    due_meanwhile: Option<Instant>,
+    /// How many are in hand…
+    pub(super) held: usize,
+    /// …and how many of these have their place in the waiting set.
+    pub(super) held_waiting: usize,
+    pub(super) timer: Option<Instant>,
+    /// It stands in the queue for credits.
+    pub(super) hungry: bool,
+    /// When something was last started, or came to be ready while nothing was.
+    pub(super) touched: Instant,
+}
+
+/// What is known of the endpoint's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Configuration {
+    Unknown,
+    Asked,
+    Known,
+    /// The endpoint was deleted.
+    Deleted,
+}
+
+impl Seat {
+    pub(super) fn new(top: usize, careful: bool, now: Instant) -> Self {
+        Self {
+            brain: Brain::new(top, careful, now),
+            configuration: Configuration::Unknown,
+            ready: VecDeque::new(),
+            parked: false,
+            parking: 0,
+            next_due: None,
+            looking: false,
+            departed: HashSet::new(),
+            parked_meanwhile: false,
+            due_meanwhile: None,
+            held: 0,
+            held_waiting: 0,
+            timer: None,
+            hungry: false,
+            touched: now,
+        }
+    }
+
+    /// Takes over the endpoint's configuration; `None`: it was deleted.
+    pub(super) fn configure(&mut self, endpoint: Option<&Endpoint>, now: Instant) {
+        match endpoint {
+            Some(endpoint) => {
+                self.brain.configure(endpoint, now);
+                self.configuration = Configuration::Known;
+            }
+            None => self.configuration = Configuration::Deleted,
+        }
+    }
+
+    /// Whether what arrives from the stream is worth holding: it will be sent soon, and nothing waits
+    /// before it. Otherwise it is parked.
+    pub(super) fn takes_arrivals(&mut self, now: Instant) -> bool {
+        !self.parked
+            && self.parking == 0
+            && self.ready.len() < self.brain.appetite()
+            && matches!(self.brain.wants(now), Wants::Now(_) | Wants::AfterAttempt)
+    }
+
+    pub(super) fn push(&mut self, ready: Ready, now: Instant) {
+        if self.ready.is_empty() {
+            self.touched = now;
+        }
+        self.held += 1;
+        self.held_waiting += usize::from(ready.place == Place::Waiting);
+        self.ready.push_back(ready);
+    }
+
+    pub(super) fn let_go(&mut self, delivery: Delivery, place: Place) {
+        self.held = self.held.saturating_sub(1);
+        if place == Place::Waiting {
+            self.held_waiting = self.held_waiting.saturating_sub(1);
+        }
+        if self.looking {
+            self.departed.insert(delivery);
+        }
+    }
+
+    /// Something in the waiting set is due at this time.
+    pub(super) fn will_be_due(&mut self, at: Instant) {
+        self.next_due = Some(self.next_due.map_or(at, |before| before.min(at)));
+        if self.looking {
+            self.due_meanwhile = Some(self.due_meanwhile.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// A look into the waiting set begins.
+    pub(super) fn begin_look(&mut self) {
+        self.looking = true;
+        self.departed.clear();
+        self.parked_meanwhile = false;
+        self.due_meanwhile = None;
+    }
+
+    /// A look ended: `next` is when the earliest retry is due that it did not show.
+    pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
+        self.looking = false;
+        self.departed.clear();
+        // All that is parked is in hand now, so what arrives may be held again.
+        if all_parked_seen && !self.parked_meanwhile && self.parking == 0 {
+            self.parked = false;
+        }
+        self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
+    }
+
+    /// Whether there may be work in the waiting set that can be served now.
+    pub(super) fn has_waiting_work(&self, now: Instant) -> bool {
+        self.parked || self.next_due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether nothing is lost when it is forgotten.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.held == 0
+            && !self.parked
+            && self.parking == 0
+            && self.next_due.is_none()
+            && !self.looking
+            && !self.hungry
+            && self.brain.is_idle()
+            && now.duration_since(self.touched) > KEPT
+    }
+}

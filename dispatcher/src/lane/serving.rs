@@ -1,0 +1,297 @@
+//! What is sent now, and what becomes of it: brain → credit → limiter → body → attempt → settlement.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use actix::{AsyncContext, Context};
+use shared::{
+    domain::{Attempt, DeadReason, Delivery, Message, Queue},
+    store::{Place, Settled, Settlement, Verdict},
+};
+use tokio::time::Instant;
+
+use super::{
+    Event, LaneActor, Stage,
+    fetching::Taken,
+    seat::{Configuration, Ready},
+};
+use crate::{
+    attempt::{self, Job},
+    batcher::Enqueue,
+    brain::{Wants, breaker::Change},
+    credits::Permit,
+    fetcher::{Found, Prepared},
+    mail::tell,
+    outcome::Outcome,
+    routes::Route,
+    settler::Wish,
+};
+
+/// Before what was given back is tried again: what was in the way should have time to go…
+const NOT_AT_ONCE: Duration = Duration::from_millis(50);
+/// …and somebody should have time to mend it.
+const LATER: Duration = Duration::from_secs(5);
+
+impl LaneActor {
+    /// Starts what an endpoint wants and can have; parks or leaves the rest.
+    pub(super) fn pump(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
+        self.pump_with(queue, None, now, ctx);
+    }
+
+    /// As [`LaneActor::pump`]; the first delivery uses the permit at hand.
+    pub(super) fn pump_with(
+        &mut self,
+        queue: Queue,
+        mut permit: Option<Permit>,
+        now: Instant,
+        ctx: &mut Context<Self>,
+    ) {
+        if self.draining {
+            return;
+        }
+        loop {
+            let Some(seat) = self.seats.get_mut(&queue) else { return };
+            match seat.configuration {
+                Configuration::Known => {}
+                Configuration::Unknown => return self.wish(queue),
+                Configuration::Asked => return,
+                Configuration::Deleted => return self.settle_deleted(queue, now, ctx),
+            }
+            match seat.brain.wants(now) {
+                Wants::Now(_) => {}
+                Wants::AfterAttempt => return self.park_surplus(queue),
+                Wants::AfterChange => return self.put_back_ready(queue),
+                Wants::Until(time) => {
+                    self.put_back_ready(queue);
+                    return self.set_timer(queue, time);
+                }
+            }
+            let Some(seat) = self.seats.get_mut(&queue) else { return };
+            if seat.ready.is_empty() {
+                return self.look_later(queue, now);
+            }
+            let proven = seat.brain.is_proven();
+            let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
+                if !mem::replace(&mut seat.hungry, true) {
+                    self.hungry.push_back(queue);
+                }
+                return self.park_surplus(queue);
+            };
+            if let Err(time) = seat.brain.start(now) {
+                return self.set_timer(queue, time);
+            }
+            seat.touched = now;
+            let Some(ready) = seat.ready.pop_front() else { return };
+            self.set_stage(&ready.delivery, Stage::Working);
+            self.to_fetch.push(Taken { ready, permit: credit, accepted_at: None });
+        }
+    }
+
+    /// Parks what the endpoint will not want soon.
+    fn park_surplus(&mut self, queue: Queue) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        let keep = seat.brain.appetite().min(seat.ready.len());
+        let surplus = seat.ready.split_off(keep);
+        self.put_back(queue, surplus);
+    }
+
+    /// Puts everything back where it waits.
+    pub(super) fn put_back_ready(&mut self, queue: Queue) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        let ready = mem::take(&mut seat.ready);
+        self.put_back(queue, ready);
+    }
+
+    fn put_back(&mut self, queue: Queue, deliveries: impl IntoIterator<Item = Ready>) {
+        for ready in deliveries {
+            if let Some(seat) = self.seats.get_mut(&queue) {
+                seat.parked = true;
+            }
+            match ready.place {
+                Place::Stream(entry) => self.park(entry, ready.delivery, None),
+                Place::Waiting => self.let_go(&ready.delivery),
+            }
+        }
+    }
+
+    /// Lets go of all that was not started; it stays where it is, for the lane's next owner.
+    pub(super) fn drop_ready(&mut self) {
+        let ready: Vec<_> =
+            self.seats.values_mut().flat_map(|seat| mem::take(&mut seat.ready)).collect();
+        for ready in ready {
+            self.let_go(&ready.delivery);
+        }
+    }
+
+    pub(super) fn prepared(&mut self, prepared: Vec<Prepared>, ctx: &mut Context<Self>) {
+        for Prepared { mut taken, found } in prepared {
+            match found {
+                Found::Sendable(message, route) => {
+                    let room = self.parts.credits.weigh(&mut taken.permit, message.payload.len());
+                    if room && self.tenure.holds() {
+                        self.attempt(taken, message, route, ctx);
+                    } else {
+                        self.give_back(taken, NOT_AT_ONCE);
+                    }
+                }
+                Found::Disabled => self.give_back(taken, NOT_AT_ONCE),
+                Found::NoRoute => self.give_back(taken, LATER),
+                Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
+                Found::Expired => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
+                }
+                Found::Corrupt => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Unsendable), ctx)
+                }
+            }
+        }
+    }
+
+    fn give_back(&mut self, taken: Taken, pause: Duration) {
+        let queue = taken.ready.delivery.queue();
+        if let Some(seat) = self.seats.get_mut(&queue) {
+            seat.brain.give_back();
+        }
+        self.put_back(queue, [taken.ready]);
+        self.set_timer(queue, Instant::now() + pause);
+    }
+
+    fn attempt(
+        &mut self,
+        mut taken: Taken,
+        message: Message,
+        route: Arc<Route>,
+        ctx: &mut Context<Self>,
+    ) {
+        taken.accepted_at = Some(message.header.created_at);
+        let job = Job {
+            delivery: taken.ready.delivery,
+            number: taken.ready.attempts + 1,
+            message,
+            route,
+        };
+        let (connector, parts) = (Arc::clone(&self.connector), Arc::clone(&self.parts));
+        self.run(ctx, async move {
+            // Counted by the task: it goes on when the lane is lost.
+            parts.metrics.in_flight.inc();
+            let (outcome, record) = attempt::make(job, &connector).await;
+            parts.metrics.in_flight.dec();
+            Event::Attempted(taken, outcome, Box::new(record))
+        });
+    }
+
+    pub(super) fn attempted(
+        &mut self,
+        taken: Taken,
+        outcome: Outcome,
+        mut record: Attempt,
+        ctx: &mut Context<Self>,
+    ) {
+        let (now, metrics) = (Instant::now(), &self.parts.metrics);
+        metrics.attempted(outcome);
+        metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
+        let ended_at = record.at.after(Duration::from_millis(record.duration_ms));
+        if outcome == Outcome::Delivered
+            && let Some(accepted_at) = taken.accepted_at
+        {
+            metrics.delivery_seconds.observe(ended_at.since(accepted_at).as_secs_f64());
+        }
+        let queue = taken.ready.delivery.queue();
+        tracing::debug!(
+            app = %queue.app, endpoint = %queue.endpoint, message = %record.message,
+            attempt = record.number, outcome = outcome.name(), status = record.code,
+            duration_ms = record.duration_ms, "delivery.attempted"
+        );
+        if let Some(seat) = self.seats.get_mut(&queue) {
+            match seat.brain.ended(outcome.sign(), now, rand::random()) {
+                Some(Change::Opened) => {
+                    metrics.breakers_opened.inc();
+                    tracing::info!(app = %queue.app, endpoint = %queue.endpoint, "breaker opened");
+                }
+                Some(Change::Closed) => {
+                    metrics.breakers_closed.inc();
+                    tracing::info!(app = %queue.app, endpoint = %queue.endpoint, "breaker closed");
+                }
+                None => {}
+            }
+        }
+        let verdict = outcome.verdict(taken.ready.steps, &self.parts.schedule, rand::random());
+        if let Verdict::Retry { delay, .. } = &verdict {
+            record.next = Some(ended_at.after(*delay));
+        }
+        let settlement = Settlement {
+            delivery: taken.ready.delivery,
+            place: taken.ready.place,
+            attempts: record.number,
+            verdict,
+            record: Some(record),
+        };
+        self.settle(settlement, Some(taken.permit), ctx);
+        self.pump(queue, now, ctx);
+    }
+
+    fn end_without_attempt(&mut self, taken: Taken, verdict: Verdict, ctx: &mut Context<Self>) {
+        if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.queue()) {
+            seat.brain.give_back();
+        }
+        self.settle(unattempted(taken.ready, verdict), Some(taken.permit), ctx);
+    }
+
+    /// Settles what is in hand for an endpoint that was deleted, and looks for more.
+    fn settle_deleted(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        for ready in mem::take(&mut seat.ready) {
+            self.settle(unattempted(ready, Verdict::Deleted), None, ctx);
+        }
+        self.look_later(queue, now);
+    }
+
+    fn settle(&mut self, settlement: Settlement, permit: Option<Permit>, ctx: &Context<Self>) {
+        self.set_stage(&settlement.delivery, Stage::Settling);
+        let fence = self.tenure.fence().clone();
+        let lane = ctx.address();
+        tell(&self.settler, Enqueue(Wish { fence, lane, settlement, permit }));
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        settlements: Vec<Settlement>,
+        answers: Vec<Settled>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = Instant::now();
+        let mut touched = Vec::new();
+        for (settlement, answer) in settlements.into_iter().zip(answers) {
+            let queue = settlement.delivery.queue();
+            self.let_go(&settlement.delivery);
+            match answer {
+                Settled::Done => self.parts.metrics.settled(&settlement.verdict),
+                Settled::NotThere => self.parts.metrics.unmatched.inc(),
+            }
+            if let (Verdict::Retry { delay, .. }, Some(seat)) =
+                (settlement.verdict, self.seats.get_mut(&queue))
+            {
+                seat.will_be_due(now + delay);
+            }
+            touched.push(queue);
+        }
+        touched.dedup();
+        for queue in touched {
+            self.pump(queue, now, ctx);
+        }
+    }
+
+    /// Whether a delivery is in hand.
+    pub(super) fn holds(&self, delivery: &Delivery) -> bool {
+        self.held.contains_key(delivery)
+    }
+}
+
+fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
+    Settlement {
+        delivery: ready.delivery,
+        place: ready.place,
+        attempts: ready.attempts,
+        verdict,
+        record: None,
+    }
+}

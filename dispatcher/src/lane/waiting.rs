@@ -1,0 +1,123 @@
+//! When to look into waiting sets, and what to take from them.
+//!
+//! There is no cursor. A look asks for the first `held + wanted` deliveries that are due, and drops
+//! those that are in hand, or were at any time since the look began.
+
+use std::sync::Arc;
+
+use actix::Context;
+use shared::{
+    domain::Queue,
+    store::{Ask, Due, Place, Waiting},
+};
+use tokio::time::Instant;
+
+use super::{Event, LaneActor, Stage, seat::Ready};
+use crate::persist::until_answered;
+
+/// Queues in one call.
+const LOOK_BATCH: usize = 64;
+/// Calls under way at once.
+const LOOKS: usize = 2;
+
+impl LaneActor {
+    /// Looks into a queue's waiting set, if something may be due there, now or when it is.
+    pub(super) fn look_later(&mut self, queue: Queue, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        if seat.looking {
+            return;
+        }
+        if seat.has_waiting_work(now) {
+            seat.begin_look();
+            self.to_look.push_back(queue);
+        } else if let Some(due) = seat.next_due {
+            self.set_timer(queue, due);
+        }
+    }
+
+    pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
+        while self.looks < LOOKS && !self.to_look.is_empty() {
+            let batch = self.to_look.len().min(LOOK_BATCH);
+            let asks: Vec<_> = self
+                .to_look
+                .drain(..batch)
+                .filter_map(|queue| {
+                    let seat = self.seats.get(&queue)?;
+                    let wanted = seat.brain.appetite();
+                    // Retries get up to half, so that new work never waits for old failures alone.
+                    Some(Ask {
+                        queue,
+                        parked: seat.held_waiting + wanted,
+                        retries: seat.held_waiting + wanted / 2 + 1,
+                    })
+                })
+                .collect();
+            if asks.is_empty() {
+                continue;
+            }
+            self.looks += 1;
+            let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
+            self.run(ctx, async move {
+                let dues = until_answered(&parts.metrics, "look for due deliveries", async || {
+                    parts.store.due(tenure.fence(), &asks).await
+                })
+                .await;
+                Event::Looked(asks, dues)
+            });
+        }
+    }
+
+    pub(super) fn looked(&mut self, asks: Vec<Ask>, dues: Vec<Due>, ctx: &mut Context<Self>) {
+        self.looks -= 1;
+        let now = Instant::now();
+        for (ask, due) in asks.into_iter().zip(dues) {
+            self.take_due(ask, due, now);
+            self.pump(ask.queue, now, ctx);
+        }
+    }
+
+    fn take_due(&mut self, ask: Ask, due: Due, now: Instant) {
+        let all_parked_seen = due.parked.len() < ask.parked;
+        let all_retries_seen = due.retries.len() < ask.retries;
+        for waiting in interleave(due.retries, due.parked) {
+            let departed = self
+                .seats
+                .get(&ask.queue)
+                .is_none_or(|seat| seat.departed.contains(&waiting.delivery));
+            if departed || self.draining || self.holds(&waiting.delivery) {
+                continue;
+            }
+            self.hold(waiting.delivery, Place::Waiting, Stage::Ready);
+            if let Some(seat) = self.seats.get_mut(&ask.queue) {
+                seat.push(
+                    Ready {
+                        delivery: waiting.delivery,
+                        place: Place::Waiting,
+                        attempts: waiting.attempts,
+                        steps: waiting.steps,
+                    },
+                    now,
+                );
+            }
+        }
+        let next = match all_retries_seen {
+            true => due.next.map(|delay| now + delay),
+            false => Some(now),
+        };
+        if let Some(seat) = self.seats.get_mut(&ask.queue) {
+            seat.end_look(all_parked_seen, next);
+        }
+    }
+}
+
+/// Retries and parked work by turns, as long as there are both.
+fn interleave(retries: Vec<Waiting>, parked: Vec<Waiting>) -> impl Iterator<Item = Waiting> {
+    let (mut retries, mut parked) = (retries.into_iter(), parked.into_iter());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        let (first, second) =
+            if turn { (&mut retries, &mut parked) } else { (&mut parked, &mut retries) };
+        first.next().or_else(|| second.next())
+    })
+}

@@ -1,0 +1,105 @@
+//! What the dispatcher counts. Labels come from closed sets only.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+use shared::store::{ErrorKind, Verdict};
+
+use crate::outcome::Outcome;
+
+/// Upper bounds in seconds, from 1 ms to the longest timeout.
+const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The dispatcher's metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    attempts: IntCounterVec,
+    settled: IntCounterVec,
+    store_errors: IntCounterVec,
+    /// From the start of an attempt to its end.
+    pub(crate) attempt_seconds: Histogram,
+    /// From the message's acceptance to the end of the attempt that delivered it.
+    pub(crate) delivery_seconds: Histogram,
+    /// Attempts that have started and not ended.
+    pub(crate) in_flight: IntGauge,
+    /// Lanes that this node owns.
+    pub(crate) lanes: IntGauge,
+    /// Deliveries moved from a stream into a waiting set.
+    pub(crate) parked: IntCounter,
+    /// Deliveries that only the self-check found.
+    pub(crate) found: IntCounter,
+    /// Breakers that opened.
+    pub(crate) breakers_opened: IntCounter,
+    /// Breakers that closed again.
+    pub(crate) breakers_closed: IntCounter,
+    /// Settlements that came to nothing because the delivery was not where it should have been.
+    pub(crate) unmatched: IntCounter,
+    /// Lanes that were lost to another node while they were served.
+    pub(crate) fenced: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all of them.
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| {
+            register(registry, IntCounter::new(format!("sluicegate_dispatcher_{name}"), help)?)
+        };
+        let gauge = |name: &str, help: &str| {
+            register(registry, IntGauge::new(format!("sluicegate_dispatcher_{name}"), help)?)
+        };
+        let counters = |name: &str, help: &str, label: &str| {
+            let opts = Opts::new(format!("sluicegate_dispatcher_{name}"), help);
+            register(registry, IntCounterVec::new(opts, &[label])?)
+        };
+        let seconds = |name: &str, help: &str| {
+            let opts = HistogramOpts::new(format!("sluicegate_dispatcher_{name}"), help);
+            register(registry, Histogram::with_opts(opts.buckets(SECONDS.into()))?)
+        };
+        let metrics = Self {
+            attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
+            settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
+            store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
+            attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
+            delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
+            in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
+            lanes: gauge("lanes_owned", "Lanes that this node owns")?,
+            parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
+            found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,
+            breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
+            breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,
+            unmatched: counter("settlements_unmatched_total", "Settlements that changed nothing")?,
+            fenced: counter("lanes_fenced_total", "Lanes lost while they were served")?,
+        };
+        for outcome in Outcome::ALL {
+            metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
+        }
+        Ok(metrics)
+    }
+
+    pub(crate) fn attempted(&self, outcome: Outcome) {
+        self.attempts.with_label_values(&[outcome.name()]).inc();
+    }
+
+    pub(crate) fn settled(&self, verdict: &Verdict) {
+        let name = match verdict {
+            Verdict::Delivered => "delivered",
+            Verdict::Retry { .. } => "retry",
+            Verdict::Dead(reason) => reason.name(),
+            Verdict::Deleted => "deleted",
+        };
+        self.settled.with_label_values(&[name]).inc();
+    }
+
+    pub(crate) fn store_error(&self, kind: ErrorKind) {
+        self.store_errors.with_label_values(&[kind.name()]).inc();
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

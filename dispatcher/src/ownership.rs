@@ -1,0 +1,217 @@
+//! Ownership: which lanes this node holds, one round at a time.
+//!
+//! Every node does the same, and there is no leader: it shows a sign of life, sees who else is alive,
+//! renews what it holds, and takes what rendezvous hashing gives it as soon as the lease is free or
+//! has not moved for one TTL on its own clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::try_join_all;
+use shared::{
+    placement::Lane,
+    store::{Beat, Fence, Lease, Owner, Result, SharedStore},
+};
+
+use crate::{
+    placement::preferred,
+    tenure::{LeaseTime, Tenure},
+};
+
+/// What this node knows of all lanes and nodes.
+pub(crate) struct Ownership {
+    store: SharedStore,
+    owner: Owner,
+    ttl: Duration,
+    /// Per node its last sign of life, and when it came.
+    peers: HashMap<Owner, (u64, LeaseTime)>,
+    /// Leases of others that this node wants, and since when each has stood like that.
+    sightings: HashMap<Lane, (Lease, LeaseTime)>,
+    tenures: BTreeMap<Lane, Arc<Tenure>>,
+    /// Lanes whose actor died: not taken again by this process.
+    broken: BTreeSet<Lane>,
+    incarnation: Option<String>,
+}
+
+/// What a round changed.
+#[derive(Default)]
+pub(crate) struct Round {
+    pub(crate) gained: Vec<Gained>,
+    pub(crate) lost: Vec<Lane>,
+    /// Held, but another node should: to be drained and released.
+    pub(crate) surplus: Vec<Lane>,
+    /// The store is another one than before: what it had acknowledged may be lost.
+    pub(crate) store_changed: bool,
+}
+
+/// A lane that was taken.
+pub(crate) struct Gained {
+    pub(crate) tenure: Arc<Tenure>,
+    /// Whether its owner before did not release it: some of its attempts may have an unknown end.
+    pub(crate) unclean: bool,
+}
+
+impl Ownership {
+    pub(crate) fn new(store: SharedStore, owner: Owner, ttl: Duration) -> Self {
+        Self {
+            store,
+            owner,
+            ttl,
+            peers: HashMap::new(),
+            sightings: HashMap::new(),
+            tenures: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            incarnation: None,
+        }
+    }
+
+    /// One round. After an error the next round goes on where this one stopped; leases that could not
+    /// be renewed end by themselves.
+    pub(crate) async fn round(&mut self) -> Result<Round> {
+        let mut round = Round::default();
+        let incarnation = self.store.incarnation().await?;
+        round.store_changed =
+            self.incarnation.as_ref().is_some_and(|before| *before != incarnation);
+        self.incarnation = Some(incarnation);
+        let beats = self.store.heartbeat(&self.owner).await?;
+        let dead = self.observe(beats, LeaseTime::now());
+        for node in &dead {
+            self.store.forget_node(node).await?;
+        }
+        round.lost = self.renew().await?;
+        let (mine, missing) = self.wanted();
+        round.surplus = self.tenures.keys().filter(|lane| !mine.contains(lane)).copied().collect();
+        round.gained = self.acquire(missing).await?;
+        Ok(round)
+    }
+
+    /// Takes note of signs of life; answers the nodes that showed none for several TTLs.
+    fn observe(&mut self, beats: Vec<Beat>, now: LeaseTime) -> Vec<Owner> {
+        let known: BTreeSet<_> = beats.iter().map(|beat| beat.owner.clone()).collect();
+        self.peers.retain(|node, _| known.contains(node));
+        for Beat { owner, count } in beats {
+            let peer = self.peers.entry(owner).or_insert((count, now));
+            if peer.0 != count {
+                *peer = (count, now);
+            }
+        }
+        let silent = |since: &LeaseTime| now.since(*since) > 3 * self.ttl;
+        let dead = self.peers.iter().filter(|(_, (_, since))| silent(since));
+        dead.map(|(node, _)| node.clone()).collect()
+    }
+
+    fn live(&self, now: LeaseTime) -> impl Iterator<Item = &Owner> {
+        let alive = move |since: LeaseTime| now.since(since) < self.ttl;
+        self.peers.iter().filter(move |(_, (_, since))| alive(*since)).map(|(node, _)| node)
+    }
+
+    async fn renew(&mut self) -> Result<Vec<Lane>> {
+        let fences: Vec<_> = self.tenures.values().map(|tenure| tenure.fence().clone()).collect();
+        let sent = LeaseTime::now();
+        let held = self.store.renew(&fences).await?;
+        let mut lost = Vec::new();
+        for (fence, held) in fences.iter().zip(held) {
+            match self.tenures.get(&fence.lane) {
+                Some(tenure) if held => tenure.extend(sent, self.ttl),
+                _ => lost.push(fence.lane),
+            }
+        }
+        for lane in &lost {
+            self.tenures.remove(lane);
+        }
+        Ok(lost)
+    }
+
+    /// The lanes that this node should hold, and those of them that it does not.
+    fn wanted(&self) -> (BTreeSet<Lane>, Vec<Lane>) {
+        let now = LeaseTime::now();
+        let mine: BTreeSet<_> = Lane::all()
+            .filter(|lane| preferred(*lane, self.live(now)) == Some(&self.owner))
+            .collect();
+        let missing = mine
+            .iter()
+            .filter(|lane| !self.tenures.contains_key(lane) && !self.broken.contains(lane))
+            .copied()
+            .collect();
+        (mine, missing)
+    }
+
+    async fn acquire(&mut self, lanes: Vec<Lane>) -> Result<Vec<Gained>> {
+        let leases = self.store.leases(&lanes).await?;
+        let now = LeaseTime::now();
+        let free: Vec<_> = lanes
+            .into_iter()
+            .zip(leases)
+            .filter(|(lane, lease)| self.is_free(*lane, lease.as_ref(), now))
+            .collect();
+        let gained = try_join_all(free.into_iter().map(|(lane, seen)| {
+            let (store, owner, ttl) = (Arc::clone(&self.store), self.owner.clone(), self.ttl);
+            async move {
+                let sent = LeaseTime::now();
+                let epoch = store.acquire(lane, &owner, seen.as_ref()).await?;
+                let unclean = seen.is_some_and(|lease| lease.owner.is_some());
+                Result::Ok(epoch.map(|epoch| {
+                    let fence = Fence { lane, owner, epoch };
+                    Gained { tenure: Arc::new(Tenure::new(fence, sent, ttl)), unclean }
+                }))
+            }
+        }))
+        .await?;
+        let gained: Vec<_> = gained.into_iter().flatten().collect();
+        for Gained { tenure, .. } in &gained {
+            self.sightings.remove(&tenure.lane());
+            self.tenures.insert(tenure.lane(), Arc::clone(tenure));
+        }
+        Ok(gained)
+    }
+
+    /// Whether a lease was never held, was released, belongs to a node that is not even listed, or has
+    /// stood still for a TTL. The third is the embedded store after a crash: its list of nodes is as
+    /// young as the process. Should it ever be wrong, the epoch still keeps two owners apart.
+    fn is_free(&mut self, lane: Lane, lease: Option<&Lease>, now: LeaseTime) -> bool {
+        let Some(lease) = lease else { return true };
+        let listed = lease.owner.as_ref().is_some_and(|owner| self.peers.contains_key(owner));
+        if !listed {
+            return true;
+        }
+        let (seen, since) = self.sightings.entry(lane).or_insert_with(|| (lease.clone(), now));
+        if seen != lease {
+            (*seen, *since) = (lease.clone(), now);
+        }
+        now.since(*since) >= self.ttl
+    }
+
+    /// Gives a lane up.
+    pub(crate) async fn release(&mut self, lane: Lane) -> Result<()> {
+        match self.tenures.remove(&lane) {
+            Some(tenure) => self.store.release(tenure.fence()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives everything up, and leaves.
+    pub(crate) async fn leave(&mut self) -> Result<()> {
+        for lane in self.tenures.keys().copied().collect::<Vec<_>>() {
+            self.release(lane).await?;
+        }
+        self.store.forget_node(&self.owner).await
+    }
+
+    /// The lane's actor ended without being asked to: its lease runs out, for another node to take.
+    pub(crate) fn abandon(&mut self, lane: Lane) {
+        self.tenures.remove(&lane);
+        self.broken.insert(lane);
+    }
+
+    /// The lane's owner was told by the store that it is fenced.
+    pub(crate) fn forget(&mut self, lane: Lane) {
+        self.tenures.remove(&lane);
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.tenures.len()
+    }
+}

@@ -1,0 +1,128 @@
+//! Routes: an application's configuration, prepared for sending, cached by version.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
+};
+use shared::{
+    domain::Endpoint,
+    id::{AppId, EndpointId},
+    store::{Configuration, SharedStore, StoreError, Version},
+};
+use url::Url;
+
+/// Forgotten when nobody asked for this long.
+const IDLE: Duration = Duration::from_secs(600);
+const MOST_APPLICATIONS: u64 = 100_000;
+
+/// One application's endpoints at one version.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    version: Version,
+    endpoints: HashMap<EndpointId, Arc<Route>>,
+}
+
+/// Everything about an endpoint that does not change from one attempt to the next.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// `None` where the configuration cannot be turned into a request.
+    pub(crate) target: Option<Target>,
+}
+
+/// URL and fixed headers of the requests to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Route {
+    fn new(endpoint: Arc<Endpoint>) -> Self {
+        let target = Target::of(&endpoint);
+        Self { endpoint, target }
+    }
+}
+
+impl Target {
+    fn of(endpoint: &Endpoint) -> Option<Self> {
+        let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION"))),
+        );
+        for (name, value) in &endpoint.headers {
+            let name: HeaderName = name.parse().ok()?;
+            headers.insert(name, HeaderValue::from_str(value).ok()?);
+        }
+        // What was compressed would have to be inflated to be read.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Some(Self { url: endpoint.url.parse().ok()?, headers })
+    }
+}
+
+impl Routes {
+    fn new(configuration: Configuration) -> Self {
+        let endpoints = configuration
+            .endpoints
+            .into_iter()
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint))))
+            .collect();
+        Self { version: configuration.version, endpoints }
+    }
+
+    /// The route to an endpoint, unless that was deleted.
+    pub(crate) fn get(&self, endpoint: EndpointId) -> Option<Arc<Route>> {
+        self.endpoints.get(&endpoint).cloned()
+    }
+}
+
+/// The routes of all applications that this process serves.
+#[derive(Clone)]
+pub(crate) struct RouteCache {
+    store: SharedStore,
+    routes: moka::sync::Cache<AppId, Arc<Routes>>,
+}
+
+impl RouteCache {
+    pub(crate) fn new(store: SharedStore) -> Self {
+        let routes =
+            moka::sync::Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
+        Self { store, routes }
+    }
+
+    /// The routes of an application at this version or a later one; `None` if it was deleted.
+    pub(crate) async fn at(
+        &self,
+        app: AppId,
+        version: Version,
+    ) -> Result<Option<Arc<Routes>>, StoreError> {
+        match self.routes.get(&app) {
+            Some(routes) if routes.version >= version => Ok(Some(routes)),
+            _ => self.load(app).await,
+        }
+    }
+
+    /// The newest routes of an application; `None` if it was deleted.
+    pub(crate) async fn load(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
+        match self.store.configuration(app).await? {
+            Some(configuration) => {
+                let routes = Arc::new(Routes::new(configuration));
+                self.routes.insert(app, Arc::clone(&routes));
+                Ok(Some(routes))
+            }
+            None => {
+                self.routes.invalidate(&app);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is cached of an application, however old.
+    pub(crate) fn cached(&self, app: AppId) -> Option<Arc<Routes>> {
+        self.routes.get(&app)
+    }
+}

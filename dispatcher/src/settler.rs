@@ -1,0 +1,133 @@
+//! The settler: writes what lanes want settled, in batches. A permit stays with its settlement until
+//! the store has agreed.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    mem,
+    sync::Arc,
+};
+
+use actix::Addr;
+use shared::{
+    placement::Lane,
+    store::{Fence, Settle, Settled, Settlement},
+};
+
+use crate::{
+    batcher::{Batcher, Stage},
+    credits::Permit,
+    lane::{Event, LaneActor},
+    mail::tell,
+    parts::Parts,
+    persist::until_answered,
+};
+
+/// Settlements in one call.
+const BATCH: usize = 64;
+
+/// The actor: one where a write can span all shards, otherwise one a shard.
+pub(crate) type Settler = Batcher<Settling>;
+
+/// What a lane wants settled.
+pub(crate) struct Wish {
+    pub(crate) fence: Fence,
+    pub(crate) lane: Addr<LaneActor>,
+    pub(crate) settlement: Settlement,
+    /// Held until the store has agreed; what needs no attempt has none.
+    pub(crate) permit: Option<Permit>,
+}
+
+/// The store's answer to one lane.
+pub(crate) struct Reply {
+    pub(crate) settlements: Vec<Settlement>,
+    /// `None`: the lane is fenced.
+    pub(crate) answers: Option<Vec<Settled>>,
+}
+
+/// What waits, by lane.
+#[derive(Default)]
+pub(crate) struct Settling {
+    waiting: HashMap<Lane, LaneBatch>,
+    count: usize,
+}
+
+/// What one lane wants settled.
+pub(crate) struct LaneBatch {
+    lane: Addr<LaneActor>,
+    settle: Settle,
+    permits: Vec<Permit>,
+}
+
+impl LaneBatch {
+    fn new(lane: Addr<LaneActor>, fence: Fence) -> Self {
+        let settle = Settle { fence, settlements: Vec::new(), states: Vec::new() };
+        Self { lane, settle, permits: Vec::new() }
+    }
+
+    /// Splits off all but the first `count` settlements. Permits have no order among themselves: any
+    /// of the lane's stands for any other.
+    fn split_off(&mut self, count: usize) -> Self {
+        let mut rest = Self::new(self.lane.clone(), self.settle.fence.clone());
+        rest.settle.settlements = self.settle.settlements.split_off(count);
+        rest.permits = self.permits.split_off(count.min(self.permits.len()));
+        rest
+    }
+}
+
+impl Stage for Settling {
+    type Wish = Wish;
+    type Batch = Vec<LaneBatch>;
+
+    fn add(&mut self, wish: Wish) {
+        let batch = match self.waiting.entry(wish.fence.lane) {
+            Entry::Vacant(vacant) => vacant.insert(LaneBatch::new(wish.lane, wish.fence)),
+            Entry::Occupied(occupied) => {
+                let batch = occupied.into_mut();
+                if batch.settle.fence != wish.fence {
+                    // The lane was lost and taken again: what it wanted before would be refused.
+                    self.count -= batch.settle.settlements.len();
+                    *batch = LaneBatch::new(wish.lane, wish.fence);
+                }
+                batch
+            }
+        };
+        batch.settle.settlements.push(wish.settlement);
+        batch.permits.extend(wish.permit);
+        self.count += 1;
+    }
+
+    fn take(&mut self) -> Option<Vec<LaneBatch>> {
+        if self.count <= BATCH {
+            self.count = 0;
+            let all = mem::take(&mut self.waiting);
+            return (!all.is_empty()).then(|| all.into_values().collect());
+        }
+        let (mut taken, mut room) = (Vec::new(), BATCH);
+        while room > 0 {
+            let Some(lane) = self.waiting.keys().next().copied() else { break };
+            let Some(mut batch) = self.waiting.remove(&lane) else { break };
+            if batch.settle.settlements.len() > room {
+                self.waiting.insert(lane, batch.split_off(room));
+            }
+            room -= batch.settle.settlements.len();
+            taken.push(batch);
+        }
+        self.count -= BATCH - room;
+        Some(taken)
+    }
+
+    async fn call(batches: Vec<LaneBatch>, parts: Arc<Parts>) {
+        let (mut lanes, mut calls) = (Vec::new(), Vec::new());
+        for LaneBatch { lane, settle, permits } in batches {
+            lanes.push((lane, permits));
+            calls.push(settle);
+        }
+        let answers =
+            until_answered(&parts.metrics, "settle", async || parts.store.settle(&calls).await)
+                .await;
+        for (((lane, permits), settle), answers) in lanes.into_iter().zip(calls).zip(answers) {
+            drop(permits);
+            tell(&lane, Event::Settled(Reply { settlements: settle.settlements, answers }));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The bench: a store, a receiver, and dispatchers between them.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use dispatcher::{Config, Dispatcher};
+use loadtests::{
+    redis_server::{Fsync, RedisServer},
+    sink::Sink,
+};
+use prometheus::Registry;
+use shared::{
+    domain::{
+        Application, DeadLetter, Delivery, Endpoint, Generation, Message, MessageHeader, Queue,
+        Secret, SigningSecret,
+    },
+    id::{AppId, EndpointId, MessageId},
+    placement::Lane,
+    store::{
+        Change, Durability, Lifetimes, PageRequest, Publication, Published, SharedStore, Target,
+        embedded, redis,
+    },
+    time::Millis,
+};
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TTL: Duration = Duration::from_millis(1500);
+
+/// Which engine a test runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Engine {
+    Embedded,
+    Redis,
+}
+
+/// A store and a receiver.
+pub(crate) struct Bench {
+    pub(crate) store: SharedStore,
+    pub(crate) sink: Sink,
+    pub(crate) app: AppId,
+    _home: Box<dyn Any>,
+}
+
+/// A dispatcher with its metrics.
+pub(crate) struct Running {
+    dispatcher: Dispatcher,
+    metrics: Registry,
+}
+
+impl Bench {
+    pub(crate) async fn new(engine: Engine) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let lifetimes = Lifetimes::default();
+        let (store, home): (SharedStore, Box<dyn Any>) = match engine {
+            Engine::Embedded => {
+                let store = embedded::open(directory.path(), Durability::Process, lifetimes);
+                (store.unwrap(), Box::new(directory))
+            }
+            Engine::Redis => {
+                let server = RedisServer::start(directory.path(), Fsync::EverySecond).unwrap();
+                let store = redis::open(&server.url(), Durability::Process, lifetimes).await;
+                (store.unwrap(), Box::new((server, directory)))
+            }
+        };
+        let app = AppId::new();
+        let application = Application {
+            id: app,
+            uid: None,
+            name: "test".into(),
+            rate_limit: None,
+            metadata: Default::default(),
+            created_at: Millis::now(),
+            updated_at: Millis::now(),
+            extra: Default::default(),
+        };
+        store.commit(app, None, &[Change::PutApplication(application)]).await.unwrap();
+        Self { store, sink: Sink::start_local().unwrap(), app, _home: home }
+    }
+
+    /// Starts a dispatcher with these delays between attempts.
+    pub(crate) async fn dispatch(&self, schedule: &[Duration]) -> Running {
+        let config = Config {
+            workers: 2,
+            max_in_flight: 256,
+            max_body_bytes: 16 << 20,
+            max_window: 64,
+            request_timeout: 2 * PATIENCE,
+            retry_schedule: schedule.into(),
+            lease_ttl: TTL,
+            lease_renewal: TTL / 4,
+            allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
+        };
+        let metrics = Registry::new();
+        let store = Arc::clone(&self.store);
+        let dispatcher = Dispatcher::start(config, store, &metrics).await.unwrap();
+        Running { dispatcher, metrics }
+    }
+
+    /// An endpoint at a path of the receiver.
+    pub(crate) async fn endpoint(&self, path: &str) -> Queue {
+        self.endpoint_with_id(EndpointId::new(), path).await
+    }
+
+    /// An endpoint in the same lane as another.
+    pub(crate) async fn neighbour(&self, other: Queue, path: &str) -> Queue {
+        let id = std::iter::repeat_with(EndpointId::new)
+            .find(|id| Lane::of(self.app, *id) == other.lane())
+            .unwrap();
+        self.endpoint_with_id(id, path).await
+    }
+
+    async fn endpoint_with_id(&self, id: EndpointId, path: &str) -> Queue {
+        let endpoint = Endpoint {
+            id,
+            uid: None,
+            url: self.sink.url(path),
+            description: String::new(),
+            version: 1,
+            disabled: false,
+            filter_types: vec![],
+            channels: vec![],
+            rate_limit: None,
+            headers: Default::default(),
+            secrets: vec![SigningSecret { secret: Secret::generate(), expires_at: None }],
+            metadata: Default::default(),
+            created_at: Millis::now(),
+            updated_at: Millis::now(),
+            extra: Default::default(),
+        };
+        self.commit(Change::PutEndpoint(endpoint)).await;
+        Queue { app: self.app, endpoint: id }
+    }
+
+    /// Changes an endpoint's configuration.
+    pub(crate) async fn change(&self, queue: Queue, change: impl FnOnce(&mut Endpoint)) {
+        let configuration = self.store.configuration(self.app).await.unwrap().unwrap();
+        let mut endpoint = configuration.endpoints[&queue.endpoint].as_ref().clone();
+        change(&mut endpoint);
+        self.commit(Change::PutEndpoint(endpoint)).await;
+    }
+
+    pub(crate) async fn commit(&self, change: Change) {
+        let before = self.store.configuration(self.app).await.unwrap().unwrap();
+        self.store.commit(self.app, Some(before.version), &[change]).await.unwrap();
+    }
+
+    /// Publishes messages to one endpoint.
+    pub(crate) async fn publish(&self, queue: Queue, count: usize) -> Vec<MessageId> {
+        let version = self.store.configuration(self.app).await.unwrap().unwrap().version;
+        let mut batch = Vec::new();
+        for _ in 0..count {
+            let header = MessageHeader {
+                id: MessageId::new(),
+                app: self.app,
+                event_type: "tested".into(),
+                channels: vec![],
+                tags: vec![],
+                event_id: None,
+                created_at: Millis::now(),
+                extra: Default::default(),
+            };
+            let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+            batch.push(Publication {
+                header,
+                record: message.encode().unwrap(),
+                version,
+                targets: vec![Target { endpoint: queue.endpoint, not_before: None }],
+                dedup: vec![],
+            });
+        }
+        let ids = batch.iter().map(|publication| publication.header.id).collect();
+        let published = self.store.publish(batch).await.unwrap();
+        assert!(published.iter().all(|one| *one == Published::Accepted));
+        ids
+    }
+
+    pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {
+        Delivery { app: queue.app, endpoint: queue.endpoint, message, generation: Generation(0) }
+    }
+
+    pub(crate) async fn dead_letters(&self, queue: Queue) -> Vec<DeadLetter> {
+        let page = PageRequest { limit: 1000, ..PageRequest::default() };
+        let page = self.store.dead_letters(queue, &page).await.unwrap();
+        page.entries.into_iter().map(|(_, letter)| letter).collect()
+    }
+
+    /// Waits until the store is as wanted; there is no event for that, so it is asked again.
+    pub(crate) async fn until(&self, what: &str, wanted: impl AsyncFn() -> bool) {
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        while !wanted().await {
+            tokio::select! {
+                () = &mut patience => panic!("never {what}"),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+        }
+    }
+
+    /// Whether nothing is left to do in any lane.
+    pub(crate) async fn is_at_rest(&self) -> bool {
+        for lane in Lane::all() {
+            let stream = self.store.page(lane, Default::default(), 1).await.unwrap();
+            let agenda = self.store.agenda(lane, None, 1).await.unwrap();
+            if !stream.is_empty() || !agenda.entries.is_empty() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.dispatcher.stop(PATIENCE).await;
+    }
+
+    /// Dies without finishing anything: its leases run out.
+    pub(crate) async fn abandon(self) {
+        self.dispatcher.stop(Duration::ZERO).await;
+    }
+
+    /// The sum of a metric over its labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name().ends_with(name)).unwrap();
+        let value = |metric: &prometheus::proto::Metric| {
+            metric.get_counter().get_value() + metric.get_gauge().get_value()
+        };
+        family.get_metric().iter().map(value).sum()
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.dispatcher.probes().iter().all(|probe| probe.check().is_ok())
+    }
+}

@@ -1,0 +1,79 @@
+//! One endpoint's trouble is its own.
+
+use std::time::Duration;
+
+use rstest::rstest;
+
+use crate::bench::{Bench, Engine, PATIENCE};
+
+fn arrived(bench: &Bench, path: &str) -> usize {
+    bench.sink.ask(|journal| journal.arrivals().iter().filter(|one| &*one.path == path).count())
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_hanging_endpoint_does_not_hold_up_its_neighbour_in_the_lane(#[case] engine: Engine) {
+    let bench = Bench::new(engine).await;
+    let hanging = bench.endpoint("/hang").await;
+    let healthy = bench.neighbour(hanging, "/ok").await;
+    bench.publish(hanging, 300).await;
+    bench.publish(healthy, 50).await;
+    let running = bench.dispatch(&[]).await;
+    bench.sink.wait_for(50, PATIENCE).await.unwrap();
+    // Nothing was answered at the other, so its window never grew.
+    assert!(arrived(&bench, "/hang") <= 4);
+    bench.publish(healthy, 50).await;
+    bench.sink.wait_for(100, PATIENCE).await.unwrap();
+    assert!(running.is_alive());
+    running.abandon().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn endpoints_that_never_answered_leave_half_of_the_credits(#[case] engine: Engine) {
+    let bench = Bench::new(engine).await;
+    let healthy = bench.endpoint("/ok").await;
+    bench.publish(healthy, 1).await;
+    let running = bench.dispatch(&[]).await;
+    bench.sink.wait_for(1, PATIENCE).await.unwrap();
+    // 40 windows of 4 would take 160 credits, of 256 in all.
+    for _ in 0..40 {
+        let hanging = bench.endpoint("/hang").await;
+        bench.publish(hanging, 5).await;
+    }
+    let full = async || arrived(&bench, "/hang") == 128;
+    bench.until("took their half", full).await;
+    bench.publish(healthy, 20).await;
+    bench.sink.wait_for(21, PATIENCE).await.unwrap();
+    assert_eq!(arrived(&bench, "/hang"), 128);
+    running.abandon().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_dead_endpoint_opens_its_breaker_and_drains_when_it_is_back(#[case] engine: Engine) {
+    let bench = Bench::new(engine).await;
+    let endpoint = bench.endpoint("/ok").await;
+    bench.sink.set_outage(Some(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR));
+    let running = bench.dispatch(&[Duration::from_millis(500); 4]).await;
+    bench.publish(endpoint, 200).await;
+    let opened = async || running.metric("breakers_opened_total") == 1.0;
+    bench.until("opened", opened).await;
+    bench.sink.set_outage(None);
+    bench.sink.wait_for(200, PATIENCE).await.unwrap();
+    let failed =
+        bench.sink.ask(|journal| journal.arrivals().iter().filter(|one| !one.accepted()).count());
+    assert!(failed < 20, "{failed} attempts at a dead endpoint");
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    assert!(running.metric("deliveries_parked_total") > 100.0);
+    let rest = async || bench.is_at_rest().await;
+    bench.until("came to rest", rest).await;
+    assert_eq!(running.metric("selfcheck_found_total"), 0.0);
+    running.stop().await;
+}

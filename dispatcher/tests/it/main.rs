@@ -1,0 +1,8 @@
+//! The dispatcher's actors, against a real receiver, on both engines.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod bench;
+mod isolation;
+mod resuming;
+mod retrying;
+mod takeover;

@@ -1,0 +1,76 @@
+//! Several dispatchers, one after the other and side by side.
+
+use rstest::rstest;
+use shared::placement::LANES;
+
+use crate::bench::{Bench, Engine, PATIENCE};
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn what_waits_is_found_by_the_next_owner(#[case] engine: Engine) {
+    let bench = Bench::new(engine).await;
+    let (retried, fresh) = (bench.endpoint("/fail/1").await, bench.endpoint("/ok").await);
+    let first = bench.dispatch(&[std::time::Duration::from_secs(1); 2]).await;
+    bench.publish(retried, 10).await;
+    let waiting = async || bench.store.waiting(retried).await.unwrap() == 10;
+    bench.until("waited", waiting).await;
+    first.stop().await;
+    bench.publish(fresh, 10).await;
+    let second = bench.dispatch(&[]).await;
+    bench.sink.wait_for(20, PATIENCE).await.unwrap();
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    second.stop().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_node_that_joins_gets_its_lanes_and_one_that_leaves_gives_them_back(
+    #[case] engine: Engine,
+) {
+    let bench = Bench::new(engine).await;
+    let first = bench.dispatch(&[]).await;
+    let all = f64::from(LANES);
+    let alone = async || first.metric("lanes_owned") == all;
+    bench.until("owned all", alone).await;
+    let second = bench.dispatch(&[]).await;
+    let shared = async || {
+        let (a, b) = (first.metric("lanes_owned"), second.metric("lanes_owned"));
+        a + b == all && a.min(b) > 16.0
+    };
+    bench.until("shared the lanes", shared).await;
+    for _ in 0..20 {
+        let endpoint = bench.endpoint("/ok").await;
+        bench.publish(endpoint, 5).await;
+    }
+    bench.sink.wait_for(100, PATIENCE).await.unwrap();
+    second.stop().await;
+    bench.until("owned all again", alone).await;
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    first.stop().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_resend_is_one_more_delivery(#[case] engine: Engine) {
+    use shared::{
+        domain::Generation,
+        store::{Resend, Resent},
+    };
+    let bench = Bench::new(engine).await;
+    let endpoint = bench.endpoint("/ok").await;
+    let running = bench.dispatch(&[]).await;
+    let message = bench.publish(endpoint, 1).await[0];
+    bench.sink.wait_for(1, PATIENCE).await.unwrap();
+    let again = bench.delivery(endpoint, message);
+    let again = shared::domain::Delivery { generation: Generation(7), ..again };
+    assert_eq!(bench.store.resend(Resend { delivery: again }).await.unwrap(), Resent::Queued);
+    let twice = async || bench.sink.ask(|journal| journal.of(&message.to_string()).count()) == 2;
+    bench.until("arrived twice", twice).await;
+    running.stop().await;
+}

@@ -1,0 +1,307 @@
+//! Applications: the tenants.
+//!
+//! An application is listed, and its uid claimed, before it is first committed; it leaves the list
+//! after its deletion. So whatever breaks off in between can be completed by whoever finds it.
+//! Creating one is not deduplicated by idempotency key: a uid does that, with `get_if_exists`.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use shared::{
+    domain::Application,
+    id::AppId,
+    store::{Change, Configuration, ErrorKind, Indexed, Order, Page, StoreError, Version},
+    time::Millis,
+};
+
+use super::{
+    Api, MAX_TRIES,
+    list::{ListQuery, gather},
+    may_decide_again,
+    patch::Patch,
+    pause,
+};
+use crate::{
+    error::{ApiError, Result},
+    ingest::{Body, Faults},
+};
+
+/// A change of an application, or a whole one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ApplicationIn {
+    name: Patch<String>,
+    uid: Patch<String>,
+    rate_limit: Patch<u32>,
+    throttle_rate: Patch<u32>,
+    metadata: Patch<BTreeMap<String, String>>,
+}
+
+impl ApplicationIn {
+    /// As the body of PUT and POST: all of it.
+    pub(super) fn whole(self) -> Self {
+        Self {
+            name: self.name.whole(),
+            uid: self.uid.whole(),
+            rate_limit: Patch::Absent,
+            throttle_rate: self.throttle_rate.or(self.rate_limit).whole(),
+            metadata: self.metadata.whole(),
+        }
+    }
+
+    fn rate(&self) -> Patch<u32> {
+        self.throttle_rate.clone().or(self.rate_limit.clone())
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        match &self.name {
+            Patch::Absent => {}
+            Patch::Null => faults.add("name", "field required"),
+            Patch::Value(name) => faults.title("name", name),
+        }
+        faults.uid(self.uid.value(), |uid| uid.parse::<AppId>().is_ok());
+        faults.rate(self.rate().value().copied());
+        if let Some(metadata) = self.metadata.value() {
+            faults.metadata(metadata);
+        }
+        faults.into_result()
+    }
+
+    fn apply(&self, application: &mut Application) {
+        self.name.apply(&mut application.name, String::new());
+        self.uid.apply_option(&mut application.uid);
+        self.rate().apply_option(&mut application.rate_limit);
+        self.metadata.apply(&mut application.metadata, BTreeMap::new());
+        application.updated_at = Millis::now();
+    }
+}
+
+/// An application as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApplicationOut<'a> {
+    id: AppId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u32>,
+    metadata: &'a BTreeMap<String, String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl<'a> From<&'a Application> for ApplicationOut<'a> {
+    fn from(application: &'a Application) -> Self {
+        Self {
+            id: application.id,
+            uid: application.uid.as_deref(),
+            name: &application.name,
+            rate_limit: application.rate_limit,
+            throttle_rate: application.rate_limit,
+            metadata: &application.metadata,
+            created_at: application.created_at.rfc3339(),
+            updated_at: application.updated_at.rfc3339(),
+        }
+    }
+}
+
+/// What became of a wish to create an application.
+pub(super) enum Created {
+    New(Application),
+    /// The uid is this application's.
+    Exists(Application),
+}
+
+impl Api {
+    /// Creates the application that `input` describes, unless its uid is another's.
+    pub(super) async fn create_application(&self, input: &ApplicationIn) -> Result<Created> {
+        let fresh = AppId::new();
+        let now = Millis::now();
+        let mut application = Application {
+            id: fresh,
+            uid: None,
+            name: String::new(),
+            rate_limit: None,
+            metadata: BTreeMap::new(),
+            created_at: now,
+            updated_at: now,
+            extra: serde_json::Map::new(),
+        };
+        input.apply(&mut application);
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
+            let uid = application.uid.as_deref();
+            if let Indexed::Taken(other) = self.store.index(application.id, uid, None).await? {
+                if let Some(found) = self.store.configuration(other).await? {
+                    return Ok(Created::Exists(found.application));
+                }
+                // Its creation broke off: this one completes it.
+                application.id = other;
+                continue;
+            }
+            let put = [Change::PutApplication(application.clone())];
+            match self.store.commit(application.id, None, &put).await {
+                Ok(_) => return Ok(Created::New(application)),
+                Err(error) if !may_decide_again(&error) => return Err(error.into()),
+                Err(_) => {
+                    // Under an id that nobody else knows, only this very call can have happened.
+                    if let Some(found) = self.store.configuration(application.id).await? {
+                        let mine = application.id == fresh;
+                        let created = if mine { Created::New } else { Created::Exists };
+                        return Ok(created(found.application));
+                    }
+                }
+            }
+        }
+        Err(StoreError::new(ErrorKind::Unavailable, "the application was not created").into())
+    }
+
+    /// Changes an application, its uid included.
+    async fn change_application(&self, app: AppId, input: &ApplicationIn) -> Result<Application> {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
+            let Some(found) = self.store.configuration(app).await? else { break };
+            let mut application = found.application.clone();
+            input.apply(&mut application);
+            let (uid, old_uid) = (application.uid.as_deref(), found.application.uid.as_deref());
+            if uid != old_uid
+                && let Indexed::Taken(_) = self.store.index(app, uid, old_uid).await?
+            {
+                return Err(uid_taken());
+            }
+            let put = [Change::PutApplication(application.clone())];
+            match self.store.commit(app, Some(found.version), &put).await {
+                Ok(_) => return Ok(application),
+                Err(error) if may_decide_again(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ApiError::NotFound("application"))
+    }
+
+    /// Deletes an application at whatever version it is.
+    async fn delete_configuration(&self, app: AppId, mut version: Version) -> Result<()> {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
+            match self.store.commit(app, Some(version), &[Change::DeleteApplication]).await {
+                Ok(_) => return Ok(()),
+                Err(error) if may_decide_again(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.store.configuration(app).await? {
+                Some(changed) => version = changed.version,
+                None => return Ok(()),
+            }
+        }
+        Err(StoreError::new(ErrorKind::Unavailable, "the application was not deleted").into())
+    }
+}
+
+fn uid_taken() -> ApiError {
+    ApiError::Conflict("an application with this uid exists".to_owned())
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CreateQuery {
+    #[serde(default)]
+    get_if_exists: bool,
+}
+
+pub(super) async fn create(
+    api: web::Data<Api>,
+    query: web::Query<CreateQuery>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input = body.json::<ApplicationIn>()?.whole();
+    input.check()?;
+    match api.create_application(&input).await? {
+        Created::New(new) => Ok(HttpResponse::Created().json(ApplicationOut::from(&new))),
+        Created::Exists(old) if query.get_if_exists => {
+            Ok(HttpResponse::Ok().json(ApplicationOut::from(&old)))
+        }
+        Created::Exists(_) => Err(uid_taken()),
+    }
+}
+
+pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let found = api.configuration(&path).await?;
+    Ok(HttpResponse::Ok().json(ApplicationOut::from(&found.application)))
+}
+
+/// Replaces the application, or creates it. A path that is no id is its uid, unless the body names
+/// one.
+pub(super) async fn put(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let mut input = body.json::<ApplicationIn>()?.whole();
+    let names_an_id = path.parse::<AppId>().is_ok();
+    if input.uid == Patch::Null && !names_an_id {
+        input.uid = Patch::Value(path.clone());
+    }
+    input.check()?;
+    match api.configuration(&path).await {
+        Ok(Configuration { application, .. }) => {
+            let changed = api.change_application(application.id, &input).await?;
+            Ok(HttpResponse::Ok().json(ApplicationOut::from(&changed)))
+        }
+        Err(ApiError::NotFound(_)) if !names_an_id => match api.create_application(&input).await? {
+            Created::New(new) => Ok(HttpResponse::Created().json(ApplicationOut::from(&new))),
+            Created::Exists(_) => Err(uid_taken()),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn patch(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input = body.json::<ApplicationIn>()?;
+    input.check()?;
+    let found = api.configuration(&path).await?;
+    let changed = api.change_application(found.application.id, &input).await?;
+    Ok(HttpResponse::Ok().json(ApplicationOut::from(&changed)))
+}
+
+pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let found = api.configuration(&path).await?;
+    let (app, uid) = (found.application.id, found.application.uid);
+    api.delete_configuration(app, found.version).await?;
+    api.store.unindex(app, uid.as_deref()).await?;
+    if let Some(revived) = api.store.configuration(app).await? {
+        // Somebody completed it between the two writes: it belongs into the list again.
+        api.store.index(app, revived.application.uid.as_deref(), None).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn list(
+    api: web::Data<Api>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let listed = gather(
+        &query,
+        query.order(Order::OldestFirst),
+        async |request| {
+            let page = api.store.applications(&request).await?;
+            let loading = page.entries.iter().map(|(_, app)| api.store.configuration(*app));
+            let loaded = try_join_all(loading).await?;
+            let entries = page.entries.into_iter().zip(loaded);
+            let entries = entries.map(|((cursor, _), found)| (cursor, found)).collect();
+            Ok(Page { entries, done: page.done })
+        },
+        |_| None,
+        async |found: &Option<Configuration>| Ok(found.is_some()),
+    )
+    .await?;
+    listed.respond(|found| found.as_ref().map(|found| ApplicationOut::from(&found.application)))
+}

@@ -1,0 +1,227 @@
+//! Attempts: what was tried, and the wish to try again.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use shared::{
+    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Queue, Trigger},
+    id::{AppId, AttemptId, EndpointId, MessageId},
+    store::{Order, PageRequest, Resend, Resent},
+    time::Millis,
+};
+
+use super::{
+    Api, find_endpoint,
+    list::{ListQuery, Listed, gather},
+    message::{MessageOut, fits},
+};
+use crate::error::{ApiError, Result};
+
+/// Attempts that one call reads while it looks for a certain one.
+const SCAN: usize = 250;
+
+/// The states that the API knows, by number and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Success,
+    Pending,
+    Fail,
+}
+
+impl Status {
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Pending => 1,
+            Self::Fail => 2,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Pending => "pending",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl From<AttemptStatus> for Status {
+    fn from(status: AttemptStatus) -> Self {
+        match status {
+            AttemptStatus::Success => Self::Success,
+            AttemptStatus::Fail => Self::Fail,
+        }
+    }
+}
+
+/// An attempt as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptOut<'a> {
+    id: AttemptId,
+    endpoint_id: EndpointId,
+    msg_id: MessageId,
+    url: &'a str,
+    response: &'a str,
+    response_status_code: u16,
+    response_duration_ms: u64,
+    status: u8,
+    status_text: &'static str,
+    trigger_type: u8,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<MessageOut<'a>>,
+}
+
+impl<'a> AttemptOut<'a> {
+    fn new(attempt: &'a Attempt, with_content: bool, message: Option<&'a Message>) -> Self {
+        let status = Status::from(attempt.status);
+        Self {
+            id: attempt.id,
+            endpoint_id: attempt.endpoint,
+            msg_id: attempt.message,
+            url: &attempt.url,
+            response: if with_content { &attempt.response } else { "" },
+            response_status_code: attempt.code,
+            response_duration_ms: attempt.duration_ms,
+            status: status.number(),
+            status_text: status.name(),
+            trigger_type: match attempt.trigger {
+                Trigger::Scheduled => 0,
+                Trigger::Manual => 1,
+            },
+            timestamp: attempt.at.rfc3339(),
+            msg: message.map(|message| MessageOut::new(&message.header, None)),
+        }
+    }
+}
+
+/// Whether an attempt passes the filters that need nothing but the attempt.
+fn passes(attempt: &Attempt, query: &ListQuery) -> bool {
+    let status = Status::from(attempt.status).number();
+    query.status.is_none_or(|wanted| wanted == status)
+        && query.status_code_class.is_none_or(|class| attempt.code / 100 == class / 100)
+}
+
+impl Api {
+    /// Whether the attempt's message passes the filters, which it does not once it is gone.
+    async fn message_passes(&self, app: AppId, id: MessageId, query: &ListQuery) -> Result<bool> {
+        let filtered =
+            query.channel.is_some() || query.tag.is_some() || !query.event_types().is_empty();
+        if !filtered {
+            return Ok(true);
+        }
+        let message = self.message(app, id).await?;
+        Ok(message.is_some_and(|message| fits(&message.header, query)))
+    }
+
+    async fn respond(
+        &self,
+        app: AppId,
+        listed: Listed<Attempt>,
+        query: &ListQuery,
+    ) -> Result<HttpResponse> {
+        let mut messages = BTreeMap::new();
+        if query.with_msg.unwrap_or(false) {
+            for attempt in &listed.data {
+                if let Some(message) = self.message(app, attempt.message).await? {
+                    messages.insert(attempt.message, message);
+                }
+            }
+        }
+        let with_content = query.with_content();
+        listed.respond(|one| AttemptOut::new(one, with_content, messages.get(&one.message)))
+    }
+}
+
+pub(super) async fn list_by_endpoint(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let app = configuration.application.id;
+    let queue = Queue { app, endpoint: find_endpoint(&configuration, &name)?.id };
+    let listed = gather(
+        &query,
+        Order::NewestFirst,
+        async |request| api.store.endpoint_attempts(queue, &request).await,
+        |attempt| Some(attempt.at),
+        async |attempt| {
+            Ok(passes(attempt, &query) && api.message_passes(app, attempt.message, &query).await?)
+        },
+    )
+    .await?;
+    api.respond(app, listed, &query).await
+}
+
+pub(super) async fn list_by_message(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let app = configuration.application.id;
+    let message = api.find_message(app, &name).await?;
+    let endpoint = match &query.endpoint_id {
+        Some(name) => Some(find_endpoint(&configuration, name)?.id),
+        None => None,
+    };
+    let listed = gather(
+        &query,
+        Order::NewestFirst,
+        async |request| api.store.message_attempts(app, message.header.id, &request).await,
+        |attempt| Some(attempt.at),
+        async |attempt| {
+            Ok(passes(attempt, &query)
+                && endpoint.is_none_or(|endpoint| endpoint == attempt.endpoint)
+                && fits(&message.header, &query))
+        },
+    )
+    .await?;
+    api.respond(app, listed, &query).await
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name, id) = path.into_inner();
+    let missing = || ApiError::NotFound("attempt");
+    let id: AttemptId = id.parse().map_err(|_| missing())?;
+    let app = api.configuration(&app).await?.application.id;
+    let message = api.find_message(app, &name).await?;
+    let mut request = PageRequest { after: None, order: Order::NewestFirst, limit: SCAN };
+    loop {
+        let page = api.store.message_attempts(app, message.header.id, &request).await?;
+        if let Some((_, found)) = page.entries.iter().find(|(_, attempt)| attempt.id == id) {
+            return Ok(HttpResponse::Ok().json(AttemptOut::new(found, true, Some(&message))));
+        }
+        request.after = page.entries.last().map(|(cursor, _)| cursor.clone());
+        if page.done || request.after.is_none() {
+            return Err(missing());
+        }
+    }
+}
+
+pub(super) async fn resend(
+    api: web::Data<Api>,
+    path: web::Path<(String, String, String)>,
+) -> Result<HttpResponse> {
+    let (app, message, endpoint) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let app = configuration.application.id;
+    let endpoint = find_endpoint(&configuration, &endpoint)?;
+    let message = api.find_message(app, &message).await?.header.id;
+    let delivery =
+        Delivery { app, endpoint: endpoint.id, message, generation: Generation(Millis::now().0) };
+    match api.store.resend(Resend { delivery }).await? {
+        Resent::Queued => Ok(HttpResponse::Accepted().json(serde_json::json!({}))),
+        Resent::NoMessage => Err(ApiError::NotFound("message")),
+        Resent::NoEndpoint => Err(ApiError::NotFound("endpoint")),
+    }
+}

@@ -1,0 +1,331 @@
+//! Endpoints: the destinations of an application.
+//!
+//! PUT replaces everything except secret and headers, which it keeps unless they are given.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use shared::guard::Guard;
+use shared::{
+    domain::{Endpoint, Secret},
+    id::EndpointId,
+    store::{Change, Configuration, Order},
+    time::Millis,
+};
+
+use super::{
+    Api,
+    endpoint_headers::{self, Headers},
+    endpoint_secret::rotate_to,
+    endpoint_url, find_endpoint,
+    list::{ListQuery, gather, page_of},
+    patch::Patch,
+};
+use crate::{
+    error::{ApiError, Result},
+    ingest::{Body, Faults},
+};
+
+const MAX_FILTER_TYPES: usize = 512;
+const MAX_CHANNELS: usize = 64;
+const FIRST_VERSION: u32 = 1;
+
+/// A change of an endpoint, or a whole one.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct EndpointIn {
+    url: Patch<String>,
+    uid: Patch<String>,
+    description: Patch<String>,
+    version: Patch<u32>,
+    disabled: Patch<bool>,
+    filter_types: Patch<Vec<String>>,
+    event_types: Patch<Vec<String>>,
+    channels: Patch<Vec<String>>,
+    rate_limit: Patch<u32>,
+    throttle_rate: Patch<u32>,
+    metadata: Patch<BTreeMap<String, String>>,
+    headers: Patch<Headers>,
+    secret: Patch<String>,
+}
+
+/// A change whose fields were checked.
+struct Checked {
+    input: EndpointIn,
+    url: Option<String>,
+    secret: Option<Secret>,
+}
+
+impl EndpointIn {
+    /// One name for what has two: `eventTypes` goes before `filterTypes`, `throttleRate` before
+    /// `rateLimit`.
+    fn merged(mut self) -> Self {
+        self.event_types = self.event_types.or(std::mem::take(&mut self.filter_types));
+        self.throttle_rate = self.throttle_rate.or(std::mem::take(&mut self.rate_limit));
+        self
+    }
+
+    /// As the body of PUT and POST: all of it.
+    fn whole(self) -> Self {
+        Self {
+            url: self.url.whole(),
+            uid: self.uid.whole(),
+            description: self.description.whole(),
+            version: self.version.whole(),
+            disabled: self.disabled.whole(),
+            event_types: self.event_types.whole(),
+            channels: self.channels.whole(),
+            throttle_rate: self.throttle_rate.whole(),
+            metadata: self.metadata.whole(),
+            ..self
+        }
+    }
+
+    fn check(self, guard: &Guard) -> Result<Checked> {
+        let mut faults = Faults::default();
+        let (mut url, mut secret) = (None, None);
+        match &self.url {
+            Patch::Absent => {}
+            Patch::Null => faults.add("url", "field required"),
+            Patch::Value(text) => match endpoint_url::normalise(text, guard) {
+                Ok(normal) => url = Some(normal),
+                Err(msg) => faults.add("url", msg),
+            },
+        }
+        if let Some(text) = self.secret.value() {
+            match Secret::parse(text) {
+                Ok(parsed) => secret = Some(parsed),
+                Err(error) => faults.add("secret", error.to_string()),
+            }
+        }
+        faults.uid(self.uid.value(), |uid| uid.parse::<EndpointId>().is_ok());
+        if let Some(description) = self.description.value() {
+            faults.description(description);
+        }
+        if self.version.value() == Some(&0) {
+            faults.add("version", "must be at least 1");
+        }
+        if let Some(types) = self.event_types.value() {
+            faults.names("eventTypes", types, MAX_FILTER_TYPES);
+        }
+        if let Some(channels) = self.channels.value() {
+            faults.names("channels", channels, MAX_CHANNELS);
+        }
+        faults.rate(self.throttle_rate.value().copied());
+        if let Some(metadata) = self.metadata.value() {
+            faults.metadata(metadata);
+        }
+        if let Some(headers) = self.headers.value() {
+            endpoint_headers::check(headers, &mut faults);
+        }
+        faults.into_result()?;
+        Ok(Checked { input: self, url, secret })
+    }
+}
+
+impl Checked {
+    fn apply(&self, endpoint: &mut Endpoint) -> Result<()> {
+        let (input, now) = (&self.input, Millis::now());
+        if let Some(url) = &self.url {
+            endpoint.url.clone_from(url);
+        }
+        input.uid.apply_option(&mut endpoint.uid);
+        input.description.apply(&mut endpoint.description, String::new());
+        input.version.apply(&mut endpoint.version, FIRST_VERSION);
+        input.disabled.apply(&mut endpoint.disabled, false);
+        input.event_types.apply(&mut endpoint.filter_types, vec![]);
+        input.channels.apply(&mut endpoint.channels, vec![]);
+        input.throttle_rate.apply_option(&mut endpoint.rate_limit);
+        input.metadata.apply(&mut endpoint.metadata, BTreeMap::new());
+        input.headers.apply(&mut endpoint.headers, Headers::new());
+        if let Some(secret) = &self.secret {
+            rotate_to(endpoint, secret.clone(), Duration::ZERO, now)?;
+        }
+        endpoint.updated_at = now;
+        Ok(())
+    }
+
+    /// A new endpoint.
+    fn create(&self, id: EndpointId) -> Result<Endpoint> {
+        let now = Millis::now();
+        let mut endpoint = Endpoint {
+            id,
+            uid: None,
+            url: String::new(),
+            description: String::new(),
+            version: FIRST_VERSION,
+            disabled: false,
+            filter_types: vec![],
+            channels: vec![],
+            rate_limit: None,
+            headers: Headers::new(),
+            secrets: vec![],
+            metadata: BTreeMap::new(),
+            created_at: now,
+            updated_at: now,
+            extra: serde_json::Map::new(),
+        };
+        self.apply(&mut endpoint)?;
+        if endpoint.secrets.is_empty() {
+            rotate_to(&mut endpoint, Secret::generate(), Duration::ZERO, now)?;
+        }
+        Ok(endpoint)
+    }
+}
+
+/// An endpoint as it is shown: everything but its secrets and headers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointOut<'a> {
+    id: EndpointId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+    url: &'a str,
+    description: &'a str,
+    version: u32,
+    disabled: bool,
+    filter_types: Option<&'a [String]>,
+    event_types: Option<&'a [String]>,
+    channels: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle_rate: Option<u32>,
+    metadata: &'a BTreeMap<String, String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl<'a> From<&'a Endpoint> for EndpointOut<'a> {
+    fn from(endpoint: &'a Endpoint) -> Self {
+        let some = |list: &'a Vec<String>| (!list.is_empty()).then_some(list.as_slice());
+        Self {
+            id: endpoint.id,
+            uid: endpoint.uid.as_deref(),
+            url: &endpoint.url,
+            description: &endpoint.description,
+            version: endpoint.version,
+            disabled: endpoint.disabled,
+            filter_types: some(&endpoint.filter_types),
+            event_types: some(&endpoint.filter_types),
+            channels: some(&endpoint.channels),
+            rate_limit: endpoint.rate_limit,
+            throttle_rate: endpoint.rate_limit,
+            metadata: &endpoint.metadata,
+            created_at: endpoint.created_at.rfc3339(),
+            updated_at: endpoint.updated_at.rfc3339(),
+        }
+    }
+}
+
+/// The write that puts an endpoint, if its uid is free.
+fn put_change(
+    configuration: &Configuration,
+    endpoint: Endpoint,
+) -> Result<(Vec<Change>, Endpoint)> {
+    let others = configuration.endpoints.values().filter(|other| other.id != endpoint.id);
+    if endpoint.uid.is_some() && others.into_iter().any(|other| other.uid == endpoint.uid) {
+        return Err(ApiError::Conflict("an endpoint with this uid exists".to_owned()));
+    }
+    Ok((vec![Change::PutEndpoint(endpoint.clone())], endpoint))
+}
+
+pub(super) async fn create(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input = body.json::<EndpointIn>()?.merged().whole().check(&api.guard)?;
+    // Made before the first try, so that a repeated one cannot create a second endpoint.
+    let new = input.create(EndpointId::new())?;
+    let new = api.change(&path, |configuration| put_change(configuration, new.clone())).await?;
+    Ok(HttpResponse::Created().json(EndpointOut::from(&new)))
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?;
+    Ok(HttpResponse::Ok().json(EndpointOut::from(endpoint.as_ref())))
+}
+
+/// Replaces the endpoint, or creates it. A path that is no id is its uid, unless the body names one.
+pub(super) async fn put(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let mut input = body.json::<EndpointIn>()?.merged().whole();
+    let names_an_id = name.parse::<EndpointId>().is_ok();
+    if input.uid == Patch::Null && !names_an_id {
+        input.uid = Patch::Value(name.clone());
+    }
+    let input = input.check(&api.guard)?;
+    let new = input.create(EndpointId::new())?;
+    let put = api
+        .change(&app, |configuration| match find_endpoint(configuration, &name) {
+            Ok(old) if old.id != new.id => {
+                let mut endpoint = Endpoint::clone(old);
+                input.apply(&mut endpoint)?;
+                put_change(configuration, endpoint)
+            }
+            Err(error) if names_an_id => Err(error),
+            Ok(_) | Err(_) => put_change(configuration, new.clone()),
+        })
+        .await?;
+    let mut response = if put.id == new.id { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(EndpointOut::from(&put)))
+}
+
+pub(super) async fn patch(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let input = body.json::<EndpointIn>()?.merged().check(&api.guard)?;
+    let patched = api
+        .change(&app, |configuration| {
+            let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
+            input.apply(&mut endpoint)?;
+            put_change(configuration, endpoint)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(EndpointOut::from(&patched)))
+}
+
+pub(super) async fn delete(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    api.change(&app, |configuration| {
+        let id = find_endpoint(configuration, &name)?.id;
+        Ok((vec![Change::DeleteEndpoint(id)], ()))
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn list(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let configuration = api.configuration(&path).await?;
+    let sorted = || configuration.endpoints.values().map(|one| (one.id.to_string(), one.as_ref()));
+    let listed = gather(
+        &query,
+        query.order(Order::OldestFirst),
+        async |request| Ok(page_of(sorted().collect(), &request)),
+        |_| None,
+        async |_| Ok(true),
+    )
+    .await?;
+    listed.respond(|endpoint| EndpointOut::from(*endpoint))
+}

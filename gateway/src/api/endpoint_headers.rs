@@ -1,0 +1,217 @@
+//! Headers that an endpoint wants with each attempt.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use shared::{domain::Endpoint, store::Change, time::Millis};
+
+use super::{Api, find_endpoint};
+use crate::{
+    error::Result,
+    ingest::{Body, Faults},
+};
+
+pub(super) type Headers = BTreeMap<String, String>;
+
+const MAX_HEADERS: usize = 50;
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 4096;
+/// Greatest sum of all names and values, in bytes.
+const MAX_SIZE: usize = 16 * 1024;
+
+/// Names that the attempt itself needs, or that belong to the connection.
+const RESERVED: [&str; 16] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+];
+/// Beginnings of names that the attempt itself needs.
+const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "svix-", "sluicegate-"];
+/// Names whose values are not shown.
+const SENSITIVE: [&str; 6] =
+    ["authorization", "cookie", "x-api-key", "x-auth-token", "x-access-token", "api-key"];
+
+/// Checks headers, as all that an endpoint would have.
+pub(super) fn check(headers: &Headers, faults: &mut Faults) {
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers.len() > MAX_HEADERS || size > MAX_SIZE {
+        faults.add("headers", format!("more than {MAX_HEADERS} headers or {MAX_SIZE} bytes"));
+    }
+    for (name, value) in headers {
+        let twin = headers.keys().any(|other| other != name && other.eq_ignore_ascii_case(name));
+        if !is_token(name) {
+            faults.add("headers", "a name is not a token of HTTP");
+        } else if is_reserved(name) {
+            faults.add("headers", format!("`{name}` is reserved"));
+        } else if twin {
+            faults.add("headers", format!("`{name}` comes twice"));
+        } else if !is_value(value) {
+            faults
+                .add("headers", format!("the value of `{name}` is too long or not visible ASCII"));
+        }
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(token)
+}
+
+fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    RESERVED.contains(&name.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn is_value(value: &str) -> bool {
+    value.len() <= MAX_VALUE && value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+}
+
+fn is_sensitive(name: &str) -> bool {
+    SENSITIVE.iter().any(|sensitive| sensitive.eq_ignore_ascii_case(name))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadersIn {
+    headers: Headers,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadersPatchIn {
+    /// A value of null removes the header, as its name in `deleteHeaders` does.
+    #[serde(default)]
+    headers: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    delete_headers: Option<Vec<String>>,
+}
+
+impl HeadersPatchIn {
+    fn apply(&self, headers: &mut Headers) {
+        let removed = self.delete_headers.iter().flatten().chain(self.headers.keys());
+        for name in removed {
+            headers.retain(|kept, _| !kept.eq_ignore_ascii_case(name));
+        }
+        for (name, value) in &self.headers {
+            if let Some(value) = value {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadersOut<'a> {
+    headers: BTreeMap<&'a str, &'a str>,
+    /// Names of headers whose values are kept back.
+    sensitive: Vec<&'a str>,
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?;
+    let (sensitive, open): (Vec<_>, Vec<_>) =
+        endpoint.headers.iter().partition(|(name, _)| is_sensitive(name));
+    Ok(HttpResponse::Ok().json(HeadersOut {
+        headers: open.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        sensitive: sensitive.into_iter().map(|(name, _)| name.as_str()).collect(),
+    }))
+}
+
+pub(super) async fn put(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input: HeadersIn = body.json()?;
+    change(&api, path.into_inner(), |headers| headers.clone_from(&input.headers)).await
+}
+
+pub(super) async fn patch(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input: HeadersPatchIn = body.json()?;
+    change(&api, path.into_inner(), |headers| input.apply(headers)).await
+}
+
+async fn change(
+    api: &Api,
+    (app, name): (String, String),
+    edit: impl Fn(&mut Headers),
+) -> Result<HttpResponse> {
+    api.change(&app, |configuration| {
+        let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
+        edit(&mut endpoint.headers);
+        let mut faults = Faults::default();
+        check(&endpoint.headers, &mut faults);
+        faults.into_result()?;
+        endpoint.updated_at = Millis::now();
+        Ok((vec![Change::PutEndpoint(endpoint)], ()))
+    })
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_fine(headers: &[(&str, &str)]) -> bool {
+        let headers =
+            headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let mut faults = Faults::default();
+        check(&headers, &mut faults);
+        faults.into_result().is_ok()
+    }
+
+    #[test]
+    fn takes_plain_headers_only() {
+        assert!(is_fine(&[("X-Tenant", "a b"), ("Authorization", "Bearer x")]));
+        for (name, value) in [
+            ("", "x"),
+            ("a b", "x"),
+            ("a:", "x"),
+            ("x", "a\r\nb"),
+            ("x", "a\0"),
+            ("x", "ä"),
+            ("Host", "x"),
+            ("Webhook-Id", "x"),
+            ("svix-id", "x"),
+            ("content-LENGTH", "1"),
+        ] {
+            assert!(!is_fine(&[(name, value)]), "{name}: {value}");
+        }
+        assert!(!is_fine(&[("x-a", "1"), ("X-A", "2")]));
+    }
+
+    #[test]
+    fn a_patch_replaces_whatever_the_case() {
+        let mut headers = Headers::from([("X-A".into(), "1".into()), ("X-B".into(), "2".into())]);
+        let patch: HeadersPatchIn =
+            serde_json::from_str(r#"{"headers":{"x-a":"3"},"deleteHeaders":["x-b"]}"#).unwrap();
+        patch.apply(&mut headers);
+        assert_eq!(headers, Headers::from([("x-a".into(), "3".into())]));
+    }
+}

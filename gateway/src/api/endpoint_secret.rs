@@ -1,0 +1,102 @@
+//! The signing secrets of an endpoint: shown to their owner, and rotated with an overlap in which the
+//! old one still signs beside the new one.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use shared::{
+    domain::{Endpoint, Secret, SigningSecret},
+    store::Change,
+    time::Millis,
+};
+
+use super::{Api, find_endpoint};
+use crate::{
+    error::{ApiError, Result},
+    ingest::Body,
+};
+
+/// Longest overlap: a week.
+const MAX_OVERLAP_S: u64 = 7 * 86_400;
+/// How many secrets may sign at the same time: each one is a signature in each attempt.
+const MAX_SIGNING: usize = 8;
+
+#[derive(Debug, Serialize)]
+struct SecretOut {
+    key: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RotateIn {
+    key: Option<String>,
+    grace_period_seconds: Option<u64>,
+}
+
+/// Makes `secret` the current one; the one before signs for `overlap` more.
+pub(super) fn rotate_to(
+    endpoint: &mut Endpoint,
+    secret: Secret,
+    overlap: Duration,
+    now: Millis,
+) -> Result<()> {
+    let end = now.after(overlap);
+    for signing in &mut endpoint.secrets {
+        signing.expires_at.get_or_insert(end);
+    }
+    endpoint
+        .secrets
+        .retain(|old| old.secret != secret && old.expires_at.is_none_or(|end| end > now));
+    if endpoint.secrets.len() >= MAX_SIGNING {
+        let detail = format!("{MAX_SIGNING} secrets still sign; wait until one of them expires");
+        return Err(ApiError::Conflict(detail));
+    }
+    endpoint.secrets.insert(0, SigningSecret { secret, expires_at: None });
+    Ok(())
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let current = find_endpoint(&configuration, &name)?.secrets.first();
+    let current = current.ok_or(ApiError::NotFound("secret"))?;
+    Ok(HttpResponse::Ok().json(SecretOut { key: current.secret.reveal() }))
+}
+
+/// Rotates, and shows the new secret: SDKs from 2.0 on read it, older ones ignore it.
+pub(super) async fn rotate(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let input: RotateIn = body.json_or_default()?;
+    let overlap = match input.grace_period_seconds {
+        None => api.secret_overlap,
+        Some(seconds) if seconds <= MAX_OVERLAP_S => Duration::from_secs(seconds),
+        Some(_) => {
+            let msg = format!("expected at most {MAX_OVERLAP_S}");
+            return Err(ApiError::field("gracePeriodSeconds", msg));
+        }
+    };
+    let secret = match &input.key {
+        None => Secret::generate(),
+        Some(key) => Secret::parse(key).map_err(|e| ApiError::field("key", e.to_string()))?,
+    };
+    api.change(&app, |configuration| {
+        let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
+        if endpoint.secrets.first().is_some_and(|current| current.secret == secret) {
+            return Ok((vec![], ()));
+        }
+        let now = Millis::now();
+        rotate_to(&mut endpoint, secret.clone(), overlap, now)?;
+        endpoint.updated_at = now;
+        Ok((vec![Change::PutEndpoint(endpoint)], ()))
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(SecretOut { key: secret.reveal() }))
+}

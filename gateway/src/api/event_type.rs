@@ -1,0 +1,304 @@
+//! Event types: what kinds of messages there are. A message may be of a kind that is not listed here.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::{
+    domain::EventType,
+    store::{Document, ErrorKind, Expect, Kind, Order, StoreError},
+    time::Millis,
+};
+
+use super::{
+    Api, MAX_TRIES,
+    list::{ListQuery, gather, page_of},
+    patch::Patch,
+    pause,
+};
+use crate::{
+    error::{ApiError, Result},
+    ingest::{Body, Faults, is_name},
+};
+
+/// Where an event type keeps its flags, if there are more than one.
+const FEATURE_FLAGS: &str = "featureFlags";
+const MAX_FLAGS: usize = 64;
+
+/// A change of an event type, or a whole one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct EventTypeIn {
+    /// Only for creating one.
+    name: Patch<String>,
+    description: Patch<String>,
+    archived: Patch<bool>,
+    deprecated: Patch<bool>,
+    schemas: Patch<Value>,
+    feature_flag: Patch<String>,
+    feature_flags: Patch<Vec<String>>,
+    group_name: Patch<String>,
+}
+
+impl EventTypeIn {
+    /// As the body of PUT and POST: all of it.
+    fn whole(self) -> Self {
+        Self {
+            name: self.name,
+            description: self.description.whole(),
+            archived: self.archived.whole(),
+            deprecated: self.deprecated.whole(),
+            schemas: self.schemas.whole(),
+            feature_flag: self.feature_flag.whole(),
+            feature_flags: self.feature_flags.whole(),
+            group_name: self.group_name.whole(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        match &self.description {
+            Patch::Absent => {}
+            Patch::Null => faults.add("description", "field required"),
+            Patch::Value(description) => faults.description(description),
+        }
+        if self.schemas.value().is_some_and(|schemas| !schemas.is_object()) {
+            faults.add("schemas", "expected an object");
+        }
+        if let Some(flag) = self.feature_flag.value() {
+            faults.name("featureFlag", flag);
+        }
+        if let Some(flags) = self.feature_flags.value() {
+            faults.names("featureFlags", flags, MAX_FLAGS);
+        }
+        if let Some(group) = self.group_name.value() {
+            faults.title("groupName", group);
+        }
+        faults.into_result()
+    }
+
+    fn apply(&self, event_type: &mut EventType) {
+        self.description.apply(&mut event_type.description, String::new());
+        self.archived.apply(&mut event_type.archived, false);
+        self.deprecated.apply(&mut event_type.deprecated, false);
+        self.schemas.apply_option(&mut event_type.schemas);
+        self.feature_flag.apply_option(&mut event_type.feature_flag);
+        self.group_name.apply_option(&mut event_type.group_name);
+        match &self.feature_flags {
+            Patch::Absent => {}
+            Patch::Null => _ = event_type.extra.remove(FEATURE_FLAGS),
+            Patch::Value(flags) => {
+                event_type.extra.insert(FEATURE_FLAGS.to_owned(), flags.clone().into());
+            }
+        }
+        event_type.updated_at = Millis::now();
+    }
+
+    fn create(&self, name: &str) -> EventType {
+        let now = Millis::now();
+        let mut event_type = EventType {
+            name: name.to_owned(),
+            description: String::new(),
+            archived: false,
+            deprecated: false,
+            schemas: None,
+            feature_flag: None,
+            group_name: None,
+            created_at: now,
+            updated_at: now,
+            extra: serde_json::Map::new(),
+        };
+        self.apply(&mut event_type);
+        event_type
+    }
+}
+
+/// An event type as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventTypeOut<'a> {
+    name: &'a str,
+    description: &'a str,
+    archived: bool,
+    deprecated: bool,
+    schemas: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature_flag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature_flags: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_name: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl<'a> EventTypeOut<'a> {
+    fn new(event_type: &'a EventType, with_content: bool) -> Self {
+        Self {
+            name: &event_type.name,
+            description: &event_type.description,
+            archived: event_type.archived,
+            deprecated: event_type.deprecated,
+            schemas: event_type.schemas.as_ref().filter(|_| with_content),
+            feature_flag: event_type.feature_flag.as_deref(),
+            feature_flags: event_type.extra.get(FEATURE_FLAGS),
+            group_name: event_type.group_name.as_deref(),
+            created_at: event_type.created_at.rfc3339(),
+            updated_at: event_type.updated_at.rfc3339(),
+        }
+    }
+}
+
+fn decode(json: &[u8]) -> Result<EventType> {
+    Ok(serde_json::from_slice(json).map_err(|error| {
+        StoreError::caused_by(ErrorKind::Corrupt, "an event type cannot be read", error)
+    })?)
+}
+
+fn encode(event_type: &EventType) -> Result<Document> {
+    let json = serde_json::to_vec(event_type).map_err(|error| {
+        StoreError::caused_by(ErrorKind::Corrupt, "an event type cannot be written", error)
+    })?;
+    Ok(Document { name: event_type.name.clone(), json: Bytes::from(json) })
+}
+
+impl Api {
+    async fn event_type(&self, name: &str) -> Result<Option<EventType>> {
+        let json = self.store.document(Kind::EventType, name).await?;
+        json.as_deref().map(decode).transpose()
+    }
+
+    /// Writes what `decide` makes of the event type as it is; it may be asked more than once.
+    async fn write_event_type(
+        &self,
+        name: &str,
+        decide: impl Fn(Option<EventType>) -> Result<EventType>,
+    ) -> Result<EventType> {
+        for turn in 0..MAX_TRIES {
+            pause(turn).await;
+            let json = self.store.document(Kind::EventType, name).await?;
+            let event_type = decide(json.as_deref().map(decode).transpose()?)?;
+            let document = encode(&event_type)?;
+            let expect = json.map_or(Expect::Absent, Expect::Exactly);
+            match self.store.put_document(Kind::EventType, &document, &expect).await {
+                Ok(()) => return Ok(event_type),
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::new(ErrorKind::Conflict, "the event type changes all the time").into())
+    }
+}
+
+const MISSING: ApiError = ApiError::NotFound("event type");
+
+/// Creates an event type; one that was archived comes back.
+pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
+    let input = body.json::<EventTypeIn>()?.whole();
+    input.check()?;
+    let name = input.name.value().filter(|name| is_name(name));
+    let name = name.ok_or_else(|| ApiError::field("name", "expected a-z A-Z 0-9 - _ ."))?;
+    let new = api
+        .write_event_type(name, |old| match old {
+            Some(old) if !old.archived => {
+                Err(ApiError::Conflict("an event type with this name exists".to_owned()))
+            }
+            Some(_) | None => Ok(input.create(name)),
+        })
+        .await?;
+    Ok(HttpResponse::Created().json(EventTypeOut::new(&new, true)))
+}
+
+pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let event_type = api.event_type(&path).await?.ok_or(MISSING)?;
+    Ok(HttpResponse::Ok().json(EventTypeOut::new(&event_type, true)))
+}
+
+pub(super) async fn put(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input = body.json::<EventTypeIn>()?.whole();
+    input.check()?;
+    let mut faults = Faults::default();
+    faults.name("name", &path);
+    faults.into_result()?;
+    let new = input.create(&path);
+    let created_at = new.created_at;
+    let put = api
+        .write_event_type(&path, |old| {
+            let Some(mut old) = old else { return Ok(new.clone()) };
+            input.apply(&mut old);
+            Ok(old)
+        })
+        .await?;
+    let created = put.created_at == created_at && put.updated_at == new.updated_at;
+    let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(EventTypeOut::new(&put, true)))
+}
+
+pub(super) async fn patch(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input = body.json::<EventTypeIn>()?;
+    input.check()?;
+    let patched = api
+        .write_event_type(&path, |old| {
+            let mut event_type = old.ok_or(MISSING)?;
+            input.apply(&mut event_type);
+            Ok(event_type)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DeleteQuery {
+    #[serde(default)]
+    expunge: bool,
+}
+
+/// Archives an event type; with `expunge` it is removed.
+pub(super) async fn delete(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    query: web::Query<DeleteQuery>,
+) -> Result<HttpResponse> {
+    if query.expunge {
+        let was_there = api.store.delete_document(Kind::EventType, &path).await?;
+        was_there.then_some(()).ok_or(MISSING)?;
+    } else {
+        api.write_event_type(&path, |old| {
+            let event_type = old.ok_or(MISSING)?;
+            Ok(EventType { archived: true, updated_at: Millis::now(), ..event_type })
+        })
+        .await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn list(
+    api: web::Data<Api>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let documents = api.store.documents(Kind::EventType).await?;
+    let event_types = documents.iter().map(|document| decode(&document.json));
+    let event_types = event_types.collect::<Result<Vec<_>>>()?;
+    let sorted: BTreeMap<_, _> = event_types.iter().map(|one| (one.name.clone(), one)).collect();
+    let all = query.include_archived.unwrap_or(false);
+    let listed = gather(
+        &query,
+        query.order(Order::OldestFirst),
+        async |request| Ok(page_of(sorted.clone().into_iter().collect(), &request)),
+        |_| None,
+        async |event_type| Ok(all || !event_type.archived),
+    )
+    .await?;
+    let with_content = query.with_content.unwrap_or(false);
+    listed.respond(|event_type| EventTypeOut::new(event_type, with_content))
+}

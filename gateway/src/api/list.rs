@@ -1,0 +1,215 @@
+//! Lists: pages with iterators, forward and back, under filters.
+//!
+//! An iterator is a place in the list and a direction: `n_` and `p_` before the store's cursor.
+
+use actix_web::HttpResponse;
+use serde::{Deserialize, Serialize};
+use shared::{
+    store::{self, Cursor, Order, Page, PageRequest},
+    time::Millis,
+};
+
+use crate::error::{ApiError, Result};
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 250;
+/// How many pages one request looks through for entries that pass its filters. A list that is not
+/// done then goes on behind the last one looked at, even if the page is empty.
+const MAX_PAGES: usize = 8;
+const NEXT: &str = "n_";
+const PREVIOUS: &str = "p_";
+
+/// What lists can be asked for. Each list takes what fits it and ignores the rest.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<usize>,
+    iterator: Option<String>,
+    order: Option<Ordering>,
+    before: Option<String>,
+    after: Option<String>,
+    pub(super) status: Option<u8>,
+    pub(super) status_code_class: Option<u16>,
+    pub(super) channel: Option<String>,
+    pub(super) tag: Option<String>,
+    /// Comma-joined.
+    event_types: Option<String>,
+    pub(super) endpoint_id: Option<String>,
+    pub(super) with_content: Option<bool>,
+    pub(super) with_msg: Option<bool>,
+    pub(super) include_archived: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Ordering {
+    Ascending,
+    Descending,
+}
+
+impl ListQuery {
+    /// The wanted event types; empty means all.
+    pub(super) fn event_types(&self) -> Vec<&str> {
+        let joined = self.event_types.as_deref().unwrap_or_default();
+        joined.split(',').filter(|name| !name.is_empty()).collect()
+    }
+
+    /// The order, where the client may choose it.
+    pub(super) fn order(&self, default: Order) -> Order {
+        match self.order {
+            Some(Ordering::Ascending) => Order::OldestFirst,
+            Some(Ordering::Descending) => Order::NewestFirst,
+            None => default,
+        }
+    }
+
+    /// Payloads and responses are shown unless the client says no.
+    pub(super) fn with_content(&self) -> bool {
+        self.with_content.unwrap_or(true)
+    }
+
+    fn limit(&self) -> Result<usize> {
+        match self.limit {
+            None => Ok(DEFAULT_LIMIT),
+            Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            Some(_) => Err(ApiError::query("limit", format!("expected 1 to {MAX_LIMIT}"))),
+        }
+    }
+
+    fn time(text: Option<&String>, name: &'static str) -> Result<Option<Millis>> {
+        let Some(text) = text else { return Ok(None) };
+        // SDKs of languages with naive times send them without offset, and mean UTC.
+        let time = Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")));
+        time.map(Some).ok_or_else(|| ApiError::query(name, "expected an RFC 3339 time"))
+    }
+
+    /// Where to start, and whether it goes back.
+    fn start(&self) -> Result<(Option<Cursor>, bool)> {
+        let Some(iterator) = self.iterator.as_deref() else { return Ok((None, false)) };
+        if let Some(cursor) = iterator.strip_prefix(NEXT) {
+            return Ok((Some(Cursor(cursor.to_owned())), false));
+        }
+        match iterator.strip_prefix(PREVIOUS) {
+            Some(cursor) => Ok((Some(Cursor(cursor.to_owned())), true)),
+            None => Err(ApiError::query("iterator", "not an iterator of this list")),
+        }
+    }
+}
+
+/// A page on its way out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Listed<T> {
+    pub(super) data: Vec<T>,
+    done: bool,
+    iterator: Option<String>,
+    prev_iterator: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// The response, each entry as `show` makes it.
+    pub(super) fn respond<'a, U: Serialize>(
+        &'a self,
+        show: impl FnMut(&'a T) -> U,
+    ) -> Result<HttpResponse> {
+        Ok(HttpResponse::Ok().json(Listed {
+            data: self.data.iter().map(show).collect(),
+            done: self.done,
+            iterator: self.iterator.clone(),
+            prev_iterator: self.prev_iterator.clone(),
+        }))
+    }
+}
+
+/// Collects one page: fetches until enough entries pass `keep`, the list ends, or it has looked
+/// through enough. `time` is what `before` and `after` compare.
+pub(super) async fn gather<T>(
+    query: &ListQuery,
+    order: Order,
+    fetch: impl AsyncFn(PageRequest) -> store::Result<Page<T>>,
+    time: impl Fn(&T) -> Option<Millis>,
+    keep: impl AsyncFn(&T) -> Result<bool>,
+) -> Result<Listed<T>> {
+    let limit = query.limit()?;
+    let before = ListQuery::time(query.before.as_ref(), "before")?;
+    let after = ListQuery::time(query.after.as_ref(), "after")?;
+    let (start, back) = query.start()?;
+    let order = if back { reversed(order) } else { order };
+
+    let (mut place, mut first) = (start, None);
+    let mut data = Vec::new();
+    let mut done = false;
+    'pages: for _ in 0..MAX_PAGES {
+        let page = fetch(PageRequest { after: place.clone(), order, limit }).await?;
+        let last_page = page.done;
+        let mut entries = page.entries.into_iter().peekable();
+        while let Some((cursor, entry)) = entries.next() {
+            let at = time(&entry);
+            let too_new = at.zip(before).is_some_and(|(at, before)| at >= before);
+            let too_old = at.zip(after).is_some_and(|(at, after)| at <= after);
+            let past_the_end = match order {
+                Order::NewestFirst => too_old,
+                Order::OldestFirst => too_new,
+            };
+            if past_the_end {
+                done = true;
+                break 'pages;
+            }
+            first.get_or_insert_with(|| cursor.clone());
+            place = Some(cursor);
+            if !too_new && !too_old && keep(&entry).await? {
+                data.push(entry);
+            }
+            if data.len() == limit {
+                done = last_page && entries.peek().is_none();
+                break 'pages;
+            }
+        }
+        if last_page {
+            done = true;
+            break;
+        }
+    }
+    let (mut next, mut previous) = (place.clone(), first.or(place));
+    if back {
+        data.reverse();
+        std::mem::swap(&mut next, &mut previous);
+    }
+    Ok(Listed {
+        data,
+        done,
+        iterator: next.map(|Cursor(cursor)| format!("{NEXT}{cursor}")),
+        prev_iterator: previous.map(|Cursor(cursor)| format!("{PREVIOUS}{cursor}")),
+    })
+}
+
+fn reversed(order: Order) -> Order {
+    match order {
+        Order::NewestFirst => Order::OldestFirst,
+        Order::OldestFirst => Order::NewestFirst,
+    }
+}
+
+/// A page of what is in memory: entries sorted by key, the smallest being the oldest.
+pub(super) fn page_of<T>(sorted: Vec<(String, T)>, request: &PageRequest) -> Page<T> {
+    let entries = sorted.into_iter();
+    let entries: Box<dyn Iterator<Item = (String, T)>> = match request.order {
+        Order::OldestFirst => Box::new(entries),
+        Order::NewestFirst => Box::new(entries.rev()),
+    };
+    let behind = |key: &str| match (&request.after, request.order) {
+        (None, _) => true,
+        (Some(Cursor(after)), Order::OldestFirst) => key > after.as_str(),
+        (Some(Cursor(after)), Order::NewestFirst) => key < after.as_str(),
+    };
+    let mut entries = entries.filter(|(key, _)| behind(key)).peekable();
+    let mut page = Vec::new();
+    while page.len() < request.limit {
+        let Some((key, entry)) = entries.next() else { break };
+        page.push((Cursor(key), entry));
+    }
+    Page { entries: page, done: entries.peek().is_none() }
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

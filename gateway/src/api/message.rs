@@ -1,0 +1,279 @@
+//! Messages: published here, listed from the log, read as long as their body lives.
+
+use actix_web::{HttpRequest, HttpResponse, http::header::HeaderName, web};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+use shared::{
+    domain::{Message, MessageHeader},
+    id::{AppId, MessageId},
+    store::{ErrorKind, Order, StoreError},
+    time::Millis,
+};
+
+use super::{
+    Api,
+    application::ApplicationIn,
+    list::{ListQuery, gather},
+};
+use crate::{
+    error::{ApiError, Result},
+    ingest::{Body, Faults, json_depth},
+    publish::{DELIVER_AT, Event, Publish, event_key, idempotency_key},
+};
+
+const MAX_CHANNELS: usize = 64;
+const MAX_TAGS: usize = 64;
+const MAX_TAG: usize = 128;
+/// How deeply a payload may be nested: what common JSON readers take.
+const MAX_DEPTH: usize = 128;
+/// How far ahead a delivery may be scheduled.
+const MAX_AHEAD_MS: u64 = 24 * 3_600_000;
+const MAX_RETENTION_DAYS: u32 = 90;
+const MAX_IDEMPOTENCY_KEY: usize = 256;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Tells what the 202 stands for.
+const DURABILITY: HeaderName = HeaderName::from_static("sluicegate-durability");
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageIn<'a> {
+    event_type: String,
+    /// Borrowed from the request's body: these very bytes are stored, signed and delivered.
+    #[serde(borrow)]
+    payload: &'a RawValue,
+    channels: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
+    event_id: Option<String>,
+    deliver_at: Option<String>,
+    /// Accepted for the SDKs' sake: how long bodies live is a setting of the whole installation.
+    payload_retention_hours: Option<u32>,
+    /// The same in days.
+    payload_retention_period: Option<u32>,
+    /// Created first, if there is no application of this name.
+    application: Option<ApplicationIn>,
+    transformations_params: Option<Transformations>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transformations {
+    raw_payload: Option<IgnoredAny>,
+}
+
+impl MessageIn<'_> {
+    fn check(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        faults.name("eventType", &self.event_type);
+        if let Some(event_id) = &self.event_id {
+            faults.name("eventId", event_id);
+            if event_id.parse::<MessageId>().is_ok() {
+                faults.add("eventId", "looks like an id");
+            }
+        }
+        if let Some(channels) = &self.channels {
+            faults.names("channels", channels, MAX_CHANNELS);
+        }
+        if let Some(tags) = &self.tags {
+            let fits = |tag: &String| {
+                (1..=MAX_TAG).contains(&tag.len()) && !tag.chars().any(char::is_control)
+            };
+            if tags.len() > MAX_TAGS || !tags.iter().all(fits) {
+                faults.add("tags", format!("expected at most {MAX_TAGS}, of 1 to {MAX_TAG} bytes"));
+            }
+        }
+        if json_depth(self.payload.get()) > MAX_DEPTH {
+            faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
+        }
+        let (hours, days) = (self.payload_retention_hours, self.payload_retention_period);
+        if hours.is_some_and(|hours| hours == 0 || hours > 24 * MAX_RETENTION_DAYS) {
+            faults.add("payloadRetentionHours", "out of range");
+        }
+        if days.is_some_and(|days| days == 0 || days > MAX_RETENTION_DAYS) {
+            faults.add("payloadRetentionPeriod", "out of range");
+        }
+        if hours.is_some() && days.is_some() {
+            faults.add("payloadRetentionHours", "give either hours or a period");
+        }
+        let transformations = self.transformations_params.as_ref();
+        if transformations.is_some_and(|params| params.raw_payload.is_some()) {
+            faults.add("transformationsParams", "rawPayload is not supported: give a payload");
+        }
+        faults.into_result()
+    }
+
+    fn deliver_at(&self) -> Result<Option<Millis>> {
+        let Some(text) = &self.deliver_at else { return Ok(None) };
+        let fault = |msg: &str| ApiError::field("deliverAt", msg);
+        let time = Millis::parse(text).ok_or_else(|| fault("expected an RFC 3339 time"))?;
+        if time.0 > Millis::now().0 + MAX_AHEAD_MS {
+            return Err(fault("more than 24 hours ahead"));
+        }
+        Ok(Some(time))
+    }
+
+    /// The event; its payload shares the memory of `body`.
+    fn event(&self, body: &Body, idempotency: Option<&[u8]>) -> Result<Event> {
+        Ok(Event {
+            event_type: self.event_type.clone(),
+            channels: self.channels.clone().unwrap_or_default(),
+            tags: self.tags.clone().unwrap_or_default(),
+            event_id: self.event_id.clone(),
+            deliver_at: self.deliver_at()?,
+            payload: body.bytes().slice_ref(self.payload.get().as_bytes()),
+            idempotency: idempotency.map(|key| idempotency_key(key, body.bytes())),
+        })
+    }
+}
+
+/// A message as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageOut<'a> {
+    id: MessageId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+    event_type: &'a str,
+    payload: &'a RawValue,
+    channels: Option<&'a [String]>,
+    tags: Option<&'a [String]>,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliver_at: Option<String>,
+}
+
+impl<'a> MessageOut<'a> {
+    /// Without a payload, or with one that is gone, it shows `{}`.
+    pub(super) fn new(header: &'a MessageHeader, payload: Option<&'a Bytes>) -> Self {
+        let some = |list: &'a Vec<String>| (!list.is_empty()).then_some(list.as_slice());
+        let payload: Option<&'a RawValue> =
+            payload.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let deliver_at = header.extra.get(DELIVER_AT).and_then(serde_json::Value::as_u64);
+        Self {
+            id: header.id,
+            event_id: header.event_id.as_deref(),
+            event_type: &header.event_type,
+            payload: match payload {
+                Some(payload) => payload,
+                None => empty_object(),
+            },
+            channels: some(&header.channels),
+            tags: some(&header.tags),
+            timestamp: header.created_at.rfc3339(),
+            deliver_at: deliver_at.map(|ms| Millis(ms).rfc3339()),
+        }
+    }
+}
+
+fn empty_object() -> &'static RawValue {
+    // A constant text that is an object.
+    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+}
+
+impl Api {
+    /// A message with its body, by id; whose it is was checked.
+    pub(super) async fn message(&self, app: AppId, id: MessageId) -> Result<Option<Message>> {
+        let Some(record) = self.store.message(app, id).await? else { return Ok(None) };
+        let message = Message::decode(&record).map_err(|error| {
+            StoreError::caused_by(ErrorKind::Corrupt, "a message cannot be read", error)
+        })?;
+        Ok((message.header.app == app).then_some(message))
+    }
+
+    /// The message with this id or event id.
+    pub(super) async fn find_message(&self, app: AppId, name: &str) -> Result<Message> {
+        let id = match name.parse() {
+            Ok(id) => Some(id),
+            Err(_) => self.store.find_key(app, &event_key(name, b"").key).await?,
+        };
+        let found = match id {
+            Some(id) => self.message(app, id).await?,
+            None => None,
+        };
+        found.ok_or(ApiError::NotFound("message"))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ContentQuery {
+    with_content: Option<bool>,
+}
+
+pub(super) async fn create(
+    api: web::Data<Api>,
+    publish: web::Data<Publish>,
+    request: HttpRequest,
+    path: web::Path<String>,
+    query: web::Query<ContentQuery>,
+    body: Body,
+) -> Result<HttpResponse> {
+    let input: MessageIn<'_> = body.json()?;
+    input.check()?;
+    let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
+    if key.is_some_and(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY) {
+        let detail = format!("the idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} bytes");
+        return Err(ApiError::Malformed(detail));
+    }
+    let event = input.event(&body, key)?;
+    let header = match (publish.publish(&path, &event).await, &input.application) {
+        (Err(ApiError::NotFound(_)), Some(application)) => {
+            let application = application.clone().whole();
+            application.check()?;
+            // Whoever created it meanwhile was as good.
+            api.create_application(&application).await?;
+            publish.publish(&path, &event).await?
+        }
+        (result, _) => result?,
+    };
+    let payload = query.with_content.unwrap_or(true).then_some(&event.payload);
+    Ok(HttpResponse::Accepted()
+        .insert_header((DURABILITY, api.store.durability().name()))
+        .json(MessageOut::new(&header, payload)))
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+    query: web::Query<ContentQuery>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let message = api.find_message(configuration.application.id, &name).await?;
+    let payload = query.with_content.unwrap_or(true).then_some(&message.payload);
+    Ok(HttpResponse::Ok().json(MessageOut::new(&message.header, payload)))
+}
+
+pub(super) async fn list(
+    api: web::Data<Api>,
+    path: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let app = api.configuration(&path).await?.application.id;
+    let listed = gather(
+        &query,
+        Order::NewestFirst,
+        async |request| api.store.messages(app, &request).await,
+        |header| Some(header.created_at),
+        async |header| Ok(fits(header, &query)),
+    )
+    .await?;
+    let mut payloads = std::collections::BTreeMap::new();
+    if query.with_content() {
+        for header in &listed.data {
+            // What is listed may have outlived its body.
+            if let Some(message) = api.message(app, header.id).await? {
+                payloads.insert(header.id, message.payload);
+            }
+        }
+    }
+    listed.respond(|header| MessageOut::new(header, payloads.get(&header.id)))
+}
+
+/// Whether a message passes the filters of a list.
+pub(super) fn fits(header: &MessageHeader, query: &ListQuery) -> bool {
+    let types = query.event_types();
+    (types.is_empty() || types.contains(&header.event_type.as_str()))
+        && query.channel.as_ref().is_none_or(|channel| header.channels.contains(channel))
+        && query.tag.as_ref().is_none_or(|tag| header.tags.contains(tag))
+}

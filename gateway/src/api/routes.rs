@@ -1,0 +1,136 @@
+//! Which path and method leads to which handler.
+
+use actix_web::{
+    Resource, ResponseError,
+    web::{self, ServiceConfig},
+};
+
+use super::{
+    application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret, event_type,
+    health, message, recipients,
+};
+use crate::{error::ApiError, ingest};
+
+/// All routes. Only health is answered to everybody.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    for path in ["/api/v1/health", "/api/v1/health/ping"] {
+        config.service(
+            resource(path)
+                .route(web::get().to(health::health))
+                .route(web::head().to(health::health)),
+        );
+    }
+    let api = web::scope("/api/v1")
+        .configure(applications)
+        .configure(endpoints)
+        .configure(event_types)
+        .configure(messages)
+        .default_service(web::to(no_such_path))
+        .wrap(actix_web::middleware::from_fn(ingest::authenticate));
+    config.service(api).default_service(web::to(no_such_path));
+}
+
+fn applications(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/app")
+                .route(web::get().to(application::list))
+                .route(web::post().to(application::create)),
+        )
+        .service(
+            resource("/app/{app}")
+                .route(web::get().to(application::get))
+                .route(web::put().to(application::put))
+                .route(web::patch().to(application::patch))
+                .route(web::delete().to(application::delete)),
+        );
+}
+
+fn endpoints(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/app/{app}/endpoint")
+                .route(web::get().to(endpoint::list))
+                .route(web::post().to(endpoint::create)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}")
+                .route(web::get().to(endpoint::get))
+                .route(web::put().to(endpoint::put))
+                .route(web::patch().to(endpoint::patch))
+                .route(web::delete().to(endpoint::delete)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/headers")
+                .route(web::get().to(endpoint_headers::get))
+                .route(web::put().to(endpoint_headers::put))
+                .route(web::patch().to(endpoint_headers::patch)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/secret")
+                .route(web::get().to(endpoint_secret::get)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/secret/rotate")
+                .route(web::post().to(endpoint_secret::rotate)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/dead-letter")
+                .route(web::get().to(dead_letter::list)),
+        );
+}
+
+fn event_types(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/event-type")
+                .route(web::get().to(event_type::list))
+                .route(web::post().to(event_type::create)),
+        )
+        .service(
+            resource("/event-type/{name}")
+                .route(web::get().to(event_type::get))
+                .route(web::put().to(event_type::put))
+                .route(web::patch().to(event_type::patch))
+                .route(web::delete().to(event_type::delete)),
+        );
+}
+
+fn messages(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/app/{app}/msg")
+                .route(web::get().to(message::list))
+                .route(web::post().to(message::create)),
+        )
+        .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
+        .service(
+            resource("/app/{app}/msg/{message}/endpoint").route(web::get().to(recipients::list)),
+        )
+        .service(
+            resource("/app/{app}/msg/{message}/attempt/{attempt}")
+                .route(web::get().to(attempt::get)),
+        )
+        .service(
+            resource("/app/{app}/msg/{message}/endpoint/{endpoint}/resend")
+                .route(web::post().to(attempt::resend)),
+        )
+        .service(
+            resource("/app/{app}/attempt/endpoint/{endpoint}")
+                .route(web::get().to(attempt::list_by_endpoint)),
+        )
+        .service(
+            resource("/app/{app}/attempt/msg/{message}")
+                .route(web::get().to(attempt::list_by_message)),
+        );
+}
+
+/// A path, with an answer in the API's shape to methods that it does not have.
+fn resource(path: &str) -> Resource {
+    web::resource(path)
+        .default_service(web::to(async || ApiError::MethodNotAllowed.error_response()))
+}
+
+async fn no_such_path() -> Result<(), ApiError> {
+    Err(ApiError::NotFound("path"))
+}

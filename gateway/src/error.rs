@@ -1,0 +1,200 @@
+//! Every way in which a request can fail, and the one place that turns it into a response.
+//!
+//! All bodies are `{"code","detail"}`; where the fault lies in the request's fields (422), `detail`
+//! is a list that names them. Nothing of the store's inner texts goes out.
+
+use std::borrow::Cow;
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
+use serde::Serialize;
+use shared::store::{ErrorKind, StoreError};
+
+/// Seconds after which a client may try again what failed for a passing reason.
+const RETRY_AFTER_S: u64 = 1;
+/// The same where the store is full: room comes only as deliveries end.
+const RETRY_AFTER_FULL_S: u64 = 5;
+
+/// Result of a handler.
+pub(crate) type Result<T> = std::result::Result<T, ApiError>;
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    /// Where: `body` or `query` or `path` or `header`, then the field.
+    pub(crate) loc: Vec<Cow<'static, str>>,
+    /// What, for people.
+    pub(crate) msg: String,
+    /// What, for programs.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("invalid or missing bearer token")]
+    Unauthenticated,
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    #[error("the method is not allowed here")]
+    MethodNotAllowed,
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("expected a body of application/json without content encoding")]
+    UnsupportedMedia,
+    #[error("{0}")]
+    Malformed(String),
+    #[error("the request is not valid")]
+    Invalid(Vec<Fault>),
+    #[error("too many messages wait to be stored")]
+    Overloaded,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApiError {
+    /// A fault in one field of the body.
+    pub(crate) fn field(name: &'static str, msg: impl Into<String>) -> Self {
+        Self::Invalid(vec![Fault {
+            loc: vec!["body".into(), name.into()],
+            msg: msg.into(),
+            kind: "value_error",
+        }])
+    }
+
+    /// A fault in one parameter of the query.
+    pub(crate) fn query(name: &'static str, msg: impl Into<String>) -> Self {
+        Self::Invalid(vec![Fault {
+            loc: vec!["query".into(), name.into()],
+            msg: msg.into(),
+            kind: "value_error",
+        }])
+    }
+
+    /// The name in the body and in metrics.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "authentication_failed",
+            Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict(_) => "conflict",
+            Self::TooLarge { .. } => "payload_too_large",
+            Self::TooSlow => "request_timeout",
+            Self::UnsupportedMedia => "unsupported_media_type",
+            Self::Malformed(_) => "bad_request",
+            Self::Invalid(_) => "validation_failed",
+            Self::Overloaded => "overloaded",
+            Self::Store(error) => match error.kind() {
+                ErrorKind::Full => "store_full",
+                ErrorKind::Conflict => "conflict",
+                ErrorKind::Unavailable | ErrorKind::Misconfigured => "store_unavailable",
+                ErrorKind::Ambiguous => "outcome_unknown",
+                ErrorKind::Fenced | ErrorKind::Corrupt => "internal",
+            },
+        }
+    }
+
+    fn detail(&self) -> String {
+        let Self::Store(error) = self else { return self.to_string() };
+        match error.kind() {
+            ErrorKind::Full => "the store has no room for new work; try again later",
+            ErrorKind::Conflict => "somebody else changed this at the same time; try again",
+            ErrorKind::Unavailable => "the store is not available; nothing was changed",
+            ErrorKind::Ambiguous => {
+                "the store did not answer: it may have happened; repeat the request with the same \
+                 idempotency key"
+            }
+            ErrorKind::Misconfigured => "the store does not keep what is promised",
+            ErrorKind::Fenced | ErrorKind::Corrupt => "internal error",
+        }
+        .to_owned()
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Store(error) if error.kind() == ErrorKind::Full => Some(RETRY_AFTER_FULL_S),
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Plain<'a> {
+    code: &'static str,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct Detailed<'a> {
+    code: &'static str,
+    detail: &'a [Fault],
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) => match error.kind() {
+                ErrorKind::Conflict => StatusCode::CONFLICT,
+                ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Misconfigured => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                // Not the 503 of a definite no: a client that counts what it published must be
+                // able to tell the two apart.
+                ErrorKind::Ambiguous => StatusCode::GATEWAY_TIMEOUT,
+                ErrorKind::Fenced | ErrorKind::Corrupt => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if matches!(self, Self::TooLarge { .. } | Self::TooSlow) {
+            // The rest of the body is not read, so the connection is of no more use.
+            response.force_close();
+        }
+        match self {
+            Self::Invalid(faults) => response.json(Detailed { code: self.code(), detail: faults }),
+            _ => response.json(Plain { code: self.code(), detail: &self.detail() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_outage_is_never_a_500_and_doubt_is_no_definite_no() {
+        let respond = |kind| ApiError::from(StoreError::new(kind, "inner text")).error_response();
+        for kind in [ErrorKind::Unavailable, ErrorKind::Full, ErrorKind::Misconfigured] {
+            let response = respond(kind);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");
+            assert!(response.headers().contains_key(header::RETRY_AFTER), "{kind:?}");
+        }
+        assert_eq!(respond(ErrorKind::Ambiguous).status(), StatusCode::GATEWAY_TIMEOUT);
+    }
+
+    #[test]
+    fn the_inner_text_of_the_store_stays_inside() {
+        let error = ApiError::from(StoreError::new(ErrorKind::Corrupt, "inner text"));
+        assert!(!error.detail().contains("inner"));
+    }
+}

@@ -1,0 +1,69 @@
+//! Gives each request an id, counts it and times it.
+
+use std::time::Instant;
+
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+
+use crate::{error::ApiError, metrics::Metrics};
+
+/// What the SDKs name a request with.
+const SENT_ID: HeaderName = HeaderName::from_static("svix-req-id");
+/// What the response names it with.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_ID_LEN: usize = 64;
+
+/// The outermost layer: it sees every response.
+pub(crate) async fn observe<B: MessageBody>(
+    metrics: web::Data<Metrics>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let started = Instant::now();
+    let id = sent_id(request.headers()).unwrap_or_else(new_id);
+    let mut response = next.call(request).await?;
+
+    let took = started.elapsed();
+    let pattern = response.request().match_pattern();
+    let route = pattern.as_deref().unwrap_or("none");
+    let method = response.request().method();
+    metrics.request(method, route, response.status(), took);
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    if let Some(ApiError::Store(error)) = error {
+        metrics.store_error(error.kind());
+        tracing::warn!(
+            request_id = id.to_str().unwrap_or_default(),
+            %method,
+            route,
+            %error,
+            "request.failed"
+        );
+    }
+    tracing::debug!(
+        request_id = id.to_str().unwrap_or_default(),
+        %method,
+        route,
+        status = response.status().as_u16(),
+        took_us = took.as_micros() as u64,
+        "request.answered"
+    );
+    response.headers_mut().insert(REQUEST_ID, id);
+    Ok(response)
+}
+
+/// The client's own id, if it is short and made of visible ASCII.
+fn sent_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(REQUEST_ID).or_else(|| headers.get(SENT_ID))?;
+    let fits = id.len() <= MAX_ID_LEN && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    (fits && !id.is_empty()).then(|| id.clone())
+}
+
+fn new_id() -> HeaderValue {
+    HeaderValue::from(rand::random::<u64>())
+}

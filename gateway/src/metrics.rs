@@ -1,0 +1,163 @@
+//! What the gateway counts.
+
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+};
+use shared::store::ErrorKind;
+
+/// The gateway's metrics. Labels come from closed sets: route templates, error kinds, codes.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    requests: HistogramVec,
+    accepted: IntCounter,
+    replayed: IntCounter,
+    refused: IntCounterVec,
+    deliveries: IntCounter,
+    batch_messages: Histogram,
+    batch_duration: Histogram,
+    batch_errors: IntCounterVec,
+    store_errors: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers them. Fails if they are registered already.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let requests = HistogramVec::new(
+            HistogramOpts::new(
+                "sluicegate_gateway_request_duration_seconds",
+                "Requests by route, method and class of status, with their duration",
+            )
+            .buckets(seconds()),
+            &["route", "method", "status"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        Ok(Self {
+            requests,
+            accepted: counter(registry, "messages_accepted_total", "Messages answered with 202")?,
+            replayed: counter(
+                registry,
+                "messages_replayed_total",
+                "Messages answered again because their idempotency key was known",
+            )?,
+            refused: counters(
+                registry,
+                "messages_refused_total",
+                "Messages that were not accepted, by reason",
+                "reason",
+            )?,
+            deliveries: counter(
+                registry,
+                "deliveries_published_total",
+                "Deliveries that accepted messages fanned out to",
+            )?,
+            batch_messages: histogram(
+                registry,
+                "publish_batch_messages",
+                "Messages per call that publishes",
+                vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0],
+            )?,
+            batch_duration: histogram(
+                registry,
+                "publish_batch_duration_seconds",
+                "Duration of a call that publishes",
+                seconds(),
+            )?,
+            batch_errors: counters(
+                registry,
+                "publish_errors_total",
+                "Calls that publish and failed, by kind",
+                "kind",
+            )?,
+            store_errors: counters(
+                registry,
+                "store_errors_total",
+                "Requests that failed because the store did, by kind",
+                "kind",
+            )?,
+        })
+    }
+
+    pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let method = match *method {
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE => method.as_str(),
+            _ => "other",
+        };
+        let class = match status.as_u16() / 100 {
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with_label_values(&[route, method, class]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn accepted(&self, deliveries: usize) {
+        self.accepted.inc();
+        self.deliveries.inc_by(deliveries as u64);
+    }
+
+    pub(crate) fn replayed(&self) {
+        self.replayed.inc();
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn batch(&self, messages: usize, took: Duration) {
+        self.batch_messages.observe(messages as f64);
+        self.batch_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn batch_error(&self, kind: ErrorKind) {
+        self.batch_errors.with_label_values(&[kind.name()]).inc();
+    }
+
+    pub(crate) fn store_error(&self, kind: ErrorKind) {
+        self.store_errors.with_label_values(&[kind.name()]).inc();
+    }
+}
+
+fn seconds() -> Vec<f64> {
+    vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
+}
+
+fn named(name: &str) -> String {
+    format!("sluicegate_gateway_{name}")
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(named(name), help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(Opts::new(named(name), help), &[label])?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: Vec<f64>,
+) -> prometheus::Result<Histogram> {
+    let histogram = Histogram::with_opts(HistogramOpts::new(named(name), help).buckets(buckets))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}

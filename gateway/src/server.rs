@@ -1,0 +1,113 @@
+//! The HTTP server: its limits, its workers, and how it ends.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::ServerHandle,
+    middleware::{NormalizePath, TrailingSlash, from_fn},
+    web,
+};
+use shared::guard::Guard;
+use shared::{health::Probe, store::SharedStore};
+use tokio::task::JoinHandle;
+
+use crate::{
+    api::{Api, routes},
+    config::Config,
+    error::ApiError,
+    ingest::{Token, observe},
+    metrics::Metrics,
+    publish::{Configurations, Publish, Writer},
+};
+
+/// How long an idle connection is kept: longer than common load balancers keep theirs.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a request's head may take to arrive.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a client may take to close its end.
+const DISCONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Upper bound of a graceful stop; [`Running::stop`] has a deadline of its own.
+const SHUTDOWN_S: u64 = 300;
+
+/// A server that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    handle: ServerHandle,
+    task: JoinHandle<()>,
+}
+
+/// Binds and serves.
+pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io::Result<Running> {
+    let (listen, workers) = (config.listen, config.workers.max(1));
+    let token = web::Data::new(Token::new(&config.api_token));
+    let api = web::Data::new(Api {
+        store: Arc::clone(&store),
+        secret_overlap: config.secret_overlap,
+        guard: Guard::new(config.allow_cidr.clone()),
+    });
+    let configurations = Configurations::new(Arc::clone(&store));
+    let config = web::Data::new(config);
+
+    let server = HttpServer::new(move || {
+        // This runs on each worker's own thread, so each has its own writer.
+        let writer = Writer::start(Arc::clone(&store), metrics.clone());
+        let publish = Publish::new(configurations.clone(), writer, metrics.clone());
+        App::new()
+            .app_data(config.clone())
+            .app_data(token.clone())
+            .app_data(api.clone())
+            .app_data(web::Data::new(publish))
+            .app_data(web::Data::new(metrics.clone()))
+            .app_data(
+                web::QueryConfig::default()
+                    .error_handler(|error, _| ApiError::query("query", error.to_string()).into()),
+            )
+            .app_data(
+                web::PathConfig::default().error_handler(|_, _| ApiError::NotFound("path").into()),
+            )
+            .configure(routes)
+            .wrap(NormalizePath::new(TrailingSlash::Trim))
+            .wrap(from_fn(observe))
+    })
+    .workers(workers)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .client_disconnect_timeout(DISCONNECT_DEADLINE)
+    .shutdown_timeout(SHUTDOWN_S)
+    .disable_signals()
+    .bind(listen)?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    let server = server.run();
+    let handle = server.handle();
+    let task = tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "gateway.ended");
+        }
+    });
+    tracing::info!(%address, workers, "gateway.listening");
+    Ok(Running { address, handle, task })
+}
+
+impl Running {
+    pub(crate) fn probe(&self) -> Probe {
+        let task = self.task.abort_handle();
+        Probe::new("gateway", move || match task.is_finished() {
+            false => Ok(()),
+            true => Err("the listener has ended".to_owned()),
+        })
+    }
+
+    pub(crate) async fn stop(mut self, deadline: Duration) {
+        let graceful = async {
+            self.handle.stop(true).await;
+            // Its errors were logged by the task itself.
+            let _ = (&mut self.task).await;
+        };
+        if tokio::time::timeout(deadline, graceful).await.is_err() {
+            tracing::warn!("gateway.stopped_late");
+            self.task.abort();
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The gateway behind a real port, over the embedded store.
+#![allow(clippy::unwrap_used, reason = "a test that panics is a failed test")]
+
+mod applications;
+mod endpoints;
+mod event_types;
+mod faults;
+mod harness;
+mod history;
+mod limits;
+mod messages;
+mod scripted;

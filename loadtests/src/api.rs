@@ -1,0 +1,120 @@
+//! The few calls of the server's API that the load tests make.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use reqwest::{Client, RequestBuilder, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::ledger::Outcome;
+
+/// A client of one server. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    token: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Created {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    data: Vec<Value>,
+}
+
+impl Api {
+    /// A client of the server at `base` (`http://host:port`). No call takes longer than `timeout`.
+    pub fn new(
+        base: impl Into<String>,
+        token: impl Into<String>,
+        timeout: Duration,
+    ) -> anyhow::Result<Self> {
+        let client = Client::builder().no_proxy().tcp_nodelay(true).timeout(timeout).build()?;
+        Ok(Self { client, base: base.into(), token: token.into() })
+    }
+
+    fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        self.client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json")
+            .body(body)
+    }
+
+    /// Creates an application and gives its id.
+    pub async fn create_application(&self, name: &str) -> anyhow::Result<String> {
+        let body = json!({ "name": name }).to_string();
+        created(self.post("/api/v1/app", body).send().await?).await
+    }
+
+    /// Creates an endpoint for every event type and gives its id.
+    pub async fn create_endpoint(&self, application: &str, url: &str) -> anyhow::Result<String> {
+        let body = json!({ "url": url }).to_string();
+        let path = format!("/api/v1/app/{application}/endpoint");
+        created(self.post(&path, body).send().await?).await
+    }
+
+    /// Publishes a message whose payload is exactly these bytes of JSON.
+    ///
+    /// A key makes repeating it harmless.
+    pub async fn publish(&self, application: &str, key: Option<&str>, payload: &[u8]) -> Outcome {
+        let mut body = Vec::with_capacity(payload.len() + 48);
+        body.extend_from_slice(br#"{"eventType":"load.test","payload":"#);
+        body.extend_from_slice(payload);
+        body.push(b'}');
+        let path = format!("/api/v1/app/{application}/msg");
+        let mut request = self.post(&path, Bytes::from(body));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        match request.send().await {
+            Ok(response) => outcome(response).await,
+            // A request that found no connection has not left.
+            Err(error) if error.is_connect() => Outcome::Refused { reason: "no connection".into() },
+            Err(error) => Outcome::Ambiguous { reason: format!("{:#}", anyhow::Error::new(error)) },
+        }
+    }
+
+    /// The endpoints at which a message has failed for good.
+    pub async fn failed_at(&self, application: &str, message: &str) -> anyhow::Result<Vec<String>> {
+        const FAILED: u64 = 2;
+        let path = format!("/api/v1/app/{application}/msg/{message}/endpoint");
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let page: Page = request.send().await?.error_for_status()?.json().await?;
+        Ok(page
+            .data
+            .iter()
+            .filter(|endpoint| endpoint["status"] == FAILED && endpoint["nextAttempt"].is_null())
+            .filter_map(|endpoint| endpoint["id"].as_str().map(Into::into))
+            .collect())
+    }
+}
+
+async fn created(response: Response) -> anyhow::Result<String> {
+    let status = response.status();
+    let body = response.bytes().await?;
+    if !status.is_success() {
+        bail!("the server answered {status}: {}", String::from_utf8_lossy(&body));
+    }
+    Ok(serde_json::from_slice::<Created>(&body).context("an answer without an id")?.id)
+}
+
+/// 2xx is a promise and 4xx a definite no, like 503, which the server gives only when nothing was
+/// written. Any other 5xx leaves it open.
+async fn outcome(response: Response) -> Outcome {
+    let status = response.status();
+    match status.as_u16() {
+        200..300 => match response.json::<Created>().await {
+            Ok(created) => Outcome::Acked { message: created.id },
+            Err(error) => Outcome::Ambiguous { reason: format!("{status}, then {error}") },
+        },
+        503 | 400..500 => Outcome::Refused { reason: status.to_string() },
+        _ => Outcome::Ambiguous { reason: status.to_string() },
+    }
+}

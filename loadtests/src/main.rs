@@ -1,0 +1,190 @@
+//! The load tests' command.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use loadtests::{
+    api::Api,
+    ledger::{Account, Destinations, Flush, Ledger},
+    pipe,
+    scenarios::{throughput::Throughput, torture::Torture},
+    sender::{Load, Sender},
+    sink::{ArrivalLine, Sink},
+    verify::{Delivered, verify},
+};
+use url::{Position, Url};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Load generator, receiver, verifier and fault tests")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A receiver that behaves as its paths say and writes down every request
+    Sink {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:9000")]
+        listen: SocketAddr,
+    },
+    /// Publish messages and keep account of them
+    Send(Send),
+    /// Compare a sender's account with what came to a sink; fails if a promise was broken
+    Verify {
+        /// The account
+        #[arg(long)]
+        ledger: PathBuf,
+        /// URL of the sink
+        #[arg(long, default_value = "http://127.0.0.1:9000")]
+        sink: String,
+    },
+    /// Messages per second and CPU time for each, next to a bare pipe in the same run
+    Throughput(Throughput),
+    /// Kill processes under load and account for every message
+    Torture(Torture),
+    /// First half of the bare pipe
+    #[command(hide = true)]
+    PipeGateway {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        redis: String,
+    },
+    /// Second half of the bare pipe
+    #[command(hide = true)]
+    PipeDispatcher {
+        #[arg(long)]
+        redis: String,
+        #[arg(long)]
+        target: String,
+        #[arg(long, default_value_t = 256)]
+        max_in_flight: usize,
+    },
+}
+
+/// What to publish where.
+#[derive(Debug, Args)]
+struct Send {
+    /// URL of the server
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// The API's token
+    #[arg(long, env = "SLUICEGATE_API_TOKEN", hide_env_values = true)]
+    token: String,
+    /// URL of the endpoint to create
+    #[arg(long, default_value = "http://127.0.0.1:9000/ok")]
+    endpoint: String,
+    /// Size of a payload, in bytes
+    #[arg(long, default_value_t = 1024)]
+    size: usize,
+    /// Requests in flight
+    #[arg(long, default_value_t = 64)]
+    concurrency: usize,
+    /// Messages per second; without it as fast as they are acknowledged
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How many messages
+    #[arg(long, default_value_t = 10_000)]
+    total: u64,
+    /// File for the account
+    #[arg(long, default_value = "ledger.jsonl")]
+    ledger: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtests: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match command {
+        Command::Sink { listen } => {
+            let sink = Sink::start(listen)?;
+            println!("listening on {}", sink.address());
+            sink.join();
+            Ok(())
+        }
+        Command::Send(send) => many()?.block_on(send.run()),
+        Command::Verify { ledger, sink } => many()?.block_on(compare(&ledger, &sink)),
+        Command::Throughput(throughput) => many()?.block_on(throughput.run()),
+        Command::Torture(torture) => many()?.block_on(torture.run()),
+        Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
+        Command::PipeDispatcher { redis, target, max_in_flight } => {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(pipe::serve_dispatcher(&redis, &target, max_in_flight))
+        }
+    }
+}
+
+impl Send {
+    async fn run(self) -> anyhow::Result<()> {
+        let api = Api::new(self.server, self.token, Duration::from_secs(30))?;
+        let application = api.create_application("load").await?;
+        api.create_endpoint(&application, &self.endpoint).await?;
+        let path = Url::parse(&self.endpoint)?[Position::BeforePath..].to_owned();
+        let destinations = Destinations::from([(application.clone(), vec![path])]);
+        let ledger = Ledger::create(&self.ledger, destinations, Flush::System)?;
+        let load = Load {
+            size: self.size,
+            concurrency: self.concurrency,
+            rate: self.rate,
+            total: Some(self.total),
+            keyed: true,
+            insist: false,
+            permits: None,
+        };
+        let sent = Sender::start(api, vec![application], load, Some(ledger))?.finish().await?;
+        println!(
+            "acked {}, refused {}, ambiguous {} in {:.1} s: {:.0}/s; ack p50 {:.1} ms, p99 {:.1} ms",
+            sent.acked,
+            sent.refused,
+            sent.ambiguous,
+            sent.took.as_secs_f64(),
+            sent.acked as f64 / sent.took.as_secs_f64(),
+            sent.latencies.value_at_quantile(0.5) as f64 / 1e3,
+            sent.latencies.value_at_quantile(0.99) as f64 / 1e3,
+        );
+        Ok(())
+    }
+}
+
+async fn compare(ledger: &Path, sink: &str) -> anyhow::Result<()> {
+    let account = Account::read(ledger)?;
+    let lines = reqwest::get(format!("{sink}/_sink/arrivals")).await?.error_for_status()?;
+    let mut arrivals = Vec::new();
+    for line in lines.text().await?.lines() {
+        let line: ArrivalLine = serde_json::from_str(line).context("not a sink's arrival")?;
+        arrivals.push(Delivered {
+            webhook_id: line.webhook_id,
+            path: line.path,
+            sha256: line.sha256,
+            accepted: (200..300).contains(&line.status),
+        });
+    }
+    let verdict = verify(&account, &arrivals, &HashSet::new());
+    println!("{verdict}");
+    if !verdict.violations.is_empty() {
+        bail!("{} promises were broken", verdict.violations.len());
+    }
+    Ok(())
+}

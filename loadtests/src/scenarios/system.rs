@@ -1,0 +1,141 @@
+//! A whole Sluicegate as child processes, parts of which can be killed and started again.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::{
+    process::{Process, Role, Sluicegate},
+    redis_server::{Fsync, RedisServer},
+};
+
+/// The API's token.
+pub const TOKEN: &str = "loadtests-torture-token";
+
+/// Which store is tortured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// All in one process, on a directory.
+    Embedded,
+    /// A gateway and a dispatcher, on a Redis that fsyncs before it replies.
+    Redis,
+}
+
+/// A part that can be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The one process of the engine `embedded`.
+    AllInOne,
+    /// The API.
+    Gateway,
+    /// The deliveries.
+    Dispatcher,
+    /// The store.
+    Redis,
+}
+
+impl Part {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllInOne => "all in one",
+            Self::Gateway => "gateway",
+            Self::Dispatcher => "dispatcher",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// Whether killing it may leave attempts unsettled.
+    pub fn settles(self) -> bool {
+        self != Self::Gateway
+    }
+}
+
+/// A running system.
+#[derive(Debug)]
+pub struct System {
+    api: String,
+    processes: Vec<(Part, Process)>,
+    // Dropped last: the others are killed before their store is.
+    redis: Option<RedisServer>,
+}
+
+impl System {
+    /// Starts all of it, with its data and logs in `directory`.
+    pub async fn start(
+        engine: Engine,
+        program: &Path,
+        directory: &Path,
+        settings: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
+        let redis = match engine {
+            Engine::Embedded => None,
+            Engine::Redis => {
+                let data = directory.join("redis");
+                std::fs::create_dir_all(&data)?;
+                Some(RedisServer::start(&data, Fsync::Always)?)
+            }
+        };
+        let sluicegate = Sluicegate {
+            program: program.into(),
+            store: redis.as_ref().map_or("embedded".into(), RedisServer::url),
+            durability: None,
+            token: TOKEN.into(),
+            directory: directory.into(),
+            settings,
+        };
+        let roles: &[_] = match engine {
+            Engine::Embedded => &[(Part::AllInOne, Role::AllInOne)],
+            Engine::Redis => {
+                &[(Part::Gateway, Role::Gateway), (Part::Dispatcher, Role::Dispatcher)]
+            }
+        };
+        let (mut api, mut processes) = (String::new(), Vec::new());
+        for (part, role) in roles {
+            let (recipe, url) = sluicegate.recipe(*role)?;
+            if *role != Role::Dispatcher {
+                api = url;
+            }
+            processes.push((*part, Process::start(recipe).await?));
+        }
+        Ok(Self { api, processes, redis })
+    }
+
+    /// The URL of its API.
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// Kills a part with SIGKILL and returns when it is dead.
+    pub fn kill(&mut self, part: Part) -> anyhow::Result<()> {
+        match part {
+            Part::Redis => self.redis.as_mut().context("there is no Redis")?.kill(),
+            _ => self.process(part)?.kill(),
+        }
+    }
+
+    /// Starts a killed part again and returns when it is ready.
+    pub async fn restart(&mut self, part: Part) -> anyhow::Result<()> {
+        match part {
+            Part::Redis => {
+                let redis = self.redis.as_mut().context("there is no Redis")?;
+                tokio::task::block_in_place(|| redis.restart())
+            }
+            _ => self.process(part)?.restart().await,
+        }
+    }
+
+    /// Stops its processes with SIGTERM.
+    pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
+        for (_, process) in self.processes {
+            process.stop(patience).await?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, part: Part) -> anyhow::Result<&mut Process> {
+        let found = self.processes.iter_mut().find(|(is, _)| *is == part);
+        found.map(|(_, process)| process).with_context(|| format!("there is no {}", part.name()))
+    }
+}

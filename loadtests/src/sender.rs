@@ -1,0 +1,263 @@
+//! Publishes messages, at a rate or as fast as they are acknowledged, and keeps account of them.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+use crate::{
+    api::Api,
+    journal::BodyHash,
+    ledger::{Ledger, Outcome},
+};
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Size of each payload, in bytes; at least 64.
+    pub size: usize,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// Messages per second; none is as fast as they are acknowledged.
+    pub rate: Option<f64>,
+    /// Messages in all; none is until stopped.
+    pub total: Option<u64>,
+    /// Whether each message carries an idempotency key.
+    pub keyed: bool,
+    /// Whether every second message that stayed unanswered is sent again, under its key, until it
+    /// is answered. The others stay ambiguous, so that both ways are tested.
+    pub insist: bool,
+    /// Each message takes a permit, which whoever owns the semaphore gives back: a bound on the
+    /// backlog.
+    pub permits: Option<Arc<Semaphore>>,
+}
+
+/// Counts of a sender, readable while it runs.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages acknowledged.
+    pub acked: AtomicU64,
+    /// Messages definitely refused.
+    pub refused: AtomicU64,
+    /// Messages whose fate the sender does not know.
+    pub ambiguous: AtomicU64,
+}
+
+impl Counters {
+    fn count(&self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Acked { .. } => &self.acked,
+            Outcome::Refused { .. } => &self.refused,
+            Outcome::Ambiguous { .. } => &self.ambiguous,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A sender of one load, to some applications in turn, at work on the current tokio runtime.
+#[derive(Debug)]
+pub struct Sender {
+    run: Arc<Run>,
+    task: JoinHandle<anyhow::Result<Duration>>,
+}
+
+/// What a sender did.
+#[derive(Debug)]
+pub struct Sent {
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages definitely refused.
+    pub refused: u64,
+    /// Messages whose fate is open.
+    pub ambiguous: u64,
+    /// From the first send to the last answer.
+    pub took: Duration,
+    /// Time to an acknowledgement, in microseconds.
+    pub latencies: Histogram<u64>,
+}
+
+impl Sender {
+    /// Begins to send. The account is kept in `ledger`, if there is one.
+    pub fn start(
+        api: Api,
+        applications: Vec<String>,
+        load: Load,
+        ledger: Option<Ledger>,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(!applications.is_empty(), "nothing is sent without an application");
+        anyhow::ensure!(load.size >= 64, "a payload must have at least 64 bytes");
+        anyhow::ensure!(load.concurrency > 0, "nothing is sent without concurrency");
+        let run = Arc::new(Run {
+            api,
+            applications,
+            load,
+            ledger,
+            number: rand::random(),
+            next: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            counters: Counters::default(),
+            latencies: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
+        });
+        let task = tokio::spawn(run.clone().all());
+        Ok(Self { run, task })
+    }
+
+    /// Its counts so far.
+    pub fn counters(&self) -> &Counters {
+        &self.run.counters
+    }
+
+    /// Sends nothing more; what is in flight is still answered.
+    pub fn stop(&self) {
+        self.run.stopped.store(true, Ordering::Relaxed);
+        if let Some(permits) = &self.run.load.permits {
+            permits.close();
+        }
+    }
+
+    /// Waits until the total is sent, or the rest answered after [`stop`](Self::stop), and ends
+    /// the account.
+    pub async fn finish(self) -> anyhow::Result<Sent> {
+        let took = self.task.await??;
+        let run = Arc::into_inner(self.run).context("the sender is still at work")?;
+        run.ledger.map_or(Ok(()), Ledger::close)?;
+        Ok(Sent {
+            acked: run.counters.acked.into_inner(),
+            refused: run.counters.refused.into_inner(),
+            ambiguous: run.counters.ambiguous.into_inner(),
+            took,
+            latencies: run.latencies.into_inner().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Run {
+    api: Api,
+    applications: Vec<String>,
+    load: Load,
+    ledger: Option<Ledger>,
+    /// Sets the keys of this run apart from those of others.
+    number: u64,
+    next: AtomicU64,
+    stopped: AtomicBool,
+    counters: Counters,
+    latencies: Mutex<Histogram<u64>>,
+}
+
+impl Run {
+    async fn all(self: Arc<Self>) -> anyhow::Result<Duration> {
+        let started = tokio::time::Instant::now();
+        let tasks: Vec<_> = (0..self.load.concurrency)
+            .map(|_| {
+                let run = self.clone();
+                tokio::spawn(async move { run.send_in_turn(started).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await??;
+        }
+        Ok(started.elapsed())
+    }
+
+    async fn send_in_turn(&self, started: tokio::time::Instant) -> anyhow::Result<()> {
+        while !self.stopped.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if self.load.total.is_some_and(|total| number >= total) {
+                break;
+            }
+            if let Some(rate) = self.load.rate {
+                let due = started + Duration::from_secs_f64(number as f64 / rate);
+                tokio::time::sleep_until(due).await;
+            }
+            if let Some(permits) = &self.load.permits {
+                match permits.acquire().await {
+                    Ok(permit) => permit.forget(),
+                    Err(_closed) => break,
+                }
+            }
+            self.send(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, number: u64) -> anyhow::Result<()> {
+        let application = &self.applications[number as usize % self.applications.len()];
+        let key = format!("{:016x}-{number}", self.number);
+        let payload = payload(&key, self.load.size);
+        if let Some(ledger) = &self.ledger {
+            ledger.intend(&key, application, BodyHash::of(&payload)).await?;
+        }
+        let began = Instant::now();
+        let mut outcome = self.publish(application, &key, &payload).await;
+        let insist = self.load.insist && number.is_multiple_of(2);
+        if insist && matches!(outcome, Outcome::Ambiguous { .. }) {
+            // Written at once: if this process dies while it insists, it has not forgotten.
+            self.conclude(&key, &outcome)?;
+            outcome = self.insist(application, &key, &payload).await;
+        }
+        self.counters.count(&outcome);
+        if matches!(outcome, Outcome::Acked { .. }) {
+            let micros = began.elapsed().as_micros() as u64;
+            let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+            latencies.saturating_record(micros);
+        } else if let Some(permits) = &self.load.permits {
+            permits.add_permits(1);
+        }
+        self.conclude(&key, &outcome)
+    }
+
+    async fn publish(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
+        self.api.publish(application, self.load.keyed.then_some(key), payload).await
+    }
+
+    /// A refusal says nothing about the try before it, so only an acknowledgement ends this early.
+    async fn insist(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
+        const TRIES: u32 = 100;
+        const PAUSE: Duration = Duration::from_millis(100);
+        for _ in 0..TRIES {
+            tokio::time::sleep(PAUSE).await;
+            let outcome = self.publish(application, key, payload).await;
+            if matches!(outcome, Outcome::Acked { .. }) {
+                return outcome;
+            }
+        }
+        Outcome::Ambiguous { reason: format!("no acknowledgement in {TRIES} more tries") }
+    }
+
+    fn conclude(&self, key: &str, outcome: &Outcome) -> anyhow::Result<()> {
+        match &self.ledger {
+            Some(ledger) => ledger.conclude(key, outcome.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A JSON object of exactly `size` bytes which no other message has.
+fn payload(key: &str, size: usize) -> Vec<u8> {
+    let mut payload = format!(r#"{{"key":"{key}","fill":""#).into_bytes();
+    payload.resize(size.max(payload.len() + 2) - 2, b'x');
+    payload.extend_from_slice(br#""}"#);
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_have_their_size_and_are_json() {
+        let key = format!("{:016x}-{}", u64::MAX, 123_456_789);
+        let payload = payload(&key, 64);
+        assert_eq!(payload.len(), 64);
+        let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(value["key"], key);
+    }
+}
