@@ -308,7 +308,8 @@ pub trait Lanes: Send + Sync {
     /// Parks deliveries.
     ///
     /// - The delivery MUST be added to the waiting set, and its queue to the agenda, only if the entry
-    ///   was there and carried this very delivery.
+    ///   was there and carried this very delivery. One that waits already stays as it is, and only the
+    ///   entry goes.
     /// - Those without delay MUST keep the order in which they are given, behind all parked before.
     /// - The agenda's time of the queue is lowered to the delivery's, never raised.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;

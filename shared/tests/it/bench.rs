@@ -1,7 +1,7 @@
 //! The bench on which an engine is tested: a store of its own for each test, and short words for what
 //! tests do with it.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use bytes::Bytes;
 use shared::{
@@ -35,6 +35,10 @@ pub(crate) struct Tenant {
 
 /// More than any list of a test holds.
 pub(crate) const ALL: usize = 10_000;
+
+/// How often something that takes a moment is looked for before a test gives up: for half a minute.
+const POLLS: usize = 6_000;
+const BETWEEN_POLLS: Duration = Duration::from_millis(5);
 
 /// A list from its beginning, whole.
 pub(crate) fn whole(order: Order) -> PageRequest {
@@ -147,10 +151,14 @@ impl Bench {
 
     /// Waits until a message's body is gone. There is no event for it: the store's clock decides.
     pub(crate) async fn until_gone(&self, app: AppId, message: MessageId) {
-        while self.lives(app, message).await {
+        for _ in 0..POLLS {
+            if !self.lives(app, message).await {
+                return;
+            }
             self.store.sweep().await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(BETWEEN_POLLS).await;
         }
+        panic!("the body of {message} stays");
     }
 }
 
@@ -212,7 +220,7 @@ impl Tenant {
 
 /// A key that lives for an hour, of a request with this fingerprint.
 pub(crate) fn key(key: &str, fingerprint: u8) -> Dedup {
-    let lifetime = std::time::Duration::from_secs(3600);
+    let lifetime = Duration::from_secs(3600);
     Dedup { key: key.into(), fingerprint: [fingerprint; 16], lifetime }
 }
 

@@ -4,6 +4,7 @@
 mod agenda;
 mod dedup;
 mod documents;
+mod engine;
 mod fencing;
 mod history;
 mod leases;

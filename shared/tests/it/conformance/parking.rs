@@ -20,7 +20,7 @@ crate::engines::on_each_engine! {
     park_of_a_nudge_changes_nothing,
     park_repeated_changes_nothing,
     a_late_park_does_not_bring_a_settled_delivery_back,
-    park_of_a_delivery_that_waits_already_keeps_its_attempts,
+    park_of_a_delivery_that_waits_already_leaves_it_as_it_is,
     park_with_delay_is_due_later,
     park_without_delay_comes_before_what_is_due_by_time,
     forget_removes_nudges,
@@ -156,7 +156,7 @@ async fn a_late_park_does_not_bring_a_settled_delivery_back(bench: Bench) {
     assert_eq!(bench.agenda(tenant.lane()).await, []);
 }
 
-async fn park_of_a_delivery_that_waits_already_keeps_its_attempts(bench: Bench) {
+async fn park_of_a_delivery_that_waits_already_leaves_it_as_it_is(bench: Bench) {
     let (tenant, deliveries) = flowing(&bench, 1).await;
     let fence = bench.own(tenant.lane()).await;
     let resent = Delivery { generation: Generation(9), ..deliveries[0] };
@@ -172,8 +172,8 @@ async fn park_of_a_delivery_that_waits_already_keeps_its_attempts(bench: Bench) 
     }
     let due = bench.due(&fence, tenant.queue(0)).await;
     assert_eq!(due.waiting, 2, "once in the waiting set");
-    let waiting = due.parked.iter().chain(&due.retries).find(|found| found.delivery == resent);
-    assert_eq!(waiting.unwrap().attempts, 1);
+    assert_eq!(due.parked, [fresh(deliveries[0])]);
+    assert_eq!(due.retries, [Waiting { delivery: resent, attempts: 1, steps: 1 }]);
 }
 
 async fn park_with_delay_is_due_later(bench: Bench) {

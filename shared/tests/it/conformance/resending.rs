@@ -13,6 +13,7 @@ crate::engines::on_each_engine! {
     resend_appends_a_new_generation,
     resend_of_a_settled_message_is_queued,
     resend_repeated_delivers_at_most_once_more,
+    resend_repeated_after_its_end_starts_over_if_at_all,
     resend_without_body_is_refused,
     resend_to_a_missing_endpoint_is_refused,
     generations_count_their_own_attempts,
@@ -56,6 +57,30 @@ async fn resend_repeated_delivers_at_most_once_more(bench: Bench) {
     let flowing = bench.flowing(first.lane()).await;
     let appended = flowing.iter().filter(|(_, delivery)| *delivery == resend.delivery).count();
     assert!((1..=2).contains(&appended), "{appended} entries");
+}
+
+async fn resend_repeated_after_its_end_starts_over_if_at_all(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let fence = bench.own(tenant.lane()).await;
+    let resend = again(tenant.deliver().await, 1);
+    let delivery = resend.delivery;
+    bench.store.resend(resend).await.unwrap();
+    let place = Place::Stream(bench.entry_of(delivery).await);
+    let retry = Verdict::Retry { delay: std::time::Duration::ZERO, steps: 1 };
+    bench.settle(&fence, delivery, place, 1, retry).await;
+    bench.settle(&fence, delivery, Place::Waiting, 2, Verdict::Delivered).await;
+
+    assert_eq!(bench.store.resend(resend).await.unwrap(), Resent::Queued);
+    let flowing: Vec<_> =
+        bench.flowing(tenant.lane()).await.into_iter().map(|(_, found)| found).collect();
+    bench.park(&fence, &flowing).await;
+    for waiting in bench.due(&fence, tenant.queue(0)).await.parked {
+        assert_eq!(
+            (waiting.attempts, waiting.steps),
+            (0, 0),
+            "those of a life before do not count"
+        );
+    }
 }
 
 async fn resend_without_body_is_refused(bench: Bench) {

@@ -69,7 +69,9 @@ async fn play(engine: &Bench, operations: &[Operation]) -> Result<(), TestCaseEr
     let sides = [Side::new(model.clone()), Side::new(engine.store.clone())];
     let mut universe = Universe::new(model, sides).await;
     let mut calls: Vec<[Call; 2]> = Vec::new();
-    for (step, operation) in operations.iter().enumerate() {
+    // Most calls mean something only to an owner.
+    let begin = [0, 2].map(|endpoint| Operation::Acquire { endpoint, owner: 0 });
+    for (step, operation) in begin.iter().chain(operations).enumerate() {
         let Some(pair) = universe.calls_for(operation, &calls).await else { continue };
         let said = pair[0].apply(&universe.sides[0]).await;
         let heard = pair[1].apply(&universe.sides[1]).await;

@@ -120,7 +120,9 @@ pub(super) fn operations(steps: usize) -> impl Strategy<Value = Vec<Operation>> 
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let who = || (0..3usize, 0..2usize);
+    // The first owner has the lanes at the beginning.
+    let owner = || prop_oneof![3 => Just(0usize), 1 => Just(1usize)];
+    let who = move || (0..3usize, owner());
     prop_oneof![
         14 => vec(wish(), 1..4).prop_map(Operation::Publish),
         3 => (ANY, 0..3usize).prop_map(|(message, endpoint)| Operation::Resend { message, endpoint }),
@@ -128,7 +130,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (0..3usize).prop_map(|endpoint| Operation::PutEndpoint { endpoint }),
         1 => (0..3usize).prop_map(|endpoint| Operation::DeleteEndpoint { endpoint }),
         1 => (0..2usize).prop_map(|app| Operation::DeleteApplication { app }),
-        10 => who().prop_map(|(endpoint, owner)| Operation::Acquire { endpoint, owner }),
+        6 => who().prop_map(|(endpoint, owner)| Operation::Acquire { endpoint, owner }),
         1 => who().prop_map(|(endpoint, owner)| Operation::Renew { endpoint, owner }),
         1 => who().prop_map(|(endpoint, owner)| Operation::Release { endpoint, owner }),
         14 => (who(), vec(parking(), 1..4)).prop_map(|((endpoint, owner), parks)| {
@@ -137,7 +139,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
             Operation::Forget { endpoint, owner, nth }
         }),
-        24 => (0..2usize, vec(ending(), 1..5)).prop_map(|(owner, endings)| {
+        24 => (owner(), vec(ending(), 1..5)).prop_map(|(owner, endings)| {
             Operation::Settle { owner, endings }
         }),
         2 => (who(), option::of(0..9u8), option::of(any::<bool>())).prop_map(
@@ -186,7 +188,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         Just(Mistake::AnotherGeneration),
         Just(Mistake::AnotherPlace),
     ];
-    let wrong = option::weighted(0.15, mistake);
+    let wrong = option::weighted(0.25, mistake);
     (0..3usize, ANY, any::<bool>(), verdict, prop::bool::weighted(0.8), wrong).prop_map(
         |(endpoint, nth, waits, verdict, attempted, wrong)| Ending {
             endpoint,
