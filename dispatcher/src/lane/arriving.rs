@@ -162,8 +162,7 @@ impl LaneActor {
                 (Parked::NotThere, _) => self.parts.metrics.unmatched.inc(),
                 (Parked::Moved, None) => {
                     self.parts.metrics.parked.inc();
-                    seat.parked = true;
-                    seat.parked_meanwhile = true;
+                    seat.has_parked();
                 }
                 (Parked::Moved, Some(delay)) => {
                     self.parts.metrics.parked.inc();

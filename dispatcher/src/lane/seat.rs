@@ -44,8 +44,8 @@ pub(super) struct Seat {
     pub(super) looking: bool,
     /// Let go since that look began: its page may still show them.
     pub(super) departed: HashSet<Delivery>,
-    /// Parked since that look began: its page may not show them yet.
-    pub(super) parked_meanwhile: bool,
+    /// Parked, or put back, since that look began: its page may not show them, or not let them be taken.
+    parked_meanwhile: bool,
     /// The earliest retry that was written down since that look began: likewise.
     due_meanwhile: Option<Instant>,
     /// How many are in hand…
@@ -129,6 +129,12 @@ impl Seat {
         }
     }
 
+    /// The waiting set holds work that can be served and is not in hand: it was parked, or put back.
+    pub(super) fn has_parked(&mut self) {
+        self.parked = true;
+        self.parked_meanwhile = true;
+    }
+
     /// Something in the waiting set is due at this time.
     pub(super) fn will_be_due(&mut self, at: Instant) {
         self.next_due = Some(self.next_due.map_or(at, |before| before.min(at)));
@@ -149,8 +155,9 @@ impl Seat {
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
         self.departed.clear();
-        // All that is parked is in hand now, so what arrives may be held again.
-        if all_parked_seen && !self.parked_meanwhile && self.parking == 0 {
+        // All that is parked is in hand now. Parks that are under way say so when they are answered: to
+        // look for them before would only be to look again and again.
+        if all_parked_seen && !self.parked_meanwhile {
             self.parked = false;
         }
         self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
@@ -171,5 +178,77 @@ impl Seat {
             && !self.hungry
             && self.brain.is_idle()
             && now.duration_since(self.touched) > KEPT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        domain::Generation,
+        id::{AppId, EndpointId, MessageId},
+    };
+
+    use super::*;
+
+    fn ready() -> Ready {
+        let delivery = Delivery {
+            app: AppId::new(),
+            endpoint: EndpointId::new(),
+            message: MessageId::new(),
+            generation: Generation(0),
+        };
+        Ready { delivery, place: Place::Waiting, attempts: 0, steps: 0 }
+    }
+
+    #[test]
+    fn what_is_put_back_during_a_look_is_looked_for_again() {
+        let now = Instant::now();
+        let mut seat = Seat::new(64, false, now);
+        let ready = ready();
+        seat.push(ready, now);
+        seat.has_parked();
+        seat.begin_look();
+        seat.let_go(ready.delivery, ready.place);
+        seat.has_parked();
+        // The page may show it, but it departed: it cannot be told from what was settled.
+        assert!(seat.departed.contains(&ready.delivery));
+        seat.end_look(true, None);
+        assert!(seat.has_waiting_work(now));
+        assert!(!seat.is_idle(now + 2 * KEPT));
+    }
+
+    #[test]
+    fn a_park_under_way_is_no_reason_to_look_again() {
+        let now = Instant::now();
+        let mut seat = Seat::new(64, false, now);
+        seat.has_parked();
+        seat.parking = 1;
+        seat.begin_look();
+        seat.end_look(true, None);
+        assert!(!seat.has_waiting_work(now));
+        assert!(!seat.takes_arrivals(now), "it would overtake what is being parked");
+    }
+
+    #[test]
+    fn all_that_was_parked_is_in_hand_after_a_look_that_saw_all() {
+        let now = Instant::now();
+        let mut seat = Seat::new(64, false, now);
+        seat.has_parked();
+        seat.begin_look();
+        seat.end_look(false, None);
+        assert!(seat.has_waiting_work(now));
+        seat.begin_look();
+        seat.end_look(true, None);
+        assert!(!seat.has_waiting_work(now) && seat.takes_arrivals(now));
+    }
+
+    #[test]
+    fn a_retry_written_down_during_a_look_counts() {
+        let now = Instant::now();
+        let mut seat = Seat::new(64, false, now);
+        seat.begin_look();
+        seat.will_be_due(now + KEPT);
+        seat.end_look(true, None);
+        assert_eq!(seat.next_due, Some(now + KEPT));
     }
 }

@@ -103,12 +103,14 @@ impl LaneActor {
 
     fn put_back(&mut self, queue: Queue, deliveries: impl IntoIterator<Item = Ready>) {
         for ready in deliveries {
-            if let Some(seat) = self.seats.get_mut(&queue) {
-                seat.parked = true;
-            }
             match ready.place {
                 Place::Stream(entry) => self.park(entry, ready.delivery, None),
-                Place::Waiting => self.let_go(&ready.delivery),
+                Place::Waiting => {
+                    self.let_go(&ready.delivery);
+                    if let Some(seat) = self.seats.get_mut(&queue) {
+                        seat.has_parked();
+                    }
+                }
             }
         }
     }
