@@ -19,6 +19,7 @@ crate::engines::on_each_engine! {
     park_of_another_delivery_at_the_entry_changes_nothing,
     park_of_a_nudge_changes_nothing,
     park_repeated_changes_nothing,
+    park_of_an_entry_named_twice_moves_it_once,
     a_late_park_does_not_bring_a_settled_delivery_back,
     park_of_a_delivery_that_waits_already_leaves_it_as_it_is,
     park_with_delay_is_due_later,
@@ -142,6 +143,20 @@ async fn park_repeated_changes_nothing(bench: Bench) {
     let answer = bench.store.park(&fence, &[park]).await.unwrap();
     assert_eq!(answer, Some(vec![Parked::NotThere]));
     assert_eq!(parked(&bench.due(&fence, tenant.queue(0)).await), deliveries, "it kept its place");
+}
+
+async fn park_of_an_entry_named_twice_moves_it_once(bench: Bench) {
+    for count in 2..12 {
+        let (tenant, deliveries) = flowing(&bench, count).await;
+        let fence = bench.own(tenant.lane()).await;
+        let mut parks = Vec::new();
+        for delivery in [deliveries[0], deliveries[0], deliveries[count - 1]] {
+            let entry = bench.entry_of(delivery).await;
+            parks.push(Park { entry, delivery, delay: None });
+        }
+        let answer = bench.store.park(&fence, &parks).await.unwrap();
+        assert_eq!(answer, Some(vec![Parked::Moved, Parked::NotThere, Parked::Moved]));
+    }
 }
 
 async fn a_late_park_does_not_bring_a_settled_delivery_back(bench: Bench) {

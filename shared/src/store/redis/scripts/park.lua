@@ -23,7 +23,7 @@ for _, entry in ipairs(entries) do
   found[entry[1]] = entry[2]
 end
 local function carried(id)
-  if not found[id] and #entries == limit then
+  if found[id] == nil and #entries == limit then
     local single = redis.call('XRANGE', lane, id, id)[1]
     found[id] = single and single[2]
   end
@@ -42,7 +42,8 @@ for i = 1, parks do
   local fields = carried(id)
   if fields and fields[1] == 'd'
       and (fields[2] == want or string.sub(fields[2], 1, #want + 1) == want .. ';') then
-    found[id] = nil
+    -- Not nil, which would look it up again: nothing is removed yet.
+    found[id] = false
     if delay == '' then
       in_order = in_order + 1
     end
