@@ -202,11 +202,11 @@ impl Node {
             self.parts.metrics.fenced.inc();
             tracing::warn!(%lane, "lane lost to another node");
             tell(&running.actor, Lost);
-            self.unwatch(vec![lane]);
+            self.unwatch(vec![(lane, running.epoch)]);
         }
     }
 
-    fn unwatch(&self, lanes: Vec<Lane>) {
+    fn unwatch(&self, lanes: Vec<(Lane, Epoch)>) {
         tell(&self.reader, Unwatch(lanes));
     }
 
@@ -217,7 +217,7 @@ impl Node {
             return;
         }
         let (actor, epoch) = (running.actor.clone(), running.epoch);
-        self.unwatch(vec![lane]);
+        self.unwatch(vec![(lane, epoch)]);
         let me = ctx.address();
         actix_rt::spawn(async move {
             // A lane that has ended has nothing in hand; a node that has gone asks no more.
@@ -245,7 +245,7 @@ impl Handler<LaneFenced> for Node {
             return;
         }
         self.lanes.remove(&lane);
-        self.unwatch(vec![lane]);
+        self.unwatch(vec![(lane, fenced.epoch)]);
         match &mut self.ownership {
             Some(ownership) => ownership.forget(lane, fenced.epoch),
             None => self.fenced.push(fenced),
@@ -288,7 +288,7 @@ impl Handler<Leave> for Node {
 
     fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         self.leaving = true;
-        self.unwatch(self.lanes.keys().copied().collect());
+        self.unwatch(self.lanes.iter().map(|(lane, running)| (*lane, running.epoch)).collect());
         let lanes: Vec<_> = self.lanes.values().map(|running| running.actor.clone()).collect();
         let me = ctx.address();
         Box::pin(async move {
