@@ -1,11 +1,20 @@
 //! The batcher: an actor that makes calls of what is waiting, up to two at a time. There are no
 //! timers: a batch is what came while the calls before it were under way.
+//!
+//! A call that the store refuses may fail because of what a single lane holds. Each lane's part of it
+//! then goes on by itself, beside the shared calls, and its lane starts nothing before that is over:
+//! what it sends could not be settled.
 
 use std::{future::Future, sync::Arc};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 
-use crate::parts::Parts;
+use crate::{
+    lane::{Event, LaneActor},
+    mail::tell,
+    parts::Parts,
+    persist::Pauses,
+};
 
 /// Calls under way at once.
 const CALLS: usize = 2;
@@ -14,18 +23,27 @@ const CALLS: usize = 2;
 pub(crate) trait Stage: Unpin + 'static {
     /// What a lane sends.
     type Wish: Send + 'static;
-    /// What one call takes.
-    type Batch: 'static;
+    /// One lane's part of a call.
+    type Part: 'static;
 
     /// Takes note of a wish.
     fn add(&mut self, wish: Self::Wish);
 
     /// What the next call takes; `None` if nothing waits.
-    fn take(&mut self) -> Option<Self::Batch>;
+    fn take(&mut self) -> Option<Vec<Self::Part>>;
 
-    /// Makes the call and answers the lanes.
-    fn call(batch: Self::Batch, parts: Arc<Parts>) -> impl Future<Output = ()> + 'static;
+    /// Whose part it is.
+    fn lane(part: &Self::Part) -> &Addr<LaneActor>;
+
+    /// Makes the call and answers the lanes, or gives back what the store refused.
+    fn call(
+        batch: Vec<Self::Part>,
+        parts: Arc<Parts>,
+    ) -> impl Future<Output = Result<(), Refused<Self::Part>>> + 'static;
 }
+
+/// The batch of a call that the store refused.
+pub(crate) struct Refused<P>(pub(crate) Vec<P>);
 
 /// A lane's wish.
 pub(crate) struct Enqueue<S: Stage>(pub(crate) S::Wish);
@@ -92,8 +110,13 @@ impl<S: Stage> Handler<Flush> for Batcher<S> {
         {
             self.calls += 1;
             let (call, me) = (S::call(batch, Arc::clone(&self.parts)), ctx.address());
+            let parts = Arc::clone(&self.parts);
             actix_rt::spawn(async move {
-                call.await;
+                if let Err(Refused(batch)) = call.await {
+                    for part in batch {
+                        actix_rt::spawn(alone::<S>(part, Arc::clone(&parts)));
+                    }
+                }
                 // The mailbox is closed only when the process ends.
                 let _ = me.send(CallEnded).await;
             });
@@ -108,4 +131,18 @@ impl<S: Stage> Handler<CallEnded> for Batcher<S> {
         self.calls -= 1;
         self.flush_soon(ctx);
     }
+}
+
+/// Repeats one lane's part until the store has answered it, or the lane has ended.
+async fn alone<S: Stage>(part: S::Part, parts: Arc<Parts>) {
+    let lane = S::lane(&part).clone();
+    tell(&lane, Event::Refused);
+    let (mut batch, mut pauses) = (vec![part], Pauses::new());
+    while let Err(Refused(again)) = S::call(batch, Arc::clone(&parts)).await
+        && lane.connected()
+    {
+        batch = again;
+        pauses.pause().await;
+    }
+    tell(&lane, Event::Accepted);
 }

@@ -11,11 +11,11 @@ use shared::{
 };
 
 use crate::{
-    batcher::{Batcher, Stage},
+    batcher::{Batcher, Refused, Stage},
     lane::{Event, LaneActor, Taken},
     mail::tell,
     parts::Parts,
-    persist::until_answered,
+    persist::until_refused,
     routes::Route,
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct Fetching {
 
 impl Stage for Fetching {
     type Wish = Wish;
-    type Batch = Vec<Wish>;
+    type Part = Wish;
 
     fn add(&mut self, wish: Wish) {
         self.waiting.push_back(wish);
@@ -84,15 +84,20 @@ impl Stage for Fetching {
         (!batch.is_empty()).then_some(batch)
     }
 
-    async fn call(wishes: Vec<Wish>, parts: Arc<Parts>) {
+    fn lane(part: &Wish) -> &Addr<LaneActor> {
+        &part.lane
+    }
+
+    async fn call(wishes: Vec<Wish>, parts: Arc<Parts>) -> Result<(), Refused<Wish>> {
         let deliveries = |wish: &Wish| wish.taken.iter().map(|taken| taken.delivery()).collect();
         let fetches: Vec<_> = wishes
             .iter()
             .map(|wish| Fetch { fence: wish.fence.clone(), deliveries: deliveries(wish) })
             .collect();
         let answers =
-            until_answered(&parts.metrics, "fetch", async || parts.store.fetch(&fetches).await)
+            until_refused(&parts.metrics, "fetch", async || parts.store.fetch(&fetches).await)
                 .await;
+        let Ok(answers) = answers else { return Err(Refused(wishes)) };
         // Side by side: a lane whose configuration must be loaded does not hold up the others.
         join_all(wishes.into_iter().zip(answers).map(async |(wish, fetched)| {
             let prepared = match fetched {
@@ -125,6 +130,7 @@ impl Stage for Fetching {
             tell(&wish.lane, Event::Prepared(prepared));
         }))
         .await;
+        Ok(())
     }
 }
 

@@ -10,10 +10,7 @@ use actix::{
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use shared::{
-    placement::Lane,
-    store::{Epoch, StoreError},
-};
+use shared::{placement::Lane, store::Epoch};
 
 use crate::{
     connector::Connector,
@@ -39,9 +36,18 @@ pub(crate) struct LaneFenced {
 #[rtype(result = "()")]
 pub(crate) struct Leave;
 
+/// A lane has nothing in hand any more.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Drained(Lane);
+struct Drained {
+    lane: Lane,
+    epoch: Epoch,
+}
+
+/// All lanes are drained: release them.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Release;
 
 /// A thread that serves lanes, with what lives on it.
 pub(crate) struct Worker {
@@ -108,18 +114,25 @@ impl Node {
     }
 
     fn round(&mut self, ctx: &mut Context<Self>) {
-        if self.leaving {
-            return;
-        }
         // The round before is still under way: the store is slow.
         let Some(mut ownership) = self.ownership.take() else { return };
         self.bury(&mut ownership);
+        // What is in flight while it leaves must not be sent by another owner: leases stay alive.
+        let leaving = self.leaving;
         let round = async move {
-            let result = ownership.round().await;
-            (ownership, result)
+            let mut round = Round::default();
+            let result = match leaving {
+                true => ownership.keep(&mut round).await,
+                false => ownership.round(&mut round).await,
+            };
+            (ownership, round, result)
         };
-        ctx.spawn(round.into_actor(self).map(|(ownership, result), me, ctx| {
-            me.round_ended(ownership, result, ctx);
+        ctx.spawn(round.into_actor(self).map(|(ownership, round, result), me, ctx| {
+            if let Err(error) = result {
+                me.parts.metrics.store_error(error.kind());
+                tracing::warn!(%error, "keeping the lanes failed, trying again");
+            }
+            me.round_ended(ownership, round, ctx);
         }));
     }
 
@@ -137,34 +150,23 @@ impl Node {
         });
     }
 
-    fn round_ended(
-        &mut self,
-        mut ownership: Ownership,
-        result: Result<Round, StoreError>,
-        ctx: &mut Context<Self>,
-    ) {
-        for fenced in std::mem::take(&mut self.fenced) {
-            ownership.forget(fenced.lane);
+    fn round_ended(&mut self, mut ownership: Ownership, round: Round, ctx: &mut Context<Self>) {
+        for LaneFenced { lane, epoch } in std::mem::take(&mut self.fenced) {
+            ownership.forget(lane, epoch);
         }
-        match result {
-            Err(error) => {
-                self.parts.metrics.store_error(error.kind());
-                tracing::warn!(%error, "keeping the lanes failed, trying again");
+        for lane in round.lost {
+            self.lose(lane);
+        }
+        if round.store_changed {
+            tracing::warn!("the store is another one than before: reading all lanes again");
+            self.lanes.values().for_each(|running| tell(&running.actor, Reread));
+        }
+        if !self.leaving {
+            for gained in round.gained {
+                self.start(gained, ctx);
             }
-            Ok(round) => {
-                for lane in round.lost {
-                    self.lose(lane);
-                }
-                if round.store_changed {
-                    tracing::warn!("the store is another one than before: reading all lanes again");
-                    self.lanes.values().for_each(|running| tell(&running.actor, Reread));
-                }
-                for gained in round.gained {
-                    self.start(gained, ctx);
-                }
-                for lane in round.surplus {
-                    self.drain(lane, ctx);
-                }
+            for lane in round.surplus {
+                self.drain(lane, ctx);
             }
         }
         self.parts.metrics.lanes.set(ownership.held() as i64);
@@ -200,11 +202,11 @@ impl Node {
             self.parts.metrics.fenced.inc();
             tracing::warn!(%lane, "lane lost to another node");
             tell(&running.actor, Lost);
-            self.unwatch(vec![lane]);
+            self.unwatch(vec![(lane, running.epoch)]);
         }
     }
 
-    fn unwatch(&self, lanes: Vec<Lane>) {
+    fn unwatch(&self, lanes: Vec<(Lane, Epoch)>) {
         tell(&self.reader, Unwatch(lanes));
     }
 
@@ -214,13 +216,13 @@ impl Node {
         if std::mem::replace(&mut running.draining, true) {
             return;
         }
-        let actor = running.actor.clone();
-        self.unwatch(vec![lane]);
+        let (actor, epoch) = (running.actor.clone(), running.epoch);
+        self.unwatch(vec![(lane, epoch)]);
         let me = ctx.address();
         actix_rt::spawn(async move {
             // A lane that has ended has nothing in hand; a node that has gone asks no more.
             let _ = actor.send(Drain).await;
-            let _ = me.send(Drained(lane)).await;
+            let _ = me.send(Drained { lane, epoch }).await;
         });
     }
 }
@@ -243,9 +245,9 @@ impl Handler<LaneFenced> for Node {
             return;
         }
         self.lanes.remove(&lane);
-        self.unwatch(vec![lane]);
+        self.unwatch(vec![(lane, fenced.epoch)]);
         match &mut self.ownership {
-            Some(ownership) => ownership.forget(lane),
+            Some(ownership) => ownership.forget(lane, fenced.epoch),
             None => self.fenced.push(fenced),
         }
     }
@@ -254,13 +256,15 @@ impl Handler<LaneFenced> for Node {
 impl Handler<Drained> for Node {
     type Result = ();
 
-    fn handle(&mut self, Drained(lane): Drained, ctx: &mut Self::Context) {
-        if self.leaving {
+    fn handle(&mut self, Drained { lane, epoch }: Drained, ctx: &mut Self::Context) {
+        // A lane that was lost meanwhile may be held once more.
+        let running = self.lanes.get(&lane).is_some_and(|running| running.epoch == epoch);
+        if self.leaving || !running {
             return;
         }
         // After the round that is under way: only one thing at a time may touch the ownership.
         let Some(mut ownership) = self.ownership.take() else {
-            ctx.notify_later(Drained(lane), Duration::from_millis(20));
+            ctx.notify_later(Drained { lane, epoch }, Duration::from_millis(20));
             return;
         };
         if let Some(running) = self.lanes.remove(&lane) {
@@ -284,19 +288,30 @@ impl Handler<Leave> for Node {
 
     fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         self.leaving = true;
+        self.unwatch(self.lanes.iter().map(|(lane, running)| (*lane, running.epoch)).collect());
+        let lanes: Vec<_> = self.lanes.values().map(|running| running.actor.clone()).collect();
+        let me = ctx.address();
+        Box::pin(async move {
+            join_all(lanes.iter().map(|lane| lane.send(Drain))).await;
+            // The node ends with the process only.
+            let _ = me.send(Release).await;
+        })
+    }
+}
+
+impl Handler<Release> for Node {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Release, ctx: &mut Self::Context) -> Self::Result {
         let Some(mut ownership) = self.ownership.take() else {
             // A round is under way: once more when it has ended.
-            self.leaving = false;
             let me = ctx.address();
             return Box::pin(async move {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                let _ = me.send(Leave).await;
+                let _ = me.send(Release).await;
             });
         };
-        self.unwatch(self.lanes.keys().copied().collect());
-        let lanes: Vec<_> = self.lanes.values().map(|running| running.actor.clone()).collect();
         Box::pin(async move {
-            join_all(lanes.iter().map(|lane| lane.send(Drain))).await;
             if let Err(error) = ownership.leave().await {
                 tracing::warn!(%error, "releasing the lanes failed: their leases will run out");
             }

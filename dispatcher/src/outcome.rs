@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
     Rejected,
     /// Any other 5xx, or a status that HTTP does not know.
     ServerError,
-    /// No complete answer before the deadline.
+    /// No status before the deadline.
     Timeout,
     /// No connection, name or TLS session.
     ConnectFailed,

@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use shared::{
     placement::Lane,
-    store::{Beat, Fence, Lease, Owner, Result, SharedStore},
+    store::{Beat, Epoch, Fence, Lease, Owner, Result, SharedStore},
 };
 
 use crate::{
@@ -68,10 +68,17 @@ impl Ownership {
         }
     }
 
-    /// One round. After an error the next round goes on where this one stopped; leases that could not
-    /// be renewed end by themselves.
-    pub(crate) async fn round(&mut self) -> Result<Round> {
-        let mut round = Round::default();
+    /// One round. What it changed stands in `round`, also after an error; the next round goes on where
+    /// this one stopped, and leases that could not be renewed end by themselves.
+    pub(crate) async fn round(&mut self, round: &mut Round) -> Result<()> {
+        self.keep(round).await?;
+        let (mine, missing) = self.wanted();
+        round.surplus = self.tenures.keys().filter(|lane| !mine.contains(lane)).copied().collect();
+        self.acquire(missing, round).await
+    }
+
+    /// A round that takes nothing new: shows a sign of life, and renews what is held.
+    pub(crate) async fn keep(&mut self, round: &mut Round) -> Result<()> {
         let incarnation = self.store.incarnation().await?;
         round.store_changed =
             self.incarnation.as_ref().is_some_and(|before| *before != incarnation);
@@ -82,10 +89,7 @@ impl Ownership {
             self.store.forget_node(node).await?;
         }
         round.lost = self.renew().await?;
-        let (mine, missing) = self.wanted();
-        round.surplus = self.tenures.keys().filter(|lane| !mine.contains(lane)).copied().collect();
-        round.gained = self.acquire(missing).await?;
-        Ok(round)
+        Ok(())
     }
 
     /// Takes note of signs of life; answers the nodes that showed none for several TTLs.
@@ -139,7 +143,7 @@ impl Ownership {
         (mine, missing)
     }
 
-    async fn acquire(&mut self, lanes: Vec<Lane>) -> Result<Vec<Gained>> {
+    async fn acquire(&mut self, lanes: Vec<Lane>, round: &mut Round) -> Result<()> {
         let leases = self.store.leases(&lanes).await?;
         let now = LeaseTime::now();
         let free: Vec<_> = lanes
@@ -147,7 +151,7 @@ impl Ownership {
             .zip(leases)
             .filter(|(lane, lease)| self.is_free(*lane, lease.as_ref(), now))
             .collect();
-        let gained = try_join_all(free.into_iter().map(|(lane, seen)| {
+        let answers = join_all(free.into_iter().map(|(lane, seen)| {
             let (store, owner, ttl) = (Arc::clone(&self.store), self.owner.clone(), self.ttl);
             async move {
                 let sent = LeaseTime::now();
@@ -159,22 +163,31 @@ impl Ownership {
                 }))
             }
         }))
-        .await?;
-        let gained: Vec<_> = gained.into_iter().flatten().collect();
-        for Gained { tenure, .. } in &gained {
-            self.sightings.remove(&tenure.lane());
-            self.tenures.insert(tenure.lane(), Arc::clone(tenure));
+        .await;
+        let mut result = Ok(());
+        for answer in answers {
+            match answer {
+                Ok(None) => {}
+                Ok(Some(gained)) => {
+                    let (lane, tenure) = (gained.tenure.lane(), Arc::clone(&gained.tenure));
+                    self.sightings.remove(&lane);
+                    self.tenures.insert(lane, tenure);
+                    round.gained.push(gained);
+                }
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(gained)
+        result
     }
 
-    /// Whether a lease was never held, was released, belongs to a node that is not even listed, or has
-    /// stood still for a TTL. The third is the embedded store after a crash: its list of nodes is as
-    /// young as the process. Should it ever be wrong, the epoch still keeps two owners apart.
+    /// Whether a lease was never held, was released, belongs to this node, which knows nothing of it
+    /// because the answer was lost, or to a node that is not even listed, or has stood still for a TTL.
+    /// Not listed is the embedded store after a crash: its list of nodes is as young as the process.
+    /// Should that ever be wrong, the epoch still keeps two owners apart.
     fn is_free(&mut self, lane: Lane, lease: Option<&Lease>, now: LeaseTime) -> bool {
         let Some(lease) = lease else { return true };
-        let listed = lease.owner.as_ref().is_some_and(|owner| self.peers.contains_key(owner));
-        if !listed {
+        let Some(owner) = &lease.owner else { return true };
+        if *owner == self.owner || !self.peers.contains_key(owner) {
             return true;
         }
         let (seen, since) = self.sightings.entry(lane).or_insert_with(|| (lease.clone(), now));
@@ -206,9 +219,11 @@ impl Ownership {
         self.broken.insert(lane);
     }
 
-    /// The lane's owner was told by the store that it is fenced.
-    pub(crate) fn forget(&mut self, lane: Lane) {
-        self.tenures.remove(&lane);
+    /// The lane's owner of this epoch was told by the store that it is fenced.
+    pub(crate) fn forget(&mut self, lane: Lane, epoch: Epoch) {
+        if self.tenures.get(&lane).is_some_and(|tenure| tenure.fence().epoch == epoch) {
+            self.tenures.remove(&lane);
+        }
     }
 
     pub(crate) fn held(&self) -> usize {

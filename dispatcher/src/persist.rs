@@ -2,12 +2,27 @@
 
 use std::time::Duration;
 
-use shared::store::Result;
+use shared::store::{Result, StoreError};
 
 use crate::metrics::Metrics;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pauses between repeated calls.
+pub(crate) struct Pauses(Duration);
+
+impl Pauses {
+    pub(crate) fn new() -> Self {
+        Self(FIRST_PAUSE)
+    }
+
+    /// Waits, twice as long each time.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
 
 /// Repeats a call until the store has answered it. Every call of the store is safe to repeat.
 pub(crate) async fn until_answered<T>(
@@ -15,16 +30,38 @@ pub(crate) async fn until_answered<T>(
     what: &'static str,
     call: impl AsyncFn() -> Result<T>,
 ) -> T {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         match call().await {
             Ok(answer) => return answer,
+            Err(error) => note(metrics, what, &error),
+        }
+        pauses.pause().await;
+    }
+}
+
+/// Repeats a call until the store has answered it, or has refused it: it would do so again.
+pub(crate) async fn until_refused<T>(
+    metrics: &Metrics,
+    what: &'static str,
+    call: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let mut pauses = Pauses::new();
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer),
             Err(error) => {
-                metrics.store_error(error.kind());
-                tracing::warn!(what, %error, "store call failed, repeating");
+                note(metrics, what, &error);
+                if !error.kind().is_transient() {
+                    return Err(error);
+                }
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pauses.pause().await;
     }
+}
+
+fn note(metrics: &Metrics, what: &'static str, error: &StoreError) {
+    metrics.store_error(error.kind());
+    tracing::warn!(what, %error, "store call failed, repeating");
 }

@@ -14,12 +14,12 @@ use shared::{
 };
 
 use crate::{
-    batcher::{Batcher, Stage},
+    batcher::{Batcher, Refused, Stage},
     credits::Permit,
     lane::{Event, LaneActor},
     mail::tell,
     parts::Parts,
-    persist::until_answered,
+    persist::until_refused,
 };
 
 /// Settlements in one call.
@@ -76,13 +76,16 @@ impl LaneBatch {
 
 impl Stage for Settling {
     type Wish = Wish;
-    type Batch = Vec<LaneBatch>;
+    type Part = LaneBatch;
 
     fn add(&mut self, wish: Wish) {
         let batch = match self.waiting.entry(wish.fence.lane) {
             Entry::Vacant(vacant) => vacant.insert(LaneBatch::new(wish.lane, wish.fence)),
             Entry::Occupied(occupied) => {
                 let batch = occupied.into_mut();
+                if batch.settle.fence.epoch > wish.fence.epoch {
+                    return;
+                }
                 if batch.settle.fence != wish.fence {
                     // The lane was lost and taken again: what it wanted before would be refused.
                     self.count -= batch.settle.settlements.len();
@@ -116,18 +119,28 @@ impl Stage for Settling {
         Some(taken)
     }
 
-    async fn call(batches: Vec<LaneBatch>, parts: Arc<Parts>) {
+    fn lane(part: &LaneBatch) -> &Addr<LaneActor> {
+        &part.lane
+    }
+
+    async fn call(batches: Vec<LaneBatch>, parts: Arc<Parts>) -> Result<(), Refused<LaneBatch>> {
         let (mut lanes, mut calls) = (Vec::new(), Vec::new());
         for LaneBatch { lane, settle, permits } in batches {
             lanes.push((lane, permits));
             calls.push(settle);
         }
         let answers =
-            until_answered(&parts.metrics, "settle", async || parts.store.settle(&calls).await)
+            until_refused(&parts.metrics, "settle", async || parts.store.settle(&calls).await)
                 .await;
-        for (((lane, permits), settle), answers) in lanes.into_iter().zip(calls).zip(answers) {
+        let lanes = lanes.into_iter().zip(calls);
+        let Ok(answers) = answers else {
+            let batch = |((lane, permits), settle)| LaneBatch { lane, settle, permits };
+            return Err(Refused(lanes.map(batch).collect()));
+        };
+        for (((lane, permits), settle), answers) in lanes.zip(answers) {
             drop(permits);
             tell(&lane, Event::Settled(Reply { settlements: settle.settlements, answers }));
         }
+        Ok(())
     }
 }

@@ -5,6 +5,8 @@
 //! resolved one in the [`resolver`], and the peer's once more when it has answered.
 
 mod resolver;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::Arc,
@@ -17,7 +19,7 @@ use parking_lot::Mutex;
 use reqwest::{Client, Response, redirect::Policy};
 use resolver::{Forbidden, Resolver};
 use shared::guard::{Guard, Reach};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{outcome::Outcome, retry::retry_after};
@@ -93,16 +95,12 @@ impl Connector {
             Ok(reach) => reach,
             Err(_) => return Answer::without_response(Outcome::Forbidden),
         };
+        let deadline = Instant::now() + self.timeout;
         let sent =
             self.client(reach).post(request.url).headers(request.headers).body(request.body).send();
-        let answer = async {
-            match sent.await {
-                Ok(response) => self.read(response, reach).await,
-                Err(error) => Answer::without_response(classify(&error)),
-            }
-        };
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(answer) => answer,
+        match timeout_at(deadline, sent).await {
+            Ok(Ok(response)) => self.read(response, reach, deadline).await,
+            Ok(Err(error)) => Answer::without_response(classify(&error)),
             Err(_) => Answer::without_response(Outcome::Timeout),
         }
     }
@@ -120,7 +118,7 @@ impl Connector {
         }
     }
 
-    async fn read(&self, mut response: Response, reach: Reach) -> Answer {
+    async fn read(&self, mut response: Response, reach: Reach, deadline: Instant) -> Answer {
         let status = response.status().as_u16();
         let peer = response.remote_addr().map(|peer| peer.ip());
         if peer.is_some_and(|peer| !self.guard.address(peer, reach)) {
@@ -133,14 +131,15 @@ impl Connector {
             .and_then(|value| retry_after(value, SystemTime::now()));
         let mut body = Vec::new();
         while body.len() < RESPONSE_CAP {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
+            match timeout_at(deadline, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
                     let room = RESPONSE_CAP - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
-                Ok(None) => break,
-                // The status has arrived; that the body broke off does not change the verdict.
-                Err(_) => break,
+                Ok(Ok(None)) => break,
+                // The status has arrived; that the body broke off, or comes too slowly, does not
+                // change the verdict.
+                Ok(Err(_)) | Err(_) => break,
             }
         }
         let outcome = Outcome::of_status(status, wait);

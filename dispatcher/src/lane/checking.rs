@@ -42,7 +42,7 @@ impl Checks {
 
     /// The stream is read once more, up to `position` for the second time.
     pub(super) fn start_over(&mut self, position: EntryId) {
-        self.rereading = Some(position);
+        self.rereading = self.rereading.max(Some(position));
     }
 
     /// Whether an entry of a second reading was let go meanwhile.

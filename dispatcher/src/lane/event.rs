@@ -16,6 +16,8 @@ use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, settler::Reply
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Arrivals {
+    /// Where the read began.
+    pub(crate) after: EntryId,
     pub(crate) entries: Vec<(EntryId, Entry)>,
     pub(crate) lease: Option<Lease>,
 }
@@ -53,6 +55,10 @@ pub(crate) enum Event {
     Attempted(Taken, Outcome, Box<Attempt>),
     /// Settlements were answered.
     Settled(Reply),
+    /// The store refused a call for this lane's sake; it is repeated.
+    Refused,
+    /// It refuses that call no more.
+    Accepted,
     /// A credit was waited for.
     Credit(Permit),
     /// A page of the agenda was read.

@@ -105,6 +105,8 @@ pub(crate) struct LaneActor {
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
+    refused: isize,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
 }
@@ -149,6 +151,7 @@ impl LaneActor {
             alarm: None,
             room: None,
             checks: checking::Checks::default(),
+            refused: 0,
             draining: false,
             drained: Vec::new(),
         }
@@ -321,6 +324,8 @@ impl Handler<Event> for LaneActor {
             Event::Settled(Reply { settlements, answers: Some(answers) }) => {
                 self.settled(settlements, answers, ctx)
             }
+            Event::Refused => self.refused += 1,
+            Event::Accepted => self.refused -= 1,
             Event::Credit(permit) => self.feed(permit, ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
@@ -371,7 +376,8 @@ impl LaneActor {
     /// Asks for all of stream and agenda: at takeover, and when the store may have lost something.
     fn read_from_the_beginning(&mut self, ctx: &mut Context<Self>) {
         self.position = EntryId::START;
-        let watch = Watch(vec![(self.tenure.lane(), ctx.address(), EntryId::START)]);
+        let Fence { lane, epoch, .. } = *self.tenure.fence();
+        let watch = Watch { lane, epoch, actor: ctx.address(), after: EntryId::START };
         tell(&self.reader, watch);
         self.read_agenda(None, ctx);
     }

@@ -45,7 +45,7 @@ impl LaneActor {
         now: Instant,
         ctx: &mut Context<Self>,
     ) {
-        if self.draining {
+        if self.draining || self.refused > 0 {
             return;
         }
         loop {

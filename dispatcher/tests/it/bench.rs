@@ -22,6 +22,8 @@ use shared::{
     time::Millis,
 };
 
+use crate::scripted::Scripted;
+
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const TTL: Duration = Duration::from_millis(1500);
@@ -77,9 +79,26 @@ impl Bench {
         Self { store, sink: Sink::start_local().unwrap(), app, _home: home }
     }
 
+    /// A bench whose store fails as it is told.
+    pub(crate) async fn scripted(engine: Engine) -> (Self, Arc<Scripted>) {
+        let mut bench = Self::new(engine).await;
+        let store = Scripted::new(Arc::clone(&bench.store));
+        bench.store = Arc::clone(&store) as SharedStore;
+        (bench, store)
+    }
+
     /// Starts a dispatcher with these delays between attempts.
     pub(crate) async fn dispatch(&self, schedule: &[Duration]) -> Running {
-        let config = Config {
+        self.dispatch_with(schedule, |_| {}).await
+    }
+
+    /// As [`Bench::dispatch`], with other settings.
+    pub(crate) async fn dispatch_with(
+        &self,
+        schedule: &[Duration],
+        change: impl FnOnce(&mut Config),
+    ) -> Running {
+        let mut config = Config {
             workers: 2,
             max_in_flight: 256,
             max_body_bytes: 16 << 20,
@@ -90,6 +109,7 @@ impl Bench {
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
         };
+        change(&mut config);
         let metrics = Registry::new();
         let store = Arc::clone(&self.store);
         let dispatcher = Dispatcher::start(config, store, &metrics).await.unwrap();
@@ -142,6 +162,14 @@ impl Bench {
     pub(crate) async fn commit(&self, change: Change) {
         let before = self.store.configuration(self.app).await.unwrap().unwrap();
         self.store.commit(self.app, Some(before.version), &[change]).await.unwrap();
+    }
+
+    /// An endpoint in another lane.
+    pub(crate) async fn stranger(&self, other: Queue, path: &str) -> Queue {
+        let id = std::iter::repeat_with(EndpointId::new)
+            .find(|id| Lane::of(self.app, *id) != other.lane())
+            .unwrap();
+        self.endpoint_with_id(id, path).await
     }
 
     /// Publishes messages to one endpoint.
@@ -219,10 +247,12 @@ impl Running {
         self.dispatcher.stop(Duration::ZERO).await;
     }
 
-    /// The sum of a metric over its labels.
+    /// The sum of a metric over its labels; 0 while it has none.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let families = self.metrics.gather();
-        let family = families.iter().find(|family| family.name().ends_with(name)).unwrap();
+        let Some(family) = families.iter().find(|family| family.name().ends_with(name)) else {
+            return 0.0;
+        };
         let value = |metric: &prometheus::proto::Metric| {
             metric.get_counter().get_value() + metric.get_gauge().get_value()
         };

@@ -3,6 +3,8 @@
 
 mod bench;
 mod isolation;
+mod outages;
 mod resuming;
 mod retrying;
+mod scripted;
 mod takeover;

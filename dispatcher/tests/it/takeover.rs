@@ -3,7 +3,7 @@
 use rstest::rstest;
 use shared::placement::LANES;
 
-use crate::bench::{Bench, Engine, PATIENCE};
+use crate::bench::{Bench, Engine, PATIENCE, TTL};
 
 #[rstest]
 #[case::embedded(Engine::Embedded)]
@@ -73,4 +73,21 @@ async fn a_resend_is_one_more_delivery(#[case] engine: Engine) {
     let twice = async || bench.sink.ask(|journal| journal.of(&message.to_string()).count()) == 2;
     bench.until("arrived twice", twice).await;
     running.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_is_in_flight_while_a_node_leaves_is_sent_by_nobody_else() {
+    let bench = Bench::new(Engine::Redis).await;
+    // Longer than a lease lives without its owner.
+    let endpoint = bench.endpoint(&format!("/slow/{}", 2 * TTL.as_millis())).await;
+    let first = bench.dispatch(&[]).await;
+    bench.publish(endpoint, 1).await;
+    let sent = async || bench.sink.in_flight() == 1;
+    bench.until("was sent", sent).await;
+    let second = bench.dispatch(&[]).await;
+    first.stop().await;
+    let rest = async || bench.is_at_rest().await;
+    bench.until("came to rest", rest).await;
+    assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
+    second.stop().await;
 }

@@ -1,0 +1,246 @@
+//! The connector against receivers that mean no good.
+
+use std::{future::Future, time::Duration};
+
+use rstest::rstest;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_millis(800);
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+/// A connector that may go to this machine.
+fn connector() -> Connector {
+    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    Connector::new(Arc::new(guard), TIMEOUT).unwrap()
+}
+
+fn request(url: &str) -> Request {
+    let body = Bytes::from_static(b"{}");
+    Request { url: url.parse().unwrap(), headers: HeaderMap::new(), body }
+}
+
+/// A receiver that treats each connection like this.
+async fn receiver<F>(treat: impl Fn(TcpStream) -> F + 'static) -> (String, JoinHandle<()>)
+where
+    F: Future<Output = std::io::Result<()>> + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serving = actix_rt::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            actix_rt::spawn(treat(stream));
+        }
+    });
+    (url, serving)
+}
+
+/// Reads a request up to the end of its body, which is `{}`.
+async fn hear(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"\r\n\r\n{}") {
+        if stream.read_buf(&mut heard).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// Ends a connection with a reset instead of an orderly close.
+fn reset(stream: TcpStream) -> std::io::Result<()> {
+    stream.set_zero_linger()
+}
+
+/// How a receiver can misbehave.
+#[derive(Debug, Clone, Copy)]
+enum Evil {
+    Silent,
+    TrickledHead,
+    EndlessHeaders,
+    TrickledBody,
+    EndlessBody,
+    EndlessChunks,
+    Informational(usize),
+    EndlessInformational,
+    ResetBeforeHead,
+    ResetAfterHead,
+    CloseBeforeHead,
+    Garbage,
+    Redirect,
+    Bomb,
+}
+
+async fn misbehave(evil: Evil, canary: String, mut stream: TcpStream) -> std::io::Result<()> {
+    hear(&mut stream).await?;
+    let head = |headers: &str| format!("{OK}{headers}\r\n");
+    match evil {
+        Evil::Silent => std::future::pending().await,
+        Evil::TrickledHead => {
+            stream.write_all(OK.as_bytes()).await?;
+            loop {
+                stream.write_all(b"x").await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Evil::EndlessHeaders => {
+            stream.write_all(OK.as_bytes()).await?;
+            loop {
+                stream.write_all(format!("x-more: {}\r\n", "a".repeat(1000)).as_bytes()).await?;
+            }
+        }
+        Evil::TrickledBody => {
+            stream.write_all(head("content-length: 4000\r\n").as_bytes()).await?;
+            loop {
+                stream.write_all(b"a").await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Evil::EndlessBody => {
+            stream.write_all(head("content-length: 1073741824\r\n").as_bytes()).await?;
+            loop {
+                stream.write_all(&[b'a'; 65_536]).await?;
+            }
+        }
+        Evil::EndlessChunks => {
+            stream.write_all(head("transfer-encoding: chunked\r\n").as_bytes()).await?;
+            loop {
+                stream.write_all(b"1\r\na\r\n").await?;
+            }
+        }
+        Evil::Informational(count) => {
+            for _ in 0..count {
+                stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n").await?;
+            }
+            stream.write_all(head("content-length: 2\r\n").as_bytes()).await?;
+            stream.write_all(b"ok").await
+        }
+        Evil::EndlessInformational => loop {
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\n").await?;
+        },
+        Evil::ResetBeforeHead => reset(stream),
+        Evil::ResetAfterHead => {
+            stream.write_all(head("content-length: 100\r\n").as_bytes()).await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            reset(stream)
+        }
+        Evil::CloseBeforeHead => Ok(()),
+        Evil::Garbage => stream.write_all(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await,
+        Evil::Redirect => {
+            let head =
+                format!("HTTP/1.1 302 Found\r\nlocation: {canary}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).await
+        }
+        Evil::Bomb => {
+            // The beginning of a gzip stream: whoever inflates it fails, or shows other bytes.
+            let head = head("content-encoding: gzip\r\ncontent-length: 4\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(b"\x1f\x8bzz").await
+        }
+    }
+}
+
+#[rstest]
+#[case(Evil::Silent, Outcome::Timeout)]
+#[case(Evil::TrickledHead, Outcome::Timeout)]
+#[case(Evil::EndlessHeaders, Outcome::Broken)]
+#[case(Evil::TrickledBody, Outcome::Delivered)]
+#[case(Evil::EndlessBody, Outcome::Delivered)]
+#[case(Evil::EndlessChunks, Outcome::Delivered)]
+#[case(Evil::Informational(1000), Outcome::Delivered)]
+#[case(Evil::EndlessInformational, Outcome::Timeout)]
+#[case(Evil::ResetBeforeHead, Outcome::Broken)]
+#[case(Evil::ResetAfterHead, Outcome::Delivered)]
+#[case(Evil::CloseBeforeHead, Outcome::Broken)]
+#[case(Evil::Garbage, Outcome::Broken)]
+#[case(Evil::Redirect, Outcome::Redirected)]
+#[case(Evil::Bomb, Outcome::Delivered)]
+#[actix_rt::test]
+async fn an_evil_receiver_gets_its_outcome_and_no_more(
+    #[case] evil: Evil,
+    #[case] expected: Outcome,
+) {
+    let (canary, touched) = canary().await;
+    let (url, serving) = receiver(move |stream| misbehave(evil, canary.clone(), stream)).await;
+    let patience = TIMEOUT + Duration::from_secs(5);
+    let answer = tokio::time::timeout(patience, connector().post(request(&url))).await;
+    let answer = answer.expect("the attempt ends by itself");
+    assert_eq!(answer.outcome, expected);
+    assert!(answer.body.len() <= RESPONSE_CAP, "{} bytes were kept", answer.body.len());
+    if matches!(evil, Evil::Bomb) {
+        assert!(answer.body.ends_with("zz"), "it was inflated");
+    }
+    assert!(!touched.is_finished(), "the redirect was followed");
+    serving.abort();
+}
+
+/// A listener that nobody must connect to, and what ends when somebody does.
+async fn canary() -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let touched = actix_rt::spawn(async move {
+        listener.accept().await.unwrap();
+    });
+    (url, touched)
+}
+
+/// Where a name leads is known only once it is resolved.
+#[rstest]
+#[case::nothing_allowed(&[], "http", Outcome::Forbidden)]
+#[case::another_network_allowed(&["10.0.0.0/8"], "http", Outcome::Forbidden)]
+#[case::another_network_allowed_tls(&["10.0.0.0/8"], "https", Outcome::Forbidden)]
+#[actix_rt::test]
+async fn no_connection_is_made_to_a_private_address_behind_a_name(
+    #[case] allowed: &[&str],
+    #[case] scheme: &str,
+    #[case] expected: Outcome,
+) {
+    let (url, touched) = canary().await;
+    let port = url.parse::<Url>().unwrap().port().unwrap();
+    let guard = Guard::new(allowed.iter().map(|network| network.parse().unwrap()).collect());
+    let connector = Connector::new(Arc::new(guard), TIMEOUT).unwrap();
+    let answer = connector.post(request(&format!("{scheme}://localhost:{port}/"))).await;
+    assert_eq!(answer.outcome, expected);
+    let literal = connector.post(request(&format!("{scheme}://127.0.0.1:{port}/"))).await;
+    assert_eq!(literal.outcome, Outcome::Forbidden);
+    tokio::task::yield_now().await;
+    assert!(!touched.is_finished(), "somebody connected");
+}
+
+#[actix_rt::test]
+async fn an_allowed_name_is_connected_to() {
+    let (url, serving) =
+        receiver(|stream| misbehave(Evil::Informational(0), String::new(), stream)).await;
+    let answer = connector().post(request(&url.replace("127.0.0.1", "localhost"))).await;
+    assert_eq!(answer.outcome, Outcome::Delivered);
+    serving.abort();
+}
+
+#[actix_rt::test]
+async fn a_closed_port_is_a_failed_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    assert_eq!(connector().post(request(&url)).await.outcome, Outcome::ConnectFailed);
+}
+
+/// The receiver closes each connection after one answer without saying so, as servers do with idle
+/// ones. What finds its pooled connection closed was not sent, and is no failed attempt.
+#[actix_rt::test]
+async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
+    let (url, serving) = receiver(|mut stream| async move {
+        hear(&mut stream).await?;
+        stream.write_all(format!("{OK}content-length: 0\r\n\r\n").as_bytes()).await
+    })
+    .await;
+    let connector = connector();
+    for attempt in 0..50 {
+        let answer = connector.post(request(&url)).await;
+        assert_eq!(answer.outcome, Outcome::Delivered, "attempt {attempt}");
+    }
+    serving.abort();
+}

@@ -1,0 +1,107 @@
+//! A store that fails: for one lane, for a while, or by becoming another one.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use rstest::rstest;
+
+use crate::{
+    bench::{Bench, Engine, PATIENCE, TTL},
+    scripted::Call,
+};
+
+#[rstest]
+#[actix_rt::test]
+async fn a_lane_that_cannot_be_served_holds_up_no_other(
+    #[values(Engine::Embedded, Engine::Redis)] engine: Engine,
+    #[values(Call::Settle, Call::Fetch)] call: Call,
+) {
+    let (bench, store) = Bench::scripted(engine).await;
+    let poisoned = bench.endpoint("/ok?poisoned").await;
+    let neighbour = bench.neighbour(poisoned, "/ok?neighbour").await;
+    let healthy = bench.stranger(poisoned, "/ok").await;
+    store.poison(call, poisoned.lane());
+    let running = bench.dispatch(&[]).await;
+    // More than there are credits, in more than one call.
+    for (queue, count) in [(poisoned, 300), (neighbour, 1), (poisoned, 1)] {
+        let before = running.metric("store_errors_total");
+        bench.publish(queue, count).await;
+        let refused = async || running.metric("store_errors_total") > before + 1.0;
+        bench.until("was refused", refused).await;
+    }
+    let settled = async || running.metric("deliveries_settled_total") >= 200.0;
+    bench.publish(healthy, 200).await;
+    bench.until("served the other lane", settled).await;
+    store.heal();
+    let rest = async || bench.is_at_rest().await;
+    bench.until("came to rest", rest).await;
+    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 502);
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    running.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_lane_that_cannot_park_holds_up_no_reading() {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let poisoned = bench.endpoint("/hang").await;
+    let healthy = bench.stranger(poisoned, "/ok").await;
+    store.poison(Call::Park, poisoned.lane());
+    // More than may wait to be parked.
+    for _ in 0..20 {
+        bench.publish(poisoned, 256).await;
+    }
+    let running = bench.dispatch(&[]).await;
+    let refused = async || running.metric("store_errors_total") > 2.0;
+    bench.until("was refused", refused).await;
+    for _ in 0..20 {
+        let before = bench.sink.ask(|journal| journal.delivered());
+        bench.publish(healthy, 1).await;
+        bench.sink.wait_for(before + 1, PATIENCE).await.unwrap();
+    }
+    store.heal();
+    let parked = async || bench.store.waiting(poisoned).await.unwrap() > 5000;
+    bench.until("parked all", parked).await;
+    running.abandon().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn all_arrives_once_the_store_is_back(#[case] engine: Engine) {
+    let (bench, store) = Bench::scripted(engine).await;
+    let (steady, failing) = (bench.endpoint("/slow/20").await, bench.endpoint("/fail/1").await);
+    let running = bench.dispatch(&[Duration::from_millis(100); 4]).await;
+    bench.publish(steady, 300).await;
+    bench.publish(failing, 50).await;
+    bench.sink.wait_for(20, PATIENCE).await.unwrap();
+    store.go_away(true);
+    let errors = async || running.metric("store_errors_total") > 10.0;
+    bench.until("noticed", errors).await;
+    // Long enough for the node to stop by itself.
+    tokio::time::sleep(TTL).await;
+    store.go_away(false);
+    let rest = async || bench.is_at_rest().await;
+    bench.until("came to rest", rest).await;
+    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 350);
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    assert_eq!(running.metric("attempts_in_flight"), 0.0);
+    assert!(running.is_alive());
+    running.stop().await;
+}
+
+#[actix_rt::test]
+async fn another_store_is_read_from_the_beginning_also_after_an_error() {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let held = bench.endpoint("/hang").await;
+    bench.publish(held, 1).await;
+    let running = bench.dispatch(&[]).await;
+    let sent = async || bench.sink.in_flight() == 1;
+    bench.until("was sent", sent).await;
+    let before = store.rereads.load(Ordering::SeqCst);
+    store.deaf.store(1, Ordering::SeqCst);
+    store.failovers.store(1, Ordering::SeqCst);
+    let reread = async || store.rereads.load(Ordering::SeqCst) > before;
+    bench.until("read it again", reread).await;
+    assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
+    running.abandon().await;
+}

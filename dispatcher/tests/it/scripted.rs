@@ -1,0 +1,265 @@
+//! A store that fails as it is told, and otherwise is the one behind it.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shared::{
+    domain::{Attempt, DeadLetter, Queue},
+    id::{AppId, EndpointId, MessageId},
+    placement::Lane,
+    store::*,
+};
+
+/// A call that an owner makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    Fetch,
+    Park,
+    Due,
+    Settle,
+}
+
+/// The store.
+pub(crate) struct Scripted {
+    inner: SharedStore,
+    /// Calls that fail for ever because of what one lane holds.
+    poisoned: Mutex<HashSet<(Call, Lane)>>,
+    /// Every call fails.
+    away: AtomicBool,
+    /// So many signs of life fail.
+    pub(crate) deaf: AtomicUsize,
+    /// How often it became another one.
+    pub(crate) failovers: AtomicUsize,
+    /// Reads of a lane's stream from its beginning.
+    pub(crate) rereads: Arc<AtomicUsize>,
+}
+
+impl Scripted {
+    pub(crate) fn new(inner: SharedStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            poisoned: Mutex::default(),
+            away: AtomicBool::new(false),
+            deaf: AtomicUsize::new(0),
+            failovers: AtomicUsize::new(0),
+            rereads: Arc::default(),
+        })
+    }
+
+    pub(crate) fn poison(&self, call: Call, lane: Lane) {
+        self.poisoned.lock().unwrap().insert((call, lane));
+    }
+
+    pub(crate) fn heal(&self) {
+        self.poisoned.lock().unwrap().clear();
+    }
+
+    pub(crate) fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn present(&self) -> Result<()> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(StoreError::new(ErrorKind::Unavailable, "as the script says")),
+            false => Ok(()),
+        }
+    }
+
+    fn readable(&self, call: Call, lanes: impl IntoIterator<Item = Lane>) -> Result<()> {
+        let poisoned = self.poisoned.lock().unwrap();
+        match lanes.into_iter().any(|lane| poisoned.contains(&(call, lane))) {
+            true => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
+            false => self.present(),
+        }
+    }
+}
+
+/// Implements a trait by asking the store behind.
+macro_rules! forward {
+    ($name:ident { $(fn $call:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl $name for Scripted {
+            $(async fn $call(&self, $($arg: $type),*) -> Result<$answer> {
+                self.present()?;
+                self.inner.$call($($arg),*).await
+            })*
+        }
+    };
+}
+
+forward!(Publisher {
+    fn publish(batch: Vec<Publication>) -> Vec<Published>;
+    fn resend(resend: Resend) -> Resent;
+});
+
+forward!(Documents {
+    fn configuration(app: AppId) -> Option<Configuration>;
+    fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version;
+    fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed;
+    fn unindex(app: AppId, uid: Option<&str>) -> ();
+    fn find_uid(uid: &str) -> Option<AppId>;
+    fn applications(page: &PageRequest) -> Page<AppId>;
+    fn document(kind: Kind, name: &str) -> Option<Bytes>;
+    fn documents(kind: Kind) -> Vec<Document>;
+    fn put_document(kind: Kind, document: &Document, expect: &Expect) -> ();
+    fn delete_document(kind: Kind, name: &str) -> bool;
+});
+
+forward!(History {
+    fn message(app: AppId, message: MessageId) -> Option<Bytes>;
+    fn find_key(app: AppId, key: &str) -> Option<MessageId>;
+    fn messages(app: AppId, page: &PageRequest) -> Page<LogEntry>;
+    fn endpoint_attempts(queue: Queue, page: &PageRequest) -> Page<Attempt>;
+    fn message_attempts(app: AppId, message: MessageId, page: &PageRequest) -> Page<Attempt>;
+    fn dead_letters(queue: Queue, page: &PageRequest) -> Page<DeadLetter>;
+});
+
+#[async_trait]
+impl Leases for Scripted {
+    async fn heartbeat(&self, owner: &Owner) -> Result<Vec<Beat>> {
+        let deaf = |left: usize| left.checked_sub(1);
+        if self.deaf.fetch_update(Ordering::SeqCst, Ordering::SeqCst, deaf).is_ok() {
+            return Err(StoreError::new(ErrorKind::Unavailable, "as the script says"));
+        }
+        self.present()?;
+        self.inner.heartbeat(owner).await
+    }
+
+    async fn forget_node(&self, owner: &Owner) -> Result<()> {
+        self.present()?;
+        self.inner.forget_node(owner).await
+    }
+
+    async fn leases(&self, lanes: &[Lane]) -> Result<Vec<Option<Lease>>> {
+        self.present()?;
+        self.inner.leases(lanes).await
+    }
+
+    async fn acquire(
+        &self,
+        lane: Lane,
+        owner: &Owner,
+        seen: Option<&Lease>,
+    ) -> Result<Option<Epoch>> {
+        self.present()?;
+        self.inner.acquire(lane, owner, seen).await
+    }
+
+    async fn renew(&self, fences: &[Fence]) -> Result<Vec<bool>> {
+        self.present()?;
+        self.inner.renew(fences).await
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<()> {
+        self.present()?;
+        self.inner.release(fence).await
+    }
+}
+
+#[async_trait]
+impl Lanes for Scripted {
+    async fn reader(&self) -> Result<Box<dyn Reader>> {
+        self.present()?;
+        let inner = self.inner.reader().await?;
+        Ok(Box::new(Watched { inner, rereads: Arc::clone(&self.rereads) }))
+    }
+
+    async fn page(
+        &self,
+        lane: Lane,
+        after: EntryId,
+        limit: usize,
+    ) -> Result<Vec<(EntryId, Entry)>> {
+        self.present()?;
+        self.inner.page(lane, after, limit).await
+    }
+
+    async fn fetch(&self, fetches: &[Fetch]) -> Result<Vec<Fetched>> {
+        self.readable(Call::Fetch, fetches.iter().map(|fetch| fetch.fence.lane))?;
+        self.inner.fetch(fetches).await
+    }
+
+    async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>> {
+        self.readable(Call::Park, [fence.lane])?;
+        self.inner.park(fence, parks).await
+    }
+
+    async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>> {
+        self.present()?;
+        self.inner.forget(fence, entries).await
+    }
+
+    async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
+        self.readable(Call::Due, [fence.lane])?;
+        self.inner.due(fence, asks).await
+    }
+
+    async fn settle(&self, batch: &[Settle]) -> Result<Vec<Option<Vec<Settled>>>> {
+        self.readable(Call::Settle, batch.iter().map(|settle| settle.fence.lane))?;
+        self.inner.settle(batch).await
+    }
+
+    async fn agenda(&self, lane: Lane, from: Option<&str>, limit: usize) -> Result<AgendaPage> {
+        self.present()?;
+        self.inner.agenda(lane, from, limit).await
+    }
+
+    async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>> {
+        self.present()?;
+        self.inner.states(app, endpoints).await
+    }
+
+    async fn waiting(&self, queue: Queue) -> Result<u64> {
+        self.inner.waiting(queue).await
+    }
+}
+
+/// A reader that counts reads from the beginning.
+struct Watched {
+    inner: Box<dyn Reader>,
+    rereads: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Reader for Watched {
+    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
+        let batches = self.inner.read(lanes, limit).await?;
+        let from_start =
+            |lane: Lane| lanes.iter().any(|read| read.lane == lane && read.after == EntryId::START);
+        let count = batches.iter().filter(|batch| from_start(batch.lane)).count();
+        self.rereads.fetch_add(count, Ordering::SeqCst);
+        Ok(batches)
+    }
+}
+
+#[async_trait]
+impl Store for Scripted {
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn spans_shards(&self) -> bool {
+        self.inner.spans_shards()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.present()
+    }
+
+    async fn incarnation(&self) -> Result<String> {
+        self.present()?;
+        let failovers = self.failovers.load(Ordering::SeqCst);
+        Ok(format!("{} after {failovers}", self.inner.incarnation().await?))
+    }
+
+    async fn sweep(&self) -> Result<usize> {
+        self.inner.sweep().await
+    }
+}
