@@ -90,8 +90,12 @@ async fn a_proven_endpoint_does_not_stand_in_line_behind_one_that_hangs() {
         bench.publish(queue, 1).await;
         bench.sink.wait_for(before + 1, PATIENCE).await.unwrap();
     }
+    bench.change(healthy, |endpoint| endpoint.disabled = true).await;
+    bench.publish(healthy, 1).await;
+    let waits = async || bench.store.waiting(healthy).await.unwrap() == 1;
+    bench.until("waited", waits).await;
     // One hangs with the half that it may have, and is hungry; the other takes the rest for a while.
-    let slow = bench.sink.url("/slow/500");
+    let slow = bench.sink.url("/slow/1000");
     bench.change(busy, |endpoint| endpoint.url = slow).await;
     bench.publish(hanging, 4).await;
     let hangs = async || bench.sink.in_flight() == 2;
@@ -99,7 +103,7 @@ async fn a_proven_endpoint_does_not_stand_in_line_behind_one_that_hangs() {
     bench.publish(busy, 2).await;
     let full = async || bench.sink.in_flight() == 4;
     bench.until("took all credits", full).await;
-    bench.publish(healthy, 1).await;
+    bench.change(healthy, |endpoint| endpoint.disabled = false).await;
     bench.sink.wait_for(5, PATIENCE).await.unwrap();
     running.abandon().await;
 }
