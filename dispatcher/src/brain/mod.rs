@@ -153,12 +153,9 @@ impl Brain {
         2 * self.window.size() + 8
     }
 
-    /// Whether forgetting it loses nothing.
+    /// Whether forgetting it loses nothing that matters seconds later: a limiter has none of that.
     pub(crate) fn is_idle(&self) -> bool {
-        self.window.in_flight() == 0
-            && self.breaker.is_closed()
-            && self.gate.is_none()
-            && self.limiter.is_none()
+        self.window.in_flight() == 0 && self.breaker.is_closed() && self.gate.is_none()
     }
 }
 

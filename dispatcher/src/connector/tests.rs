@@ -16,8 +16,12 @@ const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 /// A connector that may go to this machine.
 fn connector() -> Connector {
+    patient_connector(TIMEOUT)
+}
+
+fn patient_connector(timeout: Duration) -> Connector {
     let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
-    Connector::new(Arc::new(guard), TIMEOUT).unwrap()
+    Connector::new(Arc::new(guard), timeout).unwrap()
 }
 
 fn request(url: &str) -> Request {
@@ -175,6 +179,19 @@ async fn an_evil_receiver_gets_its_outcome_and_no_more(
         assert!(answer.body.ends_with("zz"), "it was inflated");
     }
     assert!(!touched.is_finished(), "the redirect was followed");
+    serving.abort();
+}
+
+#[rstest]
+#[case(Evil::EndlessBody)]
+#[case(Evil::EndlessChunks)]
+#[actix_rt::test]
+async fn no_more_is_read_than_is_kept(#[case] evil: Evil) {
+    let (url, serving) = receiver(move |stream| misbehave(evil, String::new(), stream)).await;
+    let connector = patient_connector(Duration::from_secs(3600));
+    let answer = connector.post(request(&url));
+    let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.expect("it ends");
+    assert_eq!(answer.body.len(), RESPONSE_CAP);
     serving.abort();
 }
 

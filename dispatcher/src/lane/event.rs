@@ -59,8 +59,8 @@ pub(crate) enum Event {
     Refused,
     /// It refuses that call no more.
     Accepted,
-    /// A credit was waited for.
-    Credit(Permit),
+    /// A credit was waited for, for an endpoint that is proven or for one that is not.
+    Credit { permit: Permit, proven: bool },
     /// A page of the agenda was read.
     Agenda(AgendaPage),
     /// A page of the stream was re-read, and a page of the agenda.

@@ -1,9 +1,12 @@
 //! Credits for those that wait for one, and the bodies of what was started.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
 use actix::{AsyncContext, Context};
-use shared::{domain::Delivery, time::Millis};
+use shared::{
+    domain::{Delivery, Queue},
+    time::Millis,
+};
 use tokio::time::Instant;
 
 use super::{Event, LaneActor, seat::Ready};
@@ -23,28 +26,39 @@ impl Taken {
     }
 }
 
+/// Queues that want a credit, and whether one was asked for.
+#[derive(Default)]
+pub(super) struct Line {
+    pub(super) hungry: VecDeque<Queue>,
+    asked: bool,
+}
+
 impl LaneActor {
-    /// Waits in line for a credit on behalf of the first hungry queue.
-    pub(super) fn ask_for_credit(&mut self, ctx: &mut Context<Self>) {
-        if self.credit_asked || self.draining {
+    /// The queues of this kind that wait for credits.
+    pub(super) fn line(&mut self, proven: bool) -> &mut Line {
+        if proven { &mut self.proven } else { &mut self.unproven }
+    }
+
+    /// Waits for a credit on behalf of the first in line.
+    pub(super) fn ask_for_credit(&mut self, proven: bool, ctx: &mut Context<Self>) {
+        if self.draining || self.line(proven).asked || self.line(proven).hungry.is_empty() {
             return;
         }
-        let Some(queue) = self.hungry.front() else { return };
-        let proven = self.seats.get(queue).is_some_and(|seat| seat.brain.is_proven());
+        self.line(proven).asked = true;
         let (credits, me) = (self.parts.credits.clone(), ctx.address());
-        self.credit_asked = true;
         actix_rt::spawn(async move {
             if let Some(permit) = credits.take(proven).await {
                 // A lane that has ended drops the permit, which is what it should do.
-                let _ = me.send(Event::Credit(permit)).await;
+                let _ = me.send(Event::Credit { permit, proven }).await;
             }
         });
     }
 
-    /// A credit came: the first hungry queue gets it.
-    pub(super) fn feed(&mut self, permit: Permit, ctx: &mut Context<Self>) {
-        self.credit_asked = false;
-        let Some(queue) = self.hungry.pop_front() else { return };
+    /// A credit came: the first in line gets it.
+    pub(super) fn feed(&mut self, permit: Permit, proven: bool, ctx: &mut Context<Self>) {
+        let line = self.line(proven);
+        line.asked = false;
+        let Some(queue) = line.hungry.pop_front() else { return };
         if let Some(seat) = self.seats.get_mut(&queue) {
             seat.hungry = false;
         }

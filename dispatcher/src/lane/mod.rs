@@ -28,6 +28,7 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use arriving::Wish;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
+use fetching::Line;
 pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
@@ -97,9 +98,10 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
-    /// Queues that want a credit, and whether one was asked for.
-    hungry: VecDeque<Queue>,
-    credit_asked: bool,
+    /// Queues that want a credit, by whether their endpoint is proven: the proven never stand behind
+    /// those that may get half of the credits only.
+    proven: Line,
+    unproven: Line,
     timers: BTreeSet<(Instant, Queue)>,
     alarm: Option<(Instant, SpawnHandle)>,
     /// The reader waits until there are fewer parks.
@@ -145,8 +147,8 @@ impl LaneActor {
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
-            hungry: VecDeque::new(),
-            credit_asked: false,
+            proven: Line::default(),
+            unproven: Line::default(),
             timers: BTreeSet::new(),
             alarm: None,
             room: None,
@@ -218,7 +220,8 @@ impl LaneActor {
         self.forget_nudges(ctx);
         self.look(ctx);
         self.fetch(ctx);
-        self.ask_for_credit(ctx);
+        self.ask_for_credit(true, ctx);
+        self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
             // A reader that has gone needs no answer.
             self.room.take().map(|room| room.send(()));
@@ -326,7 +329,7 @@ impl Handler<Event> for LaneActor {
             }
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
-            Event::Credit(permit) => self.feed(permit, ctx),
+            Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
             Event::Parked(_, None)

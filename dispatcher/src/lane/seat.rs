@@ -176,7 +176,7 @@ impl Seat {
             && self.next_due.is_none()
             && !self.looking
             && !self.hungry
-            && self.brain.is_idle()
+            && (self.brain.is_idle() || self.configuration == Configuration::Deleted)
             && now.duration_since(self.touched) > KEPT
     }
 }
@@ -198,6 +198,26 @@ mod tests {
             generation: Generation(0),
         };
         Ready { delivery, place: Place::Waiting, attempts: 0, steps: 0 }
+    }
+
+    #[test]
+    fn a_seat_without_work_is_forgotten_also_where_it_is_limited_or_deleted() {
+        let now = Instant::now();
+        let later = now + 2 * KEPT;
+        let limited: Endpoint = serde_json::from_value(serde_json::json!({
+            "id": EndpointId::new(), "url": "https://example.com/", "version": 1,
+            "secrets": [], "created_at": 0, "updated_at": 0, "rate_limit": 1,
+        }))
+        .unwrap();
+        let mut seat = Seat::new(64, false, now);
+        seat.configure(Some(&limited), now);
+        assert!(!seat.is_idle(now) && seat.is_idle(later));
+        for _ in 0..10 {
+            seat.brain.ended(crate::outcome::Sign::Down, later, 0.5);
+        }
+        assert!(!seat.is_idle(later + 2 * KEPT), "its breaker is open");
+        seat.configure(None, later);
+        assert!(seat.is_idle(later + 2 * KEPT));
     }
 
     #[test]

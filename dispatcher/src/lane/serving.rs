@@ -72,7 +72,7 @@ impl LaneActor {
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
-                    self.hungry.push_back(queue);
+                    self.line(proven).hungry.push_back(queue);
                 }
                 return self.park_surplus(queue);
             };

@@ -77,3 +77,33 @@ async fn a_dead_endpoint_opens_its_breaker_and_drains_when_it_is_back(#[case] en
     assert_eq!(running.metric("selfcheck_found_total"), 0.0);
     running.stop().await;
 }
+
+#[actix_rt::test]
+async fn a_proven_endpoint_does_not_stand_in_line_behind_one_that_hangs() {
+    let bench = Bench::new(Engine::Embedded).await;
+    let hanging = bench.endpoint("/hang").await;
+    let healthy = bench.neighbour(hanging, "/ok").await;
+    let busy = bench.stranger(hanging, "/ok?busy").await;
+    let running = bench.dispatch_with(&[], |config| config.max_in_flight = 4).await;
+    for queue in [healthy, busy] {
+        let before = bench.sink.ask(|journal| journal.delivered());
+        bench.publish(queue, 1).await;
+        bench.sink.wait_for(before + 1, PATIENCE).await.unwrap();
+    }
+    bench.change(healthy, |endpoint| endpoint.disabled = true).await;
+    bench.publish(healthy, 1).await;
+    let waits = async || bench.store.waiting(healthy).await.unwrap() == 1;
+    bench.until("waited", waits).await;
+    // One hangs with the half that it may have, and is hungry; the other takes the rest for a while.
+    let slow = bench.sink.url("/slow/1000");
+    bench.change(busy, |endpoint| endpoint.url = slow).await;
+    bench.publish(hanging, 4).await;
+    let hangs = async || bench.sink.in_flight() == 2;
+    bench.until("hangs", hangs).await;
+    bench.publish(busy, 2).await;
+    let full = async || bench.sink.in_flight() == 4;
+    bench.until("took all credits", full).await;
+    bench.change(healthy, |endpoint| endpoint.disabled = false).await;
+    bench.sink.wait_for(5, PATIENCE).await.unwrap();
+    running.abandon().await;
+}

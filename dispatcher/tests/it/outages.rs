@@ -20,21 +20,21 @@ async fn a_lane_that_cannot_be_served_holds_up_no_other(
     let neighbour = bench.neighbour(poisoned, "/ok?neighbour").await;
     let healthy = bench.stranger(poisoned, "/ok").await;
     store.poison(call, poisoned.lane());
-    let running = bench.dispatch(&[]).await;
+    let running = bench.dispatch_with(&[], |config| config.max_in_flight = 32).await;
     // More than there are credits, in more than one call.
-    for (queue, count) in [(poisoned, 300), (neighbour, 1), (poisoned, 1)] {
+    for (queue, count) in [(poisoned, 60), (neighbour, 1), (poisoned, 1)] {
         let before = running.metric("store_errors_total");
         bench.publish(queue, count).await;
         let refused = async || running.metric("store_errors_total") > before + 1.0;
         bench.until("was refused", refused).await;
     }
-    let settled = async || running.metric("deliveries_settled_total") >= 200.0;
-    bench.publish(healthy, 200).await;
+    let settled = async || running.metric("deliveries_settled_total") >= 50.0;
+    bench.publish(healthy, 50).await;
     bench.until("served the other lane", settled).await;
     store.heal();
     let rest = async || bench.is_at_rest().await;
     bench.until("came to rest", rest).await;
-    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 502);
+    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 112);
     assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
     running.stop().await;
 }
@@ -71,8 +71,8 @@ async fn all_arrives_once_the_store_is_back(#[case] engine: Engine) {
     let (bench, store) = Bench::scripted(engine).await;
     let (steady, failing) = (bench.endpoint("/slow/20").await, bench.endpoint("/fail/1").await);
     let running = bench.dispatch(&[Duration::from_millis(100); 4]).await;
-    bench.publish(steady, 300).await;
-    bench.publish(failing, 50).await;
+    bench.publish(steady, 100).await;
+    bench.publish(failing, 8).await;
     bench.sink.wait_for(20, PATIENCE).await.unwrap();
     store.go_away(true);
     let errors = async || running.metric("store_errors_total") > 10.0;
@@ -82,7 +82,7 @@ async fn all_arrives_once_the_store_is_back(#[case] engine: Engine) {
     store.go_away(false);
     let rest = async || bench.is_at_rest().await;
     bench.until("came to rest", rest).await;
-    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 350);
+    assert_eq!(bench.sink.ask(|journal| journal.delivered()), 108);
     assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
     assert_eq!(running.metric("attempts_in_flight"), 0.0);
     assert!(running.is_alive());

@@ -1,5 +1,7 @@
 //! Several dispatchers, one after the other and side by side.
 
+use std::sync::atomic::Ordering;
+
 use rstest::rstest;
 use shared::placement::LANES;
 
@@ -90,4 +92,27 @@ async fn what_is_in_flight_while_a_node_leaves_is_sent_by_nobody_else() {
     bench.until("came to rest", rest).await;
     assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
     second.stop().await;
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_node_that_cannot_renew_its_leases_sends_nothing(#[case] engine: Engine) {
+    let (bench, store) = Bench::scripted(engine).await;
+    let endpoint = bench.endpoint("/ok").await;
+    let running = bench.dispatch(&[]).await;
+    bench.publish(endpoint, 1).await;
+    bench.sink.wait_for(1, PATIENCE).await.unwrap();
+    store.deaf.store(usize::MAX, Ordering::SeqCst);
+    // Four renewals to a TTL: after so many it no longer trusts its leases, although nobody took them.
+    let unsure = async || running.metric("store_errors_total") >= 5.0;
+    bench.until("failed to renew", unsure).await;
+    bench.publish(endpoint, 1).await;
+    let put_back = async || bench.store.waiting(endpoint).await.unwrap() == 1;
+    bench.until("was put back", put_back).await;
+    assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
+    store.deaf.store(0, Ordering::SeqCst);
+    bench.sink.wait_for(2, PATIENCE).await.unwrap();
+    running.stop().await;
 }
