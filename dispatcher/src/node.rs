@@ -218,9 +218,11 @@ impl Node {
         self.unwatch(vec![lane]);
         let me = ctx.address();
         actix_rt::spawn(async move {
-            // A lane that has ended has nothing in hand; a node that has gone asks no more.
-            let _ = actor.send(Drain).await;
-            let _ = me.send(Drained(lane)).await;
+            // One that died while it was drained is buried by the next round.
+            if actor.send(Drain).await.is_ok() {
+                // A node that has gone asks no more.
+                let _ = me.send(Drained(lane)).await;
+            }
         });
     }
 }
@@ -294,9 +296,17 @@ impl Handler<Leave> for Node {
             });
         };
         self.unwatch(self.lanes.keys().copied().collect());
-        let lanes: Vec<_> = self.lanes.values().map(|running| running.actor.clone()).collect();
+        let drains: Vec<_> =
+            self.lanes.iter().map(|(lane, running)| (*lane, running.actor.send(Drain))).collect();
         Box::pin(async move {
-            join_all(lanes.iter().map(|lane| lane.send(Drain))).await;
+            let drained =
+                join_all(drains.into_iter().map(async |(lane, drain)| (lane, drain.await)));
+            for (lane, drained) in drained.await {
+                // What it had in hand is nobody's knowledge: its next owner must see that in the lease.
+                if drained.is_err() {
+                    ownership.abandon(lane);
+                }
+            }
             if let Err(error) = ownership.leave().await {
                 tracing::warn!(%error, "releasing the lanes failed: their leases will run out");
             }

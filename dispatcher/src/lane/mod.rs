@@ -8,12 +8,16 @@
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
+//! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`remembering`] | what the next owner should know |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
 mod checking;
 mod event;
 mod fetching;
+mod pacing;
+mod remembering;
 mod seat;
 mod serving;
 mod waiting;
@@ -64,7 +68,7 @@ enum Stage {
     Ready,
     /// A park is under way.
     Parking,
-    /// Its body is being read, or it is being sent.
+    /// Its body is being read, it waits for the limits, or it is being sent.
     Working,
     /// Its settlement is under way.
     Settling,
@@ -75,6 +79,7 @@ pub(crate) struct LaneActor {
     tenure: Arc<Tenure>,
     /// Its owner before did not release it: endpoints start carefully.
     unclean: bool,
+    since: Instant,
     parts: Arc<Parts>,
     connector: Arc<Connector>,
     fetcher: Addr<Fetcher>,
@@ -105,6 +110,8 @@ pub(crate) struct LaneActor {
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    /// States that are being written.
+    remembering: usize,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
 }
@@ -124,6 +131,7 @@ impl LaneActor {
         Self {
             tenure: around.tenure,
             unclean: around.unclean,
+            since: Instant::now(),
             parts,
             connector,
             fetcher: around.fetcher,
@@ -149,6 +157,7 @@ impl LaneActor {
             alarm: None,
             room: None,
             checks: checking::Checks::default(),
+            remembering: 0,
             draining: false,
             drained: Vec::new(),
         }
@@ -156,7 +165,7 @@ impl LaneActor {
 
     /// What is known of an endpoint; made at need.
     fn seat(&mut self, queue: Queue, now: Instant) -> &mut Seat {
-        let (top, careful) = (self.parts.config.max_window, self.unclean);
+        let (top, careful) = (self.parts.config.max_window, self.is_careful(now));
         self.seats.entry(queue).or_insert_with(|| Seat::new(top, careful, now))
     }
 
@@ -239,7 +248,7 @@ impl LaneActor {
 
     /// Whether nothing is in hand that somebody else must not touch.
     fn is_empty(&self) -> bool {
-        !self.parking && !self.forgetting && self.held.is_empty()
+        !self.parking && !self.forgetting && self.remembering == 0 && self.held.is_empty()
     }
 
     /// The store says that the lane is another node's.
@@ -257,6 +266,7 @@ impl LaneActor {
         self.held.clear();
         self.parking = false;
         self.forgetting = false;
+        self.remembering = 0;
         self.drained.drain(..).for_each(|drained| {
             // As above.
             let _ = drained.send(());
@@ -318,7 +328,8 @@ impl Handler<Event> for LaneActor {
             Event::Attempted(taken, outcome, record) => {
                 self.attempted(taken, outcome, *record, ctx)
             }
-            Event::Settled(Reply { settlements, answers: Some(answers) }) => {
+            Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
+                self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)
             }
             Event::Credit(permit) => self.feed(permit, ctx),
@@ -340,6 +351,8 @@ impl Handler<Drain> for LaneActor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         self.draining = true;
         self.drop_ready();
+        self.put_back_all_primed();
+        self.remember_all(Instant::now(), ctx);
         let (sender, drained) = oneshot::channel();
         self.drained.push(sender);
         self.finish(ctx);

@@ -3,6 +3,7 @@
 
 mod bench;
 mod isolation;
+mod limits;
 mod resuming;
 mod retrying;
 mod takeover;
