@@ -220,9 +220,11 @@ impl Node {
         self.unwatch(vec![(lane, epoch)]);
         let me = ctx.address();
         actix_rt::spawn(async move {
-            // A lane that has ended has nothing in hand; a node that has gone asks no more.
-            let _ = actor.send(Drain).await;
-            let _ = me.send(Drained { lane, epoch }).await;
+            // One that died while it was drained is buried by the next round.
+            if actor.send(Drain).await.is_ok() {
+                // A node that has gone asks no more.
+                let _ = me.send(Drained { lane, epoch }).await;
+            }
         });
     }
 }
@@ -311,6 +313,9 @@ impl Handler<Release> for Node {
                 let _ = me.send(Release).await;
             });
         };
+        // What a lane had in hand that died before it was drained is nobody's knowledge: its next owner
+        // must see that in the lease.
+        self.bury(&mut ownership);
         Box::pin(async move {
             if let Err(error) = ownership.leave().await {
                 tracing::warn!(%error, "releasing the lanes failed: their leases will run out");

@@ -10,7 +10,7 @@ use std::{
 use actix::Addr;
 use shared::{
     placement::Lane,
-    store::{Fence, Settle, Settled, Settlement},
+    store::{Fence, Settle, Settled, Settlement, StateChange},
 };
 
 use crate::{
@@ -32,14 +32,22 @@ pub(crate) type Settler = Batcher<Settling>;
 pub(crate) struct Wish {
     pub(crate) fence: Fence,
     pub(crate) lane: Addr<LaneActor>,
-    pub(crate) settlement: Settlement,
-    /// Held until the store has agreed; what needs no attempt has none.
-    pub(crate) permit: Option<Permit>,
+    pub(crate) what: What,
+}
+
+/// What is to be written.
+pub(crate) enum What {
+    /// A settlement. The permit is held until the store has agreed; what needs no attempt has none.
+    Settlement(Box<Settlement>, Option<Permit>),
+    /// What an endpoint's brain knows; only the last one of an endpoint counts.
+    State(StateChange),
 }
 
 /// The store's answer to one lane.
 pub(crate) struct Reply {
     pub(crate) settlements: Vec<Settlement>,
+    /// How many states were written.
+    pub(crate) states: usize,
     /// `None`: the lane is fenced.
     pub(crate) answers: Option<Vec<Settled>>,
 }
@@ -56,12 +64,14 @@ pub(crate) struct LaneBatch {
     lane: Addr<LaneActor>,
     settle: Settle,
     permits: Vec<Permit>,
+    /// States that were wished for; `settle` has the last one of each endpoint.
+    states: usize,
 }
 
 impl LaneBatch {
     fn new(lane: Addr<LaneActor>, fence: Fence) -> Self {
         let settle = Settle { fence, settlements: Vec::new(), states: Vec::new() };
-        Self { lane, settle, permits: Vec::new() }
+        Self { lane, settle, permits: Vec::new(), states: 0 }
     }
 
     /// Splits off all but the first `count` settlements. Permits have no order among themselves: any
@@ -94,9 +104,21 @@ impl Stage for Settling {
                 batch
             }
         };
-        batch.settle.settlements.push(wish.settlement);
-        batch.permits.extend(wish.permit);
-        self.count += 1;
+        match wish.what {
+            What::Settlement(settlement, permit) => {
+                batch.settle.settlements.push(*settlement);
+                batch.permits.extend(permit);
+                self.count += 1;
+            }
+            What::State(change) => {
+                batch.states += 1;
+                let states = &mut batch.settle.states;
+                match states.iter_mut().find(|before| before.queue == change.queue) {
+                    Some(before) => *before = change,
+                    None => states.push(change),
+                }
+            }
+        }
     }
 
     fn take(&mut self) -> Option<Vec<LaneBatch>> {
@@ -125,8 +147,8 @@ impl Stage for Settling {
 
     async fn call(batches: Vec<LaneBatch>, parts: Arc<Parts>) -> Result<(), Refused<LaneBatch>> {
         let (mut lanes, mut calls) = (Vec::new(), Vec::new());
-        for LaneBatch { lane, settle, permits } in batches {
-            lanes.push((lane, permits));
+        for LaneBatch { lane, settle, permits, states } in batches {
+            lanes.push((lane, permits, states));
             calls.push(settle);
         }
         let answers =
@@ -134,12 +156,13 @@ impl Stage for Settling {
                 .await;
         let lanes = lanes.into_iter().zip(calls);
         let Ok(answers) = answers else {
-            let batch = |((lane, permits), settle)| LaneBatch { lane, settle, permits };
+            let batch =
+                |((lane, permits, states), settle)| LaneBatch { lane, settle, permits, states };
             return Err(Refused(lanes.map(batch).collect()));
         };
-        for (((lane, permits), settle), answers) in lanes.zip(answers) {
+        for (((lane, permits, states), settle), answers) in lanes.zip(answers) {
             drop(permits);
-            tell(&lane, Event::Settled(Reply { settlements: settle.settlements, answers }));
+            tell(&lane, Event::Settled(Reply { settlements: settle.settlements, states, answers }));
         }
         Ok(())
     }

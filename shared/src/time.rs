@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch. In records a number, in the API an RFC 3339 text ([`Millis::rfc3339`]).
@@ -50,9 +50,41 @@ impl fmt::Debug for Millis {
     }
 }
 
+/// Reads a duration such as `10s`, `1m 30s` or `500ms`; `None` if it is none, or negative.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    text.parse::<SignedDuration>().ok()?.try_into().ok()
+}
+
+/// For `#[serde(with = "…")]`: durations as texts such as `10s`.
+pub mod text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{Duration, SignedDuration, parse_duration};
+
+    /// Writes a duration.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        let duration = SignedDuration::try_from(*duration).unwrap_or(SignedDuration::MAX);
+        serializer.collect_str(&format_args!("{duration:#}"))
+    }
+
+    /// Reads a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).ok_or_else(|| D::Error::custom("expected a duration such as 10s"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("1m 30s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("-1s"), None);
+        assert_eq!(parse_duration("10"), None);
+    }
 
     #[test]
     fn rfc3339_round_trips() {

@@ -21,6 +21,8 @@ const SAMPLE: u32 = 20;
 const SAMPLE_AGE: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// More than it takes to reach the longest backoff.
+const MOST_OPENINGS: u32 = 16;
 
 /// What a breaker knows of its endpoint.
 #[derive(Debug, Clone)]
@@ -140,11 +142,30 @@ impl Breaker {
         matches!(self.state, State::Closed(_))
     }
 
+    /// How often it opened since the last success.
+    pub(crate) fn openings(&self) -> u32 {
+        self.openings
+    }
+
+    /// When it lets a probe through; `None` if it is closed.
+    pub(crate) fn opens_until(&self, now: Instant) -> Option<Instant> {
+        match self.state {
+            State::Closed(_) => None,
+            State::Open { until } => Some(until),
+            State::HalfOpen { .. } => Some(now),
+        }
+    }
+
+    /// A breaker that was open in another process.
+    pub(crate) fn restored(until: Instant, openings: u32) -> Self {
+        Self { state: State::Open { until }, openings: openings.min(MOST_OPENINGS) }
+    }
+
     fn open(&mut self, now: Instant, jitter: f64) {
         let backoff = FIRST_BACKOFF
             .saturating_mul(1u32.checked_shl(self.openings).unwrap_or(u32::MAX))
             .min(LONGEST_BACKOFF);
-        self.openings = (self.openings + 1).min(16);
+        self.openings = (self.openings + 1).min(MOST_OPENINGS);
         self.state = State::Open { until: now + backoff.mul_f64(0.8 + 0.4 * jitter) };
     }
 }

@@ -1,18 +1,19 @@
 //! The brain of one endpoint: decides what may be sent to it now. Pure: time and chance are handed in.
 //!
 //! Four judges, in this order: is it *open* at all (disabled, deleted), the *gate* that the receiver
-//! closed itself by Retry-After, the *breaker*, the *window*. The *limiter* comes last, because what
-//! it grants is used up.
+//! closed itself by Retry-After, the *breaker*, the *window*. The *limits* come last, because what
+//! they grant is used up: when the attempt starts, and not when it is prepared.
 
 pub(crate) mod breaker;
 mod limiter;
+mod limits;
+mod moment;
 mod window;
 
-use std::num::NonZeroU32;
-
 use breaker::{Admits, Breaker, Change};
-use limiter::Limiter;
-use shared::domain::Endpoint;
+use limits::{LEAD, Limits};
+pub(crate) use moment::Moment;
+use shared::domain::{Endpoint, OpenBreaker, ServingState};
 use tokio::time::Instant;
 use window::Window;
 
@@ -31,13 +32,42 @@ pub(crate) enum Wants {
     AfterChange,
 }
 
-/// Window, gate, breaker and limiter of one endpoint.
+/// Whether the limits allow to prepare one more attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Yes.
+    Now,
+    /// Not before this time: what is prepared holds a credit.
+    Until(Instant),
+    /// Not before one that is prepared has started.
+    AfterStart,
+}
+
+/// What has changed that the lane's next owner should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum News {
+    /// Nothing.
+    None,
+    /// Limits were used.
+    Used,
+    /// Gate or breaker.
+    Changed,
+}
+
+/// Window, gate, breaker and limits of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Brain {
+    /// What the window may grow to where the endpoint does not say less.
+    top: usize,
     window: Window,
     breaker: Breaker,
     gate: Option<Instant>,
-    limiter: Option<Limiter>,
+    limits: Limits,
+    /// Attempts that are prepared and have not started.
+    prepared: usize,
+    /// The first failure after the last success.
+    failing_since: Option<Instant>,
+    news: News,
     open: bool,
     /// Whether its last attempt succeeded. One that never succeeded shares half of the credits with
     /// all others like it.
@@ -49,10 +79,14 @@ impl Brain {
     pub(crate) fn new(top: usize, careful: bool, now: Instant) -> Self {
         let window = if careful { Window::careful(top) } else { Window::new(top) };
         Self {
+            top,
             window,
             breaker: Breaker::new(now),
             gate: None,
-            limiter: None,
+            limits: Limits::default(),
+            prepared: 0,
+            failing_since: None,
+            news: News::None,
             open: true,
             proven: false,
         }
@@ -61,13 +95,46 @@ impl Brain {
     /// Takes over what the endpoint's configuration says.
     pub(crate) fn configure(&mut self, endpoint: &Endpoint, now: Instant) {
         self.open = !endpoint.disabled;
-        let limit = endpoint.rate_limit.and_then(NonZeroU32::new);
-        if self.limiter.as_ref().map(Limiter::per_second) != limit {
-            self.limiter = limit.map(|per_second| Limiter::new(per_second, now));
+        let cap = endpoint.settings.concurrency.map_or(self.top, |cap| cap.get() as usize);
+        self.window.set_top(cap.min(self.top));
+        self.limits.configure(endpoint, now);
+    }
+
+    /// Goes on from what an owner before has remembered. After an unclean takeover nobody knows what
+    /// was started since: the limits count as used up to now.
+    pub(crate) fn restore(&mut self, state: &ServingState, unclean: bool, moment: Moment) {
+        self.gate = state.gate.map(|gate| moment.instant(gate));
+        self.failing_since = state.failing_since.map(|since| moment.instant(since));
+        if let Some(OpenBreaker { until, openings }) = state.breaker {
+            self.breaker = Breaker::restored(moment.instant(until), openings);
+        }
+        self.limits.restore(&state.limits, moment);
+        if unclean {
+            self.limits.use_up(moment.now);
         }
     }
 
-    /// What it wants now. The limiter is not asked: see [`Brain::start`].
+    /// What there is to remember.
+    pub(crate) fn news(&self) -> News {
+        self.news
+    }
+
+    /// What the next owner needs to go on; there is no news then.
+    pub(crate) fn remember(&mut self, moment: Moment) -> ServingState {
+        self.news = News::None;
+        let openings = self.breaker.openings();
+        let until = self.breaker.opens_until(moment.now);
+        ServingState {
+            at: moment.wall,
+            gate: self.gate.map(|gate| moment.millis(gate)),
+            breaker: until.map(|until| OpenBreaker { until: moment.millis(until), openings }),
+            failing_since: self.failing_since.map(|since| moment.millis(since)),
+            window: self.window.size(),
+            limits: self.limits.state(moment),
+        }
+    }
+
+    /// What it wants now. The limits are not asked: see [`Brain::pace`] and [`Brain::start`].
     pub(crate) fn wants(&mut self, now: Instant) -> Wants {
         if !self.open {
             return Wants::AfterChange;
@@ -88,24 +155,68 @@ impl Brain {
         }
     }
 
-    /// Starts an attempt that [`Brain::wants`] allowed, or says when the limiter will.
-    pub(crate) fn start(&mut self, now: Instant) -> Result<(), Instant> {
-        if let Some(limiter) = &self.limiter {
-            limiter.take(now)?;
+    /// Whether one more attempt may be prepared: just before the limits allow it to start.
+    pub(crate) fn pace(&self, now: Instant) -> Pace {
+        if self.limits.are_none() {
+            return Pace::Now;
         }
+        if self.prepared >= self.limits.ahead() {
+            return Pace::AfterStart;
+        }
+        match self.limits.ask(now) {
+            Err(time) if time > now + LEAD => Pace::Until(time - LEAD),
+            Ok(()) | Err(_) => Pace::Now,
+        }
+    }
+
+    /// An attempt that [`Brain::wants`] and [`Brain::pace`] allowed is being prepared. It counts as in
+    /// flight from now on.
+    pub(crate) fn prepare(&mut self) {
+        self.prepared += 1;
         self.window.start();
         self.breaker.start();
+    }
+
+    /// Starts an attempt that was prepared, or says when the limits will allow it.
+    pub(crate) fn start(&mut self, now: Instant) -> Result<(), Instant> {
+        if !self.limits.are_none() {
+            self.limits.take(now)?;
+            self.news = self.news.max(News::Used);
+        }
+        self.prepared = self.prepared.saturating_sub(1);
         Ok(())
     }
 
-    /// An attempt that was started will not be made.
+    /// An attempt that was prepared will not be made.
     pub(crate) fn give_back(&mut self) {
+        self.prepared = self.prepared.saturating_sub(1);
         self.window.give_back();
         self.breaker.unknown();
     }
 
     /// An attempt ended. `jitter` lies in 0.0..1.0.
     pub(crate) fn ended(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {
+        let before = self.lasting();
+        let change = self.judge(sign, now, jitter);
+        self.failing_since = match sign {
+            Sign::Good => None,
+            Sign::Unknown => self.failing_since,
+            Sign::Refusal | Sign::Busy | Sign::BusyUntil(_) | Sign::Down => {
+                Some(self.failing_since.unwrap_or(now))
+            }
+        };
+        if self.lasting() != before {
+            self.news = News::Changed;
+        }
+        change
+    }
+
+    /// What must be remembered at once when it changes.
+    fn lasting(&self) -> impl PartialEq + use<> {
+        (self.gate, self.breaker.is_closed(), self.breaker.openings(), self.failing_since)
+    }
+
+    fn judge(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {
         self.proven = sign == Sign::Good;
         match sign {
             Sign::Good => {
@@ -153,102 +264,15 @@ impl Brain {
         2 * self.window.size() + 8
     }
 
-    /// Whether forgetting it loses nothing that matters seconds later: a limiter has none of that.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.window.in_flight() == 0 && self.breaker.is_closed() && self.gate.is_none()
+    /// Whether forgetting it loses nothing.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.window.in_flight() == 0
+            && self.breaker.is_closed()
+            && self.gate.is_none_or(|gate| gate <= now)
+            && self.limits.are_full(now)
+            && self.news == News::None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const TOP: usize = 64;
-
-    fn brain(now: Instant) -> Brain {
-        Brain::new(TOP, false, now)
-    }
-
-    #[test]
-    fn a_receiver_that_names_a_time_closes_the_endpoint_until_then() {
-        let now = Instant::now();
-        let mut brain = brain(now);
-        brain.start(now).unwrap();
-        brain.ended(Sign::BusyUntil(Duration::from_secs(3)), now, 0.5);
-        let until = now + Duration::from_secs(3);
-        assert_eq!(brain.wants(now), Wants::Until(until));
-        assert!(matches!(brain.wants(until), Wants::Now(_)));
-    }
-
-    #[test]
-    fn a_shorter_time_does_not_open_the_gate_earlier() {
-        let now = Instant::now();
-        let mut brain = brain(now);
-        for seconds in [3, 1] {
-            brain.start(now).unwrap();
-            brain.ended(Sign::BusyUntil(Duration::from_secs(seconds)), now, 0.5);
-        }
-        assert_eq!(brain.wants(now), Wants::Until(now + Duration::from_secs(3)));
-    }
-
-    #[test]
-    fn a_refusal_is_an_answer_the_receiver_is_up() {
-        let now = Instant::now();
-        let mut brain = brain(now);
-        for _ in 0..100 {
-            brain.start(now).unwrap();
-            brain.ended(Sign::Refusal, now, 0.5);
-        }
-        assert!(matches!(brain.wants(now), Wants::Now(_)));
-        assert!(!brain.is_proven());
-    }
-
-    #[test]
-    fn a_dead_receiver_opens_the_breaker_and_recovers_one_by_one() {
-        let now = Instant::now();
-        let mut brain = brain(now);
-        for _ in 0..10 {
-            brain.start(now).unwrap();
-            brain.ended(Sign::Down, now, 0.5);
-        }
-        let Wants::Until(until) = brain.wants(now) else { panic!("the breaker is closed") };
-        assert_eq!(brain.wants(until), Wants::Now(1));
-        brain.start(until).unwrap();
-        assert_eq!(brain.wants(until), Wants::AfterAttempt);
-        assert_eq!(brain.ended(Sign::Good, until, 0.5), Some(Change::Closed));
-        assert_eq!(brain.wants(until), Wants::Now(1));
-    }
-
-    #[test]
-    fn a_full_window_waits_for_an_attempt_to_end() {
-        let now = Instant::now();
-        let mut brain = Brain::new(TOP, true, now);
-        brain.start(now).unwrap();
-        assert_eq!(brain.wants(now), Wants::AfterAttempt);
-        brain.give_back();
-        assert_eq!(brain.wants(now), Wants::Now(1));
-    }
-
-    #[test]
-    fn a_changed_limit_holds_at_once_and_an_unchanged_one_keeps_its_state() {
-        let now = Instant::now();
-        let mut brain = brain(now);
-        let mut endpoint: Endpoint = serde_json::from_value(serde_json::json!({
-            "id": shared::id::EndpointId::new(), "url": "https://example.com/", "version": 1,
-            "secrets": [], "created_at": 0, "updated_at": 0, "rate_limit": 1,
-        }))
-        .unwrap();
-        brain.configure(&endpoint, now);
-        brain.start(now).unwrap();
-        brain.configure(&endpoint, now);
-        assert!(brain.start(now).is_err());
-        endpoint.rate_limit = None;
-        brain.configure(&endpoint, now);
-        assert!(brain.start(now).is_ok());
-        endpoint.disabled = true;
-        brain.configure(&endpoint, now);
-        assert_eq!(brain.wants(now), Wants::AfterChange);
-    }
-}
+mod tests;

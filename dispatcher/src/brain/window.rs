@@ -28,6 +28,12 @@ impl Window {
         Self { size: 1, ..Self::new(top) }
     }
 
+    /// Changes how far it may grow. Attempts above that are not called back.
+    pub(crate) fn set_top(&mut self, top: usize) {
+        self.top = top.max(1);
+        self.size = self.size.min(self.top);
+    }
+
     /// How many more attempts may start.
     pub(crate) fn free(&self) -> usize {
         self.size.saturating_sub(self.in_flight)

@@ -2,17 +2,18 @@
 //! a fresh look at the configuration.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map},
     mem,
     sync::Arc,
     time::Duration,
 };
 
 use actix::{AsyncContext, Context};
+use bytes::Bytes;
 use shared::{
-    domain::{Delivery, Queue},
-    id::AppId,
-    store::{Entry, EntryId, NudgeKind, Park, Parked, Place},
+    domain::{Delivery, Queue, ServingState},
+    id::{AppId, EndpointId},
+    store::{Entry, EntryId, NudgeKind, Park, Parked, Place, StoreError},
     time::Millis,
 };
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use super::{
     seat::{Configuration, Ready},
 };
 use crate::{
+    parts::Parts,
     persist::until_answered,
     routes::{Route, Routes},
 };
@@ -42,11 +44,46 @@ pub(crate) struct Wish {
 
 /// What came of a wish.
 pub(crate) enum Loaded {
-    Route(Arc<Route>),
+    /// Its route, and what its last owner remembered, unless that was not asked for.
+    Route(Arc<Route>, Option<Box<ServingState>>),
     /// There is no such endpoint any more.
     Deleted,
     /// The store did not answer, or with something that cannot be read.
     Failed,
+}
+
+/// What was loaded of an application.
+struct Configured {
+    /// `None`: it was deleted.
+    routes: Option<Arc<Routes>>,
+    states: HashMap<EndpointId, Box<ServingState>>,
+}
+
+/// Loads an application's configuration, and what is remembered of the endpoints that are new here.
+async fn load(
+    parts: &Parts,
+    app: AppId,
+    afresh: bool,
+    new: Vec<EndpointId>,
+) -> Result<Configured, StoreError> {
+    let routes = match parts.routes.cached(app) {
+        Some(routes) if !afresh => Some(routes),
+        _ => parts.routes.load(app).await?,
+    };
+    let records = match new.as_slice() {
+        [] => Vec::new(),
+        new => parts.store.states(app, new).await?,
+    };
+    let read = |(endpoint, record): (EndpointId, Option<Bytes>)| {
+        let state =
+            record.map_or(Ok(ServingState::default()), |record| serde_json::from_slice(&record));
+        let state = state.unwrap_or_else(|error| {
+            tracing::error!(%app, %endpoint, %error, "state cannot be read, beginning without");
+            ServingState::default()
+        });
+        (endpoint, Box::new(state))
+    };
+    Ok(Configured { routes, states: new.into_iter().zip(records).map(read).collect() })
 }
 
 impl LaneActor {
@@ -202,29 +239,36 @@ impl LaneActor {
                 .filter(|wish| wish.nudge.is_some())
                 .map(|wish| wish.queue.app)
                 .collect();
-            let mut apps: HashMap<AppId, Result<Option<Arc<Routes>>, ()>> = HashMap::new();
+            let mut apps: HashMap<AppId, Option<Configured>> = HashMap::new();
             for wish in &wishes {
                 let app = wish.queue.app;
-                if apps.contains_key(&app) {
-                    continue;
+                if let hash_map::Entry::Vacant(vacant) = apps.entry(app) {
+                    let new = |wish: &&Wish| wish.queue.app == app && wish.nudge.is_none();
+                    let new = wishes.iter().filter(new).map(|wish| wish.queue.endpoint).collect();
+                    let loaded = load(&parts, app, nudged.contains(&app), new).await;
+                    vacant.insert(
+                        loaded
+                            .inspect_err(|error| {
+                                parts.metrics.store_error(error.kind());
+                                tracing::warn!(%app, %error, "configuration cannot be loaded");
+                            })
+                            .ok(),
+                    );
                 }
-                let routes = match parts.routes.cached(app) {
-                    Some(routes) if !nudged.contains(&app) => Ok(Some(routes)),
-                    _ => parts.routes.load(app).await.map_err(|error| {
-                        parts.metrics.store_error(error.kind());
-                        tracing::warn!(%app, %error, "configuration cannot be loaded");
-                    }),
-                };
-                apps.insert(app, routes);
             }
-            let loaded = |queue: Queue| match apps.get(&queue.app) {
-                Some(Ok(routes)) => {
-                    let route = routes.as_ref().and_then(|routes| routes.get(queue.endpoint));
-                    route.map_or(Loaded::Deleted, Loaded::Route)
+            let mut loaded = |wish: &Wish| match apps.get_mut(&wish.queue.app) {
+                Some(Some(Configured { routes, states })) => {
+                    let endpoint = wish.queue.endpoint;
+                    let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
+                    let state = match wish.nudge {
+                        None => states.get(&endpoint).cloned(),
+                        Some(_) => None,
+                    };
+                    route.map_or(Loaded::Deleted, |route| Loaded::Route(route, state))
                 }
-                Some(Err(())) | None => Loaded::Failed,
+                Some(None) | None => Loaded::Failed,
             };
-            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish.queue))).collect())
+            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish))).collect())
         });
     }
 
@@ -234,7 +278,7 @@ impl LaneActor {
         let mut failed = Vec::new();
         for (wish, loaded) in loaded {
             let route = match loaded {
-                Loaded::Route(route) => Some(route),
+                Loaded::Route(route, state) => Some((route, state)),
                 Loaded::Deleted => None,
                 Loaded::Failed => {
                     failed.push(wish);
@@ -242,10 +286,19 @@ impl LaneActor {
                 }
             };
             self.to_forget.extend(wish.nudge);
-            if let Some(seat) = self.seats.get_mut(&wish.queue) {
-                seat.configure(route.as_deref().map(|route| route.endpoint.as_ref()), now);
-                self.pump(wish.queue, now, ctx);
+            let Some(seat) = self.seats.get_mut(&wish.queue) else { continue };
+            // One whose own wish is not answered yet must not be served without its state.
+            if wish.nudge.is_some() && !seat.is_configured() {
+                continue;
             }
+            let endpoint = route.as_ref().map(|(route, _)| route.endpoint.as_ref());
+            seat.configure(endpoint, now);
+            if let Some((_, Some(state))) = &route {
+                self.restore(wish.queue, state);
+            }
+            // What is prepared was prepared for the configuration before.
+            self.put_back_primed(wish.queue);
+            self.pump(wish.queue, now, ctx);
         }
         if !failed.is_empty() {
             // Not at once, and the other applications of this lane do not wait for it.

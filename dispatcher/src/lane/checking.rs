@@ -93,6 +93,7 @@ impl LaneActor {
             return;
         }
         let now = Instant::now();
+        self.remember_all(now, ctx);
         self.seats.retain(|_, seat| !seat.is_idle(now));
         let stuck: Vec<Queue> = self
             .seats

@@ -8,12 +8,16 @@
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
+//! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`remembering`] | what the next owner should know |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
 mod checking;
 mod event;
 mod fetching;
+mod pacing;
+mod remembering;
 mod seat;
 mod serving;
 mod waiting;
@@ -65,7 +69,7 @@ enum Stage {
     Ready,
     /// A park is under way.
     Parking,
-    /// Its body is being read, or it is being sent.
+    /// Its body is being read, it waits for the limits, or it is being sent.
     Working,
     /// Its settlement is under way.
     Settling,
@@ -76,6 +80,7 @@ pub(crate) struct LaneActor {
     tenure: Arc<Tenure>,
     /// Its owner before did not release it: endpoints start carefully.
     unclean: bool,
+    since: Instant,
     parts: Arc<Parts>,
     connector: Arc<Connector>,
     fetcher: Addr<Fetcher>,
@@ -109,6 +114,8 @@ pub(crate) struct LaneActor {
     checks: checking::Checks,
     /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
     refused: isize,
+    /// States that are being written.
+    remembering: usize,
     draining: bool,
     drained: Vec<oneshot::Sender<()>>,
 }
@@ -128,6 +135,7 @@ impl LaneActor {
         Self {
             tenure: around.tenure,
             unclean: around.unclean,
+            since: Instant::now(),
             parts,
             connector,
             fetcher: around.fetcher,
@@ -154,6 +162,7 @@ impl LaneActor {
             room: None,
             checks: checking::Checks::default(),
             refused: 0,
+            remembering: 0,
             draining: false,
             drained: Vec::new(),
         }
@@ -161,7 +170,7 @@ impl LaneActor {
 
     /// What is known of an endpoint; made at need.
     fn seat(&mut self, queue: Queue, now: Instant) -> &mut Seat {
-        let (top, careful) = (self.parts.config.max_window, self.unclean);
+        let (top, careful) = (self.parts.config.max_window, self.is_careful(now));
         self.seats.entry(queue).or_insert_with(|| Seat::new(top, careful, now))
     }
 
@@ -245,7 +254,7 @@ impl LaneActor {
 
     /// Whether nothing is in hand that somebody else must not touch.
     fn is_empty(&self) -> bool {
-        !self.parking && !self.forgetting && self.held.is_empty()
+        !self.parking && !self.forgetting && self.remembering == 0 && self.held.is_empty()
     }
 
     /// The store says that the lane is another node's.
@@ -263,6 +272,7 @@ impl LaneActor {
         self.held.clear();
         self.parking = false;
         self.forgetting = false;
+        self.remembering = 0;
         self.drained.drain(..).for_each(|drained| {
             // As above.
             let _ = drained.send(());
@@ -324,7 +334,8 @@ impl Handler<Event> for LaneActor {
             Event::Attempted(taken, outcome, record) => {
                 self.attempted(taken, outcome, *record, ctx)
             }
-            Event::Settled(Reply { settlements, answers: Some(answers) }) => {
+            Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
+                self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)
             }
             Event::Refused => self.refused += 1,
@@ -348,6 +359,8 @@ impl Handler<Drain> for LaneActor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         self.draining = true;
         self.drop_ready();
+        self.put_back_all_primed();
+        self.remember_all(Instant::now(), ctx);
         let (sender, drained) = oneshot::channel();
         self.drained.push(sender);
         self.finish(ctx);

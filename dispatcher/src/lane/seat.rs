@@ -11,6 +11,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
+use super::pacing::Primed;
 use crate::brain::{Brain, Wants};
 
 /// A seat without work is kept this long, so that its window need not grow anew.
@@ -28,12 +29,15 @@ pub(super) struct Ready {
 }
 
 /// One endpoint.
-#[derive(Debug)]
 pub(super) struct Seat {
     pub(super) brain: Brain,
     pub(super) configuration: Configuration,
-    /// To be started next, in this order.
+    /// To be prepared next, in this order.
     pub(super) ready: VecDeque<Ready>,
+    /// Prepared: they start when the limits allow it, in this order.
+    pub(super) primed: VecDeque<Primed>,
+    /// When what its brain knows was last written down.
+    pub(super) remembered: Option<Instant>,
     /// The waiting set may hold parked work that is not in hand: what arrives must queue behind it.
     pub(super) parked: bool,
     /// Parks that are not answered yet.
@@ -75,6 +79,8 @@ impl Seat {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
             ready: VecDeque::new(),
+            primed: VecDeque::new(),
+            remembered: None,
             parked: false,
             parking: 0,
             next_due: None,
@@ -98,6 +104,14 @@ impl Seat {
                 self.configuration = Configuration::Known;
             }
             None => self.configuration = Configuration::Deleted,
+        }
+    }
+
+    /// Whether its configuration was loaded, and with it what was remembered of it.
+    pub(super) fn is_configured(&self) -> bool {
+        match self.configuration {
+            Configuration::Known | Configuration::Deleted => true,
+            Configuration::Unknown | Configuration::Asked => false,
         }
     }
 
@@ -176,7 +190,7 @@ impl Seat {
             && self.next_due.is_none()
             && !self.looking
             && !self.hungry
-            && (self.brain.is_idle() || self.configuration == Configuration::Deleted)
+            && (self.brain.is_idle(now) || self.configuration == Configuration::Deleted)
             && now.duration_since(self.touched) > KEPT
     }
 }

@@ -1,10 +1,10 @@
-//! What is sent now, and what becomes of it: brain → credit → limiter → body → attempt → settlement.
+//! What is sent now, and what becomes of it: brain → credit → body → limits → attempt → settlement.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Attempt, DeadReason, Delivery, Message, Queue},
+    domain::{Attempt, DeadReason, Delivery, Queue},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
@@ -12,22 +12,22 @@ use tokio::time::Instant;
 use super::{
     Event, LaneActor, Stage,
     fetching::Taken,
+    pacing::Primed,
     seat::{Configuration, Ready},
 };
 use crate::{
     attempt::{self, Job},
     batcher::Enqueue,
-    brain::{Wants, breaker::Change},
+    brain::{Pace, Wants, breaker::Change},
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
     outcome::Outcome,
-    routes::Route,
-    settler::Wish,
+    settler::{What, Wish},
 };
 
 /// Before what was given back is tried again: what was in the way should have time to go…
-const NOT_AT_ONCE: Duration = Duration::from_millis(50);
+pub(super) const NOT_AT_ONCE: Duration = Duration::from_millis(50);
 /// …and somebody should have time to mend it.
 const LATER: Duration = Duration::from_secs(5);
 
@@ -48,6 +48,7 @@ impl LaneActor {
         if self.draining || self.refused > 0 {
             return;
         }
+        self.start_primed(queue, now, ctx);
         loop {
             let Some(seat) = self.seats.get_mut(&queue) else { return };
             match seat.configuration {
@@ -69,6 +70,11 @@ impl LaneActor {
             if seat.ready.is_empty() {
                 return self.look_later(queue, now);
             }
+            match seat.brain.pace(now) {
+                Pace::Now => {}
+                Pace::AfterStart => return,
+                Pace::Until(time) => return self.set_timer(queue, time),
+            }
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
@@ -76,11 +82,9 @@ impl LaneActor {
                 }
                 return self.park_surplus(queue);
             };
-            if let Err(time) = seat.brain.start(now) {
-                return self.set_timer(queue, time);
-            }
-            seat.touched = now;
             let Some(ready) = seat.ready.pop_front() else { return };
+            seat.brain.prepare();
+            seat.touched = now;
             self.set_stage(&ready.delivery, Stage::Working);
             self.to_fetch.push(Taken { ready, permit: credit, accepted_at: None });
         }
@@ -125,18 +129,22 @@ impl LaneActor {
     }
 
     pub(super) fn prepared(&mut self, prepared: Vec<Prepared>, ctx: &mut Context<Self>) {
+        let mut touched = Vec::new();
         for Prepared { mut taken, found } in prepared {
             match found {
                 Found::Sendable(message, route) => {
                     let room = self.parts.credits.weigh(&mut taken.permit, message.payload.len());
-                    if room && self.tenure.holds() {
-                        self.attempt(taken, message, route, ctx);
-                    } else {
-                        self.give_back(taken, NOT_AT_ONCE);
+                    let queue = taken.delivery().queue();
+                    match self.seats.get_mut(&queue) {
+                        Some(seat) if room => {
+                            seat.primed.push_back(Primed { taken, message, route });
+                            touched.push(queue);
+                        }
+                        _ => self.give_back_for(taken, NOT_AT_ONCE),
                     }
                 }
-                Found::Disabled => self.give_back(taken, NOT_AT_ONCE),
-                Found::NoRoute => self.give_back(taken, LATER),
+                Found::Disabled => self.give_back_for(taken, NOT_AT_ONCE),
+                Found::NoRoute => self.give_back_for(taken, LATER),
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
@@ -146,24 +154,39 @@ impl LaneActor {
                 }
             }
         }
+        touched.dedup();
+        let now = Instant::now();
+        for queue in touched {
+            self.start_primed(queue, now, ctx);
+            self.pump(queue, now, ctx);
+        }
+        if self.draining {
+            self.put_back_all_primed();
+        }
     }
 
-    fn give_back(&mut self, taken: Taken, pause: Duration) {
-        let queue = taken.ready.delivery.queue();
-        if let Some(seat) = self.seats.get_mut(&queue) {
-            seat.brain.give_back();
-        }
-        self.put_back(queue, [taken.ready]);
+    /// What was prepared will not be sent now, nor anything of its endpoint for so long.
+    fn give_back_for(&mut self, taken: Taken, pause: Duration) {
+        let queue = taken.delivery().queue();
+        self.give_back(taken);
         self.set_timer(queue, Instant::now() + pause);
     }
 
-    fn attempt(
-        &mut self,
-        mut taken: Taken,
-        message: Message,
-        route: Arc<Route>,
-        ctx: &mut Context<Self>,
-    ) {
+    /// What was prepared will not be sent now.
+    pub(super) fn give_back(&mut self, taken: Taken) {
+        let queue = taken.delivery().queue();
+        if let Some(seat) = self.seats.get_mut(&queue) {
+            seat.brain.give_back();
+        }
+        if self.draining {
+            self.let_go(&taken.ready.delivery);
+        } else {
+            self.put_back(queue, [taken.ready]);
+        }
+    }
+
+    pub(super) fn attempt(&mut self, primed: Primed, ctx: &mut Context<Self>) {
+        let Primed { mut taken, message, route } = primed;
         taken.accepted_at = Some(message.header.created_at);
         let job = Job {
             delivery: taken.ready.delivery,
@@ -228,6 +251,7 @@ impl LaneActor {
             record: Some(record),
         };
         self.settle(settlement, Some(taken.permit), ctx);
+        self.remember(queue, now, ctx);
         self.pump(queue, now, ctx);
     }
 
@@ -240,6 +264,7 @@ impl LaneActor {
 
     /// Settles what is in hand for an endpoint that was deleted, and looks for more.
     fn settle_deleted(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
+        self.put_back_primed(queue);
         let Some(seat) = self.seats.get_mut(&queue) else { return };
         for ready in mem::take(&mut seat.ready) {
             self.settle(unattempted(ready, Verdict::Deleted), None, ctx);
@@ -251,7 +276,8 @@ impl LaneActor {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
         let lane = ctx.address();
-        tell(&self.settler, Enqueue(Wish { fence, lane, settlement, permit }));
+        let what = What::Settlement(Box::new(settlement), permit);
+        tell(&self.settler, Enqueue(Wish { fence, lane, what }));
     }
 
     pub(super) fn settled(

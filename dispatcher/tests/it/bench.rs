@@ -140,6 +140,7 @@ impl Bench {
             filter_types: vec![],
             channels: vec![],
             rate_limit: None,
+            settings: Default::default(),
             headers: Default::default(),
             secrets: vec![SigningSecret { secret: Secret::generate(), expires_at: None }],
             metadata: Default::default(),

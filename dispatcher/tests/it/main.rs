@@ -3,6 +3,7 @@
 
 mod bench;
 mod isolation;
+mod limits;
 mod outages;
 mod resuming;
 mod retrying;

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::guard::Guard;
 use shared::{
-    domain::{Endpoint, Secret},
+    domain::{Endpoint, EndpointSettings, Secret},
     id::EndpointId,
     store::{Change, Configuration, Order},
     time::Millis,
@@ -18,6 +18,7 @@ use super::{
     Api,
     endpoint_headers::{self, Headers},
     endpoint_secret::rotate_to,
+    endpoint_settings::SettingsIn,
     endpoint_url, find_endpoint,
     list::{ListQuery, gather, page_of},
     patch::Patch,
@@ -48,6 +49,7 @@ struct EndpointIn {
     metadata: Patch<BTreeMap<String, String>>,
     headers: Patch<Headers>,
     secret: Patch<String>,
+    sluicegate: Patch<SettingsIn>,
 }
 
 /// A change whose fields were checked.
@@ -78,6 +80,10 @@ impl EndpointIn {
             channels: self.channels.whole(),
             throttle_rate: self.throttle_rate.whole(),
             metadata: self.metadata.whole(),
+            sluicegate: match self.sluicegate {
+                Patch::Value(settings) => Patch::Value(settings.whole()),
+                Patch::Absent | Patch::Null => Patch::Null,
+            },
             ..self
         }
     }
@@ -113,6 +119,9 @@ impl EndpointIn {
             faults.names("channels", channels, MAX_CHANNELS);
         }
         faults.rate(self.throttle_rate.value().copied());
+        if let Some(settings) = self.sluicegate.value() {
+            settings.check(&mut faults);
+        }
         if let Some(metadata) = self.metadata.value() {
             faults.metadata(metadata);
         }
@@ -137,6 +146,11 @@ impl Checked {
         input.event_types.apply(&mut endpoint.filter_types, vec![]);
         input.channels.apply(&mut endpoint.channels, vec![]);
         input.throttle_rate.apply_option(&mut endpoint.rate_limit);
+        match &input.sluicegate {
+            Patch::Absent => {}
+            Patch::Null => SettingsIn::default().whole().apply(&mut endpoint.settings),
+            Patch::Value(settings) => settings.apply(&mut endpoint.settings),
+        }
         input.metadata.apply(&mut endpoint.metadata, BTreeMap::new());
         input.headers.apply(&mut endpoint.headers, Headers::new());
         if let Some(secret) = &self.secret {
@@ -159,6 +173,7 @@ impl Checked {
             filter_types: vec![],
             channels: vec![],
             rate_limit: None,
+            settings: EndpointSettings::default(),
             headers: Headers::new(),
             secrets: vec![],
             metadata: BTreeMap::new(),
@@ -193,6 +208,7 @@ pub(super) struct EndpointOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u32>,
     metadata: &'a BTreeMap<String, String>,
+    sluicegate: &'a EndpointSettings,
     created_at: String,
     updated_at: String,
 }
@@ -213,6 +229,7 @@ impl<'a> From<&'a Endpoint> for EndpointOut<'a> {
             rate_limit: endpoint.rate_limit,
             throttle_rate: endpoint.rate_limit,
             metadata: &endpoint.metadata,
+            sluicegate: &endpoint.settings,
             created_at: endpoint.created_at.rfc3339(),
             updated_at: endpoint.updated_at.rfc3339(),
         }

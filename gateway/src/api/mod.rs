@@ -10,6 +10,8 @@ mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
 mod endpoint_secret;
+mod endpoint_settings;
+mod endpoint_state;
 mod endpoint_url;
 mod event_type;
 mod health;

@@ -6,8 +6,8 @@ use actix_web::{
 };
 
 use super::{
-    application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret, event_type,
-    health, message, recipients,
+    application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret, endpoint_state,
+    event_type, health, message, recipients,
 };
 use crate::{error::ApiError, ingest};
 
@@ -73,6 +73,10 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/secret/rotate")
                 .route(web::post().to(endpoint_secret::rotate)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/state")
+                .route(web::get().to(endpoint_state::get)),
         )
         .service(
             resource("/app/{app}/endpoint/{endpoint}/dead-letter")

@@ -10,3 +10,4 @@ mod history;
 mod limits;
 mod messages;
 mod scripted;
+mod settings;

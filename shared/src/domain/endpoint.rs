@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, MessageHeader, Secret};
+use super::{EndpointSettings, Extra, MessageHeader, Secret};
 use crate::{id::EndpointId, time::Millis};
 
 /// A destination of deliveries.
@@ -34,6 +34,9 @@ pub struct Endpoint {
     /// Attempts per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,
+    /// Our own settings.
+    #[serde(default, skip_serializing_if = "EndpointSettings::is_empty")]
+    pub settings: EndpointSettings,
     /// Headers sent with each attempt.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

@@ -10,6 +10,8 @@ mod endpoint;
 mod event_type;
 mod message;
 mod secret;
+mod serving;
+mod settings;
 
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
@@ -18,6 +20,8 @@ pub use endpoint::{Endpoint, SigningSecret};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
 pub use secret::{InvalidSecret, Secret};
+pub use serving::{LimitState, OpenBreaker, ServingState};
+pub use settings::{EndpointSettings, Limit};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

@@ -266,6 +266,7 @@ pub(crate) fn endpoint(id: EndpointId) -> Endpoint {
         filter_types: vec![],
         channels: vec![],
         rate_limit: None,
+        settings: Default::default(),
         headers: Default::default(),
         secrets: vec![SigningSecret { secret: Secret::generate(), expires_at: None }],
         metadata: Default::default(),

@@ -1,0 +1,67 @@
+//! Attempts that are prepared, body and credit in hand, and start when the endpoint's limits allow it.
+//!
+//! Taking from the limits here, and not before the body is read, makes the starts as even as the
+//! limits are: a slow read does not bunch them. The brain keeps what waits here small and short.
+
+use std::{mem, sync::Arc};
+
+use actix::Context;
+use shared::domain::{Message, Queue};
+use tokio::time::Instant;
+
+use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE};
+use crate::{brain::Wants, routes::Route};
+
+/// A delivery with all that its attempt needs.
+pub(super) struct Primed {
+    pub(super) taken: Taken,
+    pub(super) message: Message,
+    pub(super) route: Arc<Route>,
+}
+
+impl LaneActor {
+    /// Starts what is prepared, as far as the limits allow it now; gives it back where the endpoint
+    /// has closed meanwhile.
+    pub(super) fn start_primed(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        if seat.primed.is_empty() {
+            return;
+        }
+        match seat.brain.wants(now) {
+            Wants::Now(_) | Wants::AfterAttempt => {}
+            Wants::Until(_) | Wants::AfterChange => return self.put_back_primed(queue),
+        }
+        if !self.tenure.holds() {
+            self.put_back_primed(queue);
+            return self.set_timer(queue, now + NOT_AT_ONCE);
+        }
+        while let Some(seat) = self.seats.get_mut(&queue)
+            && !seat.primed.is_empty()
+        {
+            if let Err(time) = seat.brain.start(now) {
+                return self.set_timer(queue, time);
+            }
+            let Some(primed) = seat.primed.pop_front() else { return };
+            self.attempt(primed, ctx);
+        }
+    }
+
+    /// Gives back what is prepared for an endpoint and has not started. While the lane is drained it
+    /// stays where it is, for the next owner.
+    pub(super) fn put_back_primed(&mut self, queue: Queue) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        for Primed { taken, .. } in mem::take(&mut seat.primed) {
+            self.give_back(taken);
+        }
+    }
+
+    /// The same for all endpoints.
+    pub(super) fn put_back_all_primed(&mut self) {
+        let primed =
+            |(queue, seat): (&Queue, &super::Seat)| (!seat.primed.is_empty()).then_some(*queue);
+        let queues: Vec<_> = self.seats.iter().filter_map(primed).collect();
+        for queue in queues {
+            self.put_back_primed(queue);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What is written down of serving an endpoint, so that the lane's next owner goes on from it: gate
+//! and breaker at once when they change; what the limits granted now and then, and at the end.
+//!
+//! It goes with the settlements, so it costs no call of its own where there is work.
+
+use std::time::Duration;
+
+use actix::{AsyncContext, Context};
+use shared::{
+    domain::{Queue, ServingState},
+    store::StateChange,
+};
+use tokio::time::Instant;
+
+use super::LaneActor;
+use crate::{
+    batcher::Enqueue,
+    brain::{Moment, News},
+    mail::tell,
+    settler::{What, Wish},
+};
+
+/// Between two writes of what the limits granted. After a clean end nothing is missing; after any
+/// other the limits count as used up.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A lane's owner is careful with the endpoints that it meets for so long after an unclean takeover:
+/// what the owner before may have started is older than this afterwards.
+const CAREFUL_FOR: Duration = Duration::from_secs(60);
+
+impl LaneActor {
+    /// Writes down what is new of an endpoint, if it is time.
+    pub(super) fn remember(&mut self, queue: Queue, now: Instant, ctx: &Context<Self>) {
+        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        let is_time = match seat.brain.news() {
+            News::None => false,
+            News::Used => {
+                self.draining
+                    || seat.remembered.is_none_or(|last| now.duration_since(last) >= PAUSE)
+            }
+            News::Changed => true,
+        };
+        if !is_time {
+            return;
+        }
+        seat.remembered = Some(now);
+        let state = match serde_json::to_vec(&seat.brain.remember(Moment::now())) {
+            Ok(state) => Some(state.into()),
+            Err(error) => return tracing::error!(?queue, %error, "state cannot be written"),
+        };
+        self.remembering += 1;
+        let (fence, lane) = (self.tenure.fence().clone(), ctx.address());
+        let what = What::State(StateChange { queue, state, reopens: None });
+        tell(&self.settler, Enqueue(Wish { fence, lane, what }));
+    }
+
+    /// The same for all endpoints.
+    pub(super) fn remember_all(&mut self, now: Instant, ctx: &Context<Self>) {
+        let queues: Vec<_> = self.seats.keys().copied().collect();
+        for queue in queues {
+            self.remember(queue, now, ctx);
+        }
+    }
+
+    /// Whether an owner before may have served this lane's endpoints a moment ago, and did not say.
+    pub(super) fn is_careful(&self, now: Instant) -> bool {
+        self.unclean && now.duration_since(self.since) < CAREFUL_FOR
+    }
+
+    /// An endpoint's brain goes on from what was written down.
+    pub(super) fn restore(&mut self, queue: Queue, state: &ServingState) {
+        let moment = Moment::now();
+        let careful = self.is_careful(moment.now);
+        if let Some(seat) = self.seats.get_mut(&queue) {
+            seat.brain.restore(state, careful, moment);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How an endpoint is being served: what its lane's owner last wrote down, and what waits for it.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use shared::{
+    domain::{Limit, Queue, ServingState},
+    time::Millis,
+};
+
+use super::{Api, find_endpoint};
+use crate::error::Result;
+
+/// An endpoint's serving state as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateOut {
+    /// When the owner wrote it down; `null` if nothing was worth it yet. The four fields after it are
+    /// as of then.
+    as_of: Option<String>,
+    breaker: BreakerOut,
+    /// The receiver asked for nothing before this time.
+    gate: Option<String>,
+    failing_since: Option<String>,
+    window: Option<usize>,
+    limits: Vec<LimitOut>,
+    /// Deliveries in the waiting set.
+    waiting: u64,
+    lane: u16,
+    /// The dispatcher that owns the lane.
+    owner: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BreakerOut {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    openings: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LimitOut {
+    #[serde(flatten)]
+    limit: Limit,
+    /// When it grants the next attempt.
+    next: String,
+}
+
+impl StateOut {
+    fn new(state: Option<ServingState>, now: Millis) -> Self {
+        let known = state.is_some();
+        let state = state.unwrap_or_default();
+        let breaker = match state.breaker {
+            None => BreakerOut { state: "closed", until: None, openings: 0 },
+            Some(open) => BreakerOut {
+                state: if open.until > now { "open" } else { "half-open" },
+                until: Some(open.until.rfc3339()),
+                openings: open.openings,
+            },
+        };
+        let limits = state.limits.iter();
+        Self {
+            as_of: known.then(|| state.at.rfc3339()),
+            breaker,
+            gate: state.gate.filter(|gate| *gate > now).map(Millis::rfc3339),
+            failing_since: state.failing_since.map(Millis::rfc3339),
+            window: known.then_some(state.window),
+            limits: limits
+                .map(|limit| LimitOut { limit: limit.limit, next: limit.next.rfc3339() })
+                .collect(),
+            waiting: 0,
+            lane: 0,
+            owner: None,
+        }
+    }
+}
+
+pub(super) async fn get(
+    api: web::Data<Api>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse> {
+    let (app, name) = path.into_inner();
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?.id;
+    let queue = Queue { app: configuration.application.id, endpoint };
+    let record = api.store.states(queue.app, &[endpoint]).await?.pop().flatten();
+    // What a newer version wrote in another form is as good as nothing.
+    let state = record.and_then(|record| serde_json::from_slice(&record).ok());
+    let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
+    Ok(HttpResponse::Ok().json(StateOut {
+        waiting: api.store.waiting(queue).await?,
+        lane: queue.lane().index(),
+        owner: lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()),
+        ..StateOut::new(state, Millis::now())
+    }))
+}

@@ -1,0 +1,73 @@
+//! Settings of an endpoint that are our own. All of them stand in one object, in the API as in the
+//! record, so that no name of the compatible API is ever taken.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::Extra;
+use crate::time::text;
+
+/// The object `sluicegate` of an endpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EndpointSettings {
+    /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// Most attempts in flight at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl EndpointSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// So many attempts per duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// How many attempts may start…
+    pub count: NonZeroU32,
+    /// …within this time. In JSON a text such as `10s`.
+    #[serde(with = "text")]
+    pub per: Duration,
+    /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
+    /// `count`, at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
+}
+
+impl Limit {
+    /// So many attempts per second.
+    pub fn per_second(count: NonZeroU32) -> Self {
+        Self { count, per: Duration::from_secs(1), burst: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_texts_and_unknown_fields_are_kept() {
+        let record = json!({"limits": [{"count": 100, "per": "10s"}], "colour": "red"});
+        let settings: EndpointSettings = serde_json::from_value(record.clone()).unwrap();
+        assert_eq!(settings.limits[0].per, Duration::from_secs(10));
+        assert_eq!(serde_json::to_value(&settings).unwrap(), record);
+    }
+
+    #[test]
+    fn nothing_set_is_an_empty_object() {
+        let settings: EndpointSettings = serde_json::from_value(json!({})).unwrap();
+        assert!(settings.is_empty());
+        assert_eq!(serde_json::to_value(&settings).unwrap(), json!({}));
+    }
+}
