@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::ledger::Outcome;
 
+/// The type of messages that need no other.
+pub const EVENT_TYPE: &str = "load.test";
+
 /// A client of one server. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -55,7 +58,16 @@ impl Api {
 
     /// Creates an endpoint for every event type and gives its id.
     pub async fn create_endpoint(&self, application: &str, url: &str) -> anyhow::Result<String> {
-        let body = json!({ "url": url }).to_string();
+        self.create_endpoint_with(application, &json!({ "url": url })).await
+    }
+
+    /// Creates an endpoint as the API's `EndpointIn` describes it, and gives its id.
+    pub async fn create_endpoint_with(
+        &self,
+        application: &str,
+        endpoint: &Value,
+    ) -> anyhow::Result<String> {
+        let body = endpoint.to_string();
         let path = format!("/api/v1/app/{application}/endpoint");
         created(self.post(&path, body).send().await?).await
     }
@@ -63,9 +75,15 @@ impl Api {
     /// Publishes a message whose payload is exactly these bytes of JSON.
     ///
     /// A key makes repeating it harmless.
-    pub async fn publish(&self, application: &str, key: Option<&str>, payload: &[u8]) -> Outcome {
-        let mut body = Vec::with_capacity(payload.len() + 48);
-        body.extend_from_slice(br#"{"eventType":"load.test","payload":"#);
+    pub async fn publish(
+        &self,
+        application: &str,
+        event_type: &str,
+        key: Option<&str>,
+        payload: &[u8],
+    ) -> Outcome {
+        let mut body = Vec::with_capacity(payload.len() + 64);
+        body.extend_from_slice(format!(r#"{{"eventType":"{event_type}","payload":"#).as_bytes());
         body.extend_from_slice(payload);
         body.push(b'}');
         let path = format!("/api/v1/app/{application}/msg");
