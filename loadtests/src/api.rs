@@ -7,6 +7,7 @@ use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::time::Millis;
 
 use crate::ledger::Outcome;
 
@@ -29,6 +30,8 @@ struct Created {
 #[derive(Debug, Deserialize)]
 struct Page {
     data: Vec<Value>,
+    done: bool,
+    iterator: Option<String>,
 }
 
 impl Api {
@@ -72,6 +75,19 @@ impl Api {
         created(self.post(&path, body).send().await?).await
     }
 
+    /// Changes what `change` names of an endpoint.
+    pub async fn change_endpoint(
+        &self,
+        application: &str,
+        endpoint: &str,
+        change: &Value,
+    ) -> anyhow::Result<()> {
+        let url = format!("{}/api/v1/app/{application}/endpoint/{endpoint}", self.base);
+        let request = self.client.patch(url).bearer_auth(&self.token).json(change);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Publishes a message whose payload is exactly these bytes of JSON.
     ///
     /// A key makes repeating it harmless.
@@ -97,6 +113,32 @@ impl Api {
             Err(error) if error.is_connect() => Outcome::Refused { reason: "no connection".into() },
             Err(error) => Outcome::Ambiguous { reason: format!("{:#}", anyhow::Error::new(error)) },
         }
+    }
+
+    /// When each recorded attempt at an endpoint started, as distances from the first, in order.
+    pub async fn attempt_starts(
+        &self,
+        application: &str,
+        endpoint: &str,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let path = format!("/api/v1/app/{application}/attempt/endpoint/{endpoint}");
+        let (mut started, mut iterator) = (Vec::new(), String::new());
+        loop {
+            let url = format!("{}{path}?limit=250{iterator}", self.base);
+            let request = self.client.get(url).bearer_auth(&self.token);
+            let page: Page = request.send().await?.error_for_status()?.json().await?;
+            for attempt in &page.data {
+                let at = attempt["timestamp"].as_str().and_then(Millis::parse);
+                started.push(at.context("an attempt without a timestamp")?);
+            }
+            match page.iterator {
+                Some(next) if !page.done => iterator = format!("&iterator={next}"),
+                Some(_) | None => break,
+            }
+        }
+        started.sort_unstable();
+        let first = started.first().copied();
+        Ok(started.iter().filter_map(|at| first.map(|first| at.since(first))).collect())
     }
 
     /// The endpoints at which a message has failed for good.
