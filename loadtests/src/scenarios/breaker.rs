@@ -26,7 +26,9 @@ const OPENS_AFTER: usize = 10;
 const SHORTEST_BACKOFF: f64 = 4.0;
 /// An attempt used up each second would be the end of a delivery within the outage.
 const SCHEDULE: &str = "1s,1s,1s,1s,1s,1s,1s,1s";
-const STEP: Duration = Duration::from_millis(250);
+/// A window of one doubles with each answer, which takes the sink 20 ms.
+const STEP: Duration = Duration::from_millis(50);
+const STEPS: usize = 20;
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// What is done.
@@ -52,7 +54,7 @@ struct Figures {
     backoffs: usize,
     /// From the recovery to the first request.
     probed_after_seconds: f64,
-    /// Requests in each 250 ms after that one, for two seconds.
+    /// Requests in each 50 ms after that one, for a second.
     ramp: Vec<usize>,
     drained_seconds: f64,
     published: usize,
@@ -107,7 +109,7 @@ impl Breaker {
         let figures = sink.ask(|journal| {
             let arrivals = &journal.arrivals()[asked..];
             let begin = arrivals[0].received;
-            let mut ramp = vec![0; 8];
+            let mut ramp = vec![0; STEPS];
             for arrival in arrivals {
                 let step = (arrival.received - begin).as_millis() / STEP.as_millis();
                 if let Some(count) = ramp.get_mut(step as usize) {
@@ -150,7 +152,7 @@ impl Figures {
                 self.asked_while_dead as f64,
                 most as f64,
             ),
-            Bound::at_most("first 250 ms after recovery ÷ best 250 ms", first / peak, 0.5),
+            Bound::at_most("first 50 ms after recovery ÷ best 50 ms", first / peak, 0.25),
             Bound::at_least(
                 "deliveries that arrived ÷ published",
                 self.delivered as f64 / self.published as f64,

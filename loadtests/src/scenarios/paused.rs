@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     journal::Journal,
+    metrics::Metrics,
     report::{Bound, Report},
     scenarios::{
         deployment::{Common, Deployment},
@@ -52,7 +53,8 @@ struct Figures {
     repeated: Repeated,
     /// Lanes that the paused dispatcher says it lost while it served them.
     lanes_fenced: f64,
-    /// Calls that the store refused it as fenced.
+    /// Calls that the store refused it as fenced. None if its own clock told it first: then it asks
+    /// the store nothing under the old lease.
     calls_fenced: f64,
     /// Settlements of both that changed nothing.
     unmatched: f64,
@@ -109,7 +111,7 @@ impl Paused {
         deployment.wait_until("both have ten attempts in flight", ttl * 10, busy).await?;
 
         let sleeper = &deployment.dispatchers[0];
-        let in_flight = sleeper.metrics().await?.sum(IN_FLIGHT);
+        let before = sleeper.metrics().await?;
         sleeper.process.pause()?;
         let (stopped, open_at_sink) = (Instant::now(), sink.in_flight());
         tokio::time::sleep(ttl * 3).await;
@@ -118,14 +120,15 @@ impl Paused {
         tokio::time::sleep(ttl * 3).await;
         let passed = traffic.end(&cover, &sink, ttl).await?;
         let metrics = sleeper.metrics().await?;
+        let fenced = |metrics: &Metrics| metrics.sum_where(ERRORS, "kind=\"fenced\"");
         let figures = Figures {
             deliveries: passed.journal.delivered(),
             lost: passed.lost,
-            in_flight,
+            in_flight: before.sum(IN_FLIGHT),
             open_at_sink,
             repeated: Repeated::of(&passed.journal, stopped, resumed),
-            lanes_fenced: metrics.sum(FENCED),
-            calls_fenced: metrics.sum_where(ERRORS, "kind=\"fenced\""),
+            lanes_fenced: metrics.sum(FENCED) - before.sum(FENCED),
+            calls_fenced: fenced(&metrics) - fenced(&before),
             unmatched: deployment.total(UNMATCHED).await?,
         };
         deployment.stop().await?;
