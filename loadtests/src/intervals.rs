@@ -49,6 +49,11 @@ pub fn even_gaps(sorted: &[Duration], expected: Duration, tolerance: f64) -> f64
     even.count() as f64 / gaps as f64
 }
 
+/// The longest time between neighbours; 0 of fewer than two.
+pub fn longest_gap(sorted: &[Duration]) -> Duration {
+    sorted.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +90,11 @@ mod tests {
         let gap = Duration::from_millis(100);
         assert_eq!(even_gaps(&moments(&[0, 100, 225, 300, 426]), gap, 0.25), 0.75);
         assert_eq!(even_gaps(&moments(&[0]), gap, 0.25), 0.0);
+    }
+
+    #[test]
+    fn the_longest_gap_is_between_neighbours() {
+        assert_eq!(longest_gap(&moments(&[0, 100, 350, 400])), Duration::from_millis(250));
+        assert_eq!(longest_gap(&moments(&[5])), Duration::ZERO);
     }
 }

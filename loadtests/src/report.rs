@@ -71,11 +71,13 @@ struct Short(f64);
 
 impl std::fmt::Display for Short {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.fract() == 0.0 || self.0.abs() >= 1000.0 {
-            write!(f, "{:.0}", self.0)
-        } else {
-            write!(f, "{:.2}", self.0)
-        }
+        let digits = match self.0.abs() {
+            whole if whole.fract() == 0.0 => 0,
+            0.0..10.0 => 3,
+            10.0..1000.0 => 1,
+            _ => 0,
+        };
+        write!(f, "{:.digits$}", self.0)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    intervals::{even_gaps, mean_rate, most_within},
+    intervals::{even_gaps, longest_gap, mean_rate, most_within},
     journal::Journal,
     report::{Bound, Report},
     scenarios::deployment::{Common, Deployment},
@@ -67,6 +67,8 @@ struct Figure {
     mean: f64,
     /// Share of the gaps that lie within a quarter of 1 / R.
     even_gaps: f64,
+    /// The longest time without an arrival.
+    longest_gap_seconds: f64,
 }
 
 /// An endpoint with a limit.
@@ -123,13 +125,14 @@ impl Rates {
             let figure = limited.figure(&journal, &starts, from, until);
             eprintln!(
                 "R {:>4}  {:>6} arrivals, most in 1 s {:>5}, most started in 1 s {:>5}, \
-                 mean {:.3} R, gaps within 25 % {:.3}",
+                 mean {:.3} R, gaps within 25 % {:.3}, longest {:.2} s",
                 figure.per_second,
                 figure.arrivals,
                 figure.most_arrivals,
                 figure.most_starts,
                 figure.mean,
                 figure.even_gaps,
+                figure.longest_gap_seconds,
             );
             rates.push(figure);
         }
@@ -161,6 +164,7 @@ impl Limited {
             most_starts: most_within(starts, SECOND),
             mean: mean_rate(&steady) / rate,
             even_gaps: even_gaps(&steady, Duration::from_secs_f64(1.0 / rate), 0.25),
+            longest_gap_seconds: longest_gap(&steady).as_secs_f64(),
         }
     }
 }
