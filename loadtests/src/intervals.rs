@@ -41,11 +41,9 @@ pub fn even_gaps(sorted: &[Duration], expected: Duration, tolerance: f64) -> f64
     if gaps == 0 {
         return 0.0;
     }
-    let expected = expected.as_secs_f64();
-    let even = sorted.windows(2).filter(|pair| {
-        let gap = (pair[1] - pair[0]).as_secs_f64();
-        (gap - expected).abs() <= expected * tolerance
-    });
+    // In whole nanoseconds, so that a gap exactly at the tolerance is within it.
+    let most = expected.mul_f64(tolerance);
+    let even = sorted.windows(2).filter(|pair| (pair[1] - pair[0]).abs_diff(expected) <= most);
     even.count() as f64 / gaps as f64
 }
 

@@ -110,11 +110,11 @@ impl Backlog {
             for flood in [None, Some(self.flood)] {
                 let measured = self.measure(&mut stage, flood).await?;
                 eprintln!(
-                    "{number} {:<6}  p50 {:>6.2} ms  p99 {:>7.2} ms  flood {:>5.0}/s",
+                    "{number} {:<6}  p50 {:>6.2} ms  p99 {:>7.2} ms  flood {:>6} messages",
                     if flood.is_some() { "beside" } else { "alone" },
                     measured.end_to_end.p50_ms,
                     measured.end_to_end.p99_ms,
-                    measured.flooded as f64 / self.seconds,
+                    measured.flooded,
                 );
                 if flood.is_some() { &mut beside } else { &mut alone }.push(measured);
             }
