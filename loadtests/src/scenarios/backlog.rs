@@ -29,6 +29,9 @@ use crate::{
     sink::Sink,
 };
 
+/// By default the second retry comes after 5 minutes, and what had failed twice would come long after
+/// the backlog.
+const SCHEDULE: &str = "5s,5s,5s,5s,5s,5s,5s,5s,5s,5s";
 const FLOOD_TYPE: &str = "load.flood";
 /// Breakers wait for up to 5 minutes before they find out that the endpoint lives.
 const PROBE: Duration = Duration::from_secs(400);
@@ -190,7 +193,8 @@ impl Backlog {
 
 impl Stage {
     async fn set(common: &Common) -> anyhow::Result<Self> {
-        let deployment = Deployment::start(&common.sluicegate, &[], 1).await?;
+        let deployment =
+            Deployment::start(&common.sluicegate, &[("retry_schedule", SCHEDULE)], 1).await?;
         let (api, healthy) = (deployment.api()?, Sink::start_local()?);
         let dead = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let application = api.create_application("backlog").await?;
