@@ -7,8 +7,12 @@ use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::time::Millis;
 
 use crate::ledger::Outcome;
+
+/// The type of messages that need no other.
+pub const EVENT_TYPE: &str = "load.test";
 
 /// A client of one server. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ struct Created {
 #[derive(Debug, Deserialize)]
 struct Page {
     data: Vec<Value>,
+    done: bool,
+    iterator: Option<String>,
 }
 
 impl Api {
@@ -55,17 +61,45 @@ impl Api {
 
     /// Creates an endpoint for every event type and gives its id.
     pub async fn create_endpoint(&self, application: &str, url: &str) -> anyhow::Result<String> {
-        let body = json!({ "url": url }).to_string();
+        self.create_endpoint_with(application, &json!({ "url": url })).await
+    }
+
+    /// Creates an endpoint as the API's `EndpointIn` describes it, and gives its id.
+    pub async fn create_endpoint_with(
+        &self,
+        application: &str,
+        endpoint: &Value,
+    ) -> anyhow::Result<String> {
+        let body = endpoint.to_string();
         let path = format!("/api/v1/app/{application}/endpoint");
         created(self.post(&path, body).send().await?).await
+    }
+
+    /// Changes what `change` names of an endpoint.
+    pub async fn change_endpoint(
+        &self,
+        application: &str,
+        endpoint: &str,
+        change: &Value,
+    ) -> anyhow::Result<()> {
+        let url = format!("{}/api/v1/app/{application}/endpoint/{endpoint}", self.base);
+        let request = self.client.patch(url).bearer_auth(&self.token).json(change);
+        request.send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// Publishes a message whose payload is exactly these bytes of JSON.
     ///
     /// A key makes repeating it harmless.
-    pub async fn publish(&self, application: &str, key: Option<&str>, payload: &[u8]) -> Outcome {
-        let mut body = Vec::with_capacity(payload.len() + 48);
-        body.extend_from_slice(br#"{"eventType":"load.test","payload":"#);
+    pub async fn publish(
+        &self,
+        application: &str,
+        event_type: &str,
+        key: Option<&str>,
+        payload: &[u8],
+    ) -> Outcome {
+        let mut body = Vec::with_capacity(payload.len() + 64);
+        body.extend_from_slice(format!(r#"{{"eventType":"{event_type}","payload":"#).as_bytes());
         body.extend_from_slice(payload);
         body.push(b'}');
         let path = format!("/api/v1/app/{application}/msg");
@@ -79,6 +113,32 @@ impl Api {
             Err(error) if error.is_connect() => Outcome::Refused { reason: "no connection".into() },
             Err(error) => Outcome::Ambiguous { reason: format!("{:#}", anyhow::Error::new(error)) },
         }
+    }
+
+    /// When each recorded attempt at an endpoint started, as distances from the first, in order.
+    pub async fn attempt_starts(
+        &self,
+        application: &str,
+        endpoint: &str,
+    ) -> anyhow::Result<Vec<Duration>> {
+        let path = format!("/api/v1/app/{application}/attempt/endpoint/{endpoint}");
+        let (mut started, mut iterator) = (Vec::new(), String::new());
+        loop {
+            let url = format!("{}{path}?limit=250{iterator}", self.base);
+            let request = self.client.get(url).bearer_auth(&self.token);
+            let page: Page = request.send().await?.error_for_status()?.json().await?;
+            for attempt in &page.data {
+                let at = attempt["timestamp"].as_str().and_then(Millis::parse);
+                started.push(at.context("an attempt without a timestamp")?);
+            }
+            match page.iterator {
+                Some(next) if !page.done => iterator = format!("&iterator={next}"),
+                Some(_) | None => break,
+            }
+        }
+        started.sort_unstable();
+        let first = started.first().copied();
+        Ok(started.iter().filter_map(|at| first.map(|first| at.since(first))).collect())
     }
 
     /// The endpoints at which a message has failed for good.

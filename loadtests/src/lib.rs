@@ -2,11 +2,15 @@
 
 pub mod api;
 mod behaviour;
+pub mod intervals;
 pub mod journal;
+pub mod latency;
 pub mod ledger;
+pub mod metrics;
 pub mod pipe;
 pub mod process;
 pub mod redis_server;
+pub mod report;
 pub mod scenarios;
 pub mod sender;
 pub mod sink;

@@ -11,10 +11,13 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use loadtests::{
-    api::Api,
+    api::{Api, EVENT_TYPE},
     ledger::{Account, Destinations, Flush, Ledger},
     pipe,
-    scenarios::{throughput::Throughput, torture::Torture},
+    scenarios::{
+        backlog::Backlog, breaker::Breaker, lanes::Lanes, neighbours::Neighbours, paused::Paused,
+        rates::Rates, throughput::Throughput, torture::Torture,
+    },
     sender::{Load, Sender},
     sink::{ArrivalLine, Sink},
     verify::{Delivered, verify},
@@ -54,6 +57,18 @@ enum Command {
     Throughput(Throughput),
     /// Kill processes under load and account for every message
     Torture(Torture),
+    /// Latency of a healthy endpoint alone and beside endpoints in trouble
+    Neighbours(Neighbours),
+    /// Lanes shared among dispatchers that are killed, join, and are restarted in turn
+    Lanes(Lanes),
+    /// A dispatcher that stands still for longer than its leases and goes on
+    Paused(Paused),
+    /// A receiver that dies with thousands of deliveries due, and comes back
+    Breaker(Breaker),
+    /// Limits of 1, 10, 100 and 1,000 per second: kept, and used
+    Rates(Rates),
+    /// Deliveries by the hundred thousand for a dead endpoint, and its neighbour in the lane
+    Backlog(Backlog),
     /// First half of the bare pipe
     #[command(hide = true)]
     PipeGateway {
@@ -126,6 +141,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Verify { ledger, sink } => many()?.block_on(compare(&ledger, &sink)),
         Command::Throughput(throughput) => many()?.block_on(throughput.run()),
         Command::Torture(torture) => many()?.block_on(torture.run()),
+        Command::Neighbours(neighbours) => many()?.block_on(neighbours.run()),
+        Command::Lanes(lanes) => many()?.block_on(lanes.run()),
+        Command::Paused(paused) => many()?.block_on(paused.run()),
+        Command::Breaker(breaker) => many()?.block_on(breaker.run()),
+        Command::Rates(rates) => many()?.block_on(rates.run()),
+        Command::Backlog(backlog) => many()?.block_on(backlog.run()),
         Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
         Command::PipeDispatcher { redis, target, max_in_flight } => {
             tokio::runtime::Builder::new_current_thread()
@@ -152,6 +173,8 @@ impl Send {
             keyed: true,
             insist: false,
             permits: None,
+            event_type: EVENT_TYPE,
+            timed: false,
         };
         let sent = Sender::start(api, vec![application], load, Some(ledger))?.finish().await?;
         println!(

@@ -66,6 +66,20 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it with SIGSTOP, as a machine that hangs would.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        Ok(kill_process(self.process_id()?, Signal::STOP)?)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&self) -> anyhow::Result<()> {
+        Ok(kill_process(self.process_id()?, Signal::CONT)?)
+    }
+
+    fn process_id(&self) -> anyhow::Result<Pid> {
+        i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no pid")
+    }
+
     /// Starts it again and waits until it is ready.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.child = spawn(&self.recipe)?;
@@ -74,8 +88,7 @@ impl Process {
 
     /// Asks it to stop with SIGTERM and waits; kills it when `patience` is over.
     pub async fn stop(mut self, patience: Duration) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no pid")?;
-        kill_process(pid, Signal::TERM)?;
+        kill_process(self.process_id()?, Signal::TERM)?;
         let deadline = Instant::now() + patience;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
@@ -142,6 +155,15 @@ pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     };
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64((user + system) as f64 / ticks_per_second as f64))
+}
+
+/// Memory that a process holds now (its resident set), in bytes.
+pub fn memory(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")).map(str::trim);
+    let kibibytes: u64 = kibibytes.context("/proc/<pid>/status has no VmRSS")?.parse()?;
+    Ok(kibibytes * 1024)
 }
 
 /// The parts of Sluicegate that run as processes of their own.

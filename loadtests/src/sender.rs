@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
-    api::Api,
+    api::{Api, EVENT_TYPE},
     journal::BodyHash,
     ledger::{Ledger, Outcome},
 };
@@ -37,6 +37,38 @@ pub struct Load {
     /// Each message takes a permit, which whoever owns the semaphore gives back: a bound on the
     /// backlog.
     pub permits: Option<Arc<Semaphore>>,
+    /// Type of the messages, which endpoints may filter by.
+    pub event_type: &'static str,
+    /// Whether the moment of each acknowledgement is kept.
+    pub timed: bool,
+}
+
+impl Load {
+    /// Small messages at a steady rate until stopped, the moments of their acknowledgement kept.
+    pub fn steady(rate: f64) -> Self {
+        Self {
+            size: 256,
+            concurrency: 64,
+            rate: Some(rate),
+            total: None,
+            keyed: false,
+            insist: false,
+            permits: None,
+            event_type: EVENT_TYPE,
+            timed: true,
+        }
+    }
+}
+
+/// One acknowledgement.
+#[derive(Debug, Clone)]
+pub struct Ack {
+    /// The message's id.
+    pub message: String,
+    /// Which of the sender's applications it went to.
+    pub application: usize,
+    /// When the sender had it.
+    pub at: Instant,
 }
 
 /// Counts of a sender, readable while it runs.
@@ -81,6 +113,8 @@ pub struct Sent {
     pub took: Duration,
     /// Time to an acknowledgement, in microseconds.
     pub latencies: Histogram<u64>,
+    /// Each acknowledgement, if the load was timed.
+    pub acks: Vec<Ack>,
 }
 
 impl Sender {
@@ -104,6 +138,7 @@ impl Sender {
             stopped: AtomicBool::new(false),
             counters: Counters::default(),
             latencies: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
+            acks: Mutex::default(),
         });
         let task = tokio::spawn(run.clone().all());
         Ok(Self { run, task })
@@ -134,6 +169,7 @@ impl Sender {
             ambiguous: run.counters.ambiguous.into_inner(),
             took,
             latencies: run.latencies.into_inner().unwrap_or_else(PoisonError::into_inner),
+            acks: run.acks.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
 }
@@ -150,6 +186,7 @@ struct Run {
     stopped: AtomicBool,
     counters: Counters,
     latencies: Mutex<Histogram<u64>>,
+    acks: Mutex<Vec<Ack>>,
 }
 
 impl Run {
@@ -189,7 +226,8 @@ impl Run {
     }
 
     async fn send(&self, number: u64) -> anyhow::Result<()> {
-        let application = &self.applications[number as usize % self.applications.len()];
+        let index = number as usize % self.applications.len();
+        let application = &self.applications[index];
         let key = format!("{:016x}-{number}", self.number);
         let payload = payload(&key, self.load.size);
         if let Some(ledger) = &self.ledger {
@@ -204,10 +242,15 @@ impl Run {
             outcome = self.insist(application, &key, &payload).await;
         }
         self.counters.count(&outcome);
-        if matches!(outcome, Outcome::Acked { .. }) {
-            let micros = began.elapsed().as_micros() as u64;
+        if let Outcome::Acked { message } = &outcome {
+            let at = Instant::now();
+            let micros = (at - began).as_micros() as u64;
             let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.saturating_record(micros);
+            if self.load.timed {
+                let ack = Ack { message: message.clone(), application: index, at };
+                self.acks.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
+            }
         } else if let Some(permits) = &self.load.permits {
             permits.add_permits(1);
         }
@@ -215,7 +258,8 @@ impl Run {
     }
 
     async fn publish(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
-        self.api.publish(application, self.load.keyed.then_some(key), payload).await
+        let key = self.load.keyed.then_some(key);
+        self.api.publish(application, self.load.event_type, key, payload).await
     }
 
     /// A refusal says nothing about the try before it, so only an acknowledgement ends this early.

@@ -1,6 +1,14 @@
 //! What is measured and what is survived.
 
+pub mod backlog;
+pub mod breaker;
+pub mod deployment;
 pub mod duplicates;
+pub mod lanes;
+pub mod neighbours;
+pub mod paused;
+pub mod rates;
 pub mod system;
 pub mod throughput;
 pub mod torture;
+mod traffic;

@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    api::Api,
+    api::{Api, EVENT_TYPE},
     process::{Process, Recipe, Role, Sluicegate, cpu_time},
     redis_server::{Fsync, RedisServer, free_port},
     sender::{Load, Sender},
@@ -276,6 +276,8 @@ impl Throughput {
             keyed: self.keyed,
             insist: false,
             permits: Some(permits.clone()),
+            event_type: EVENT_TYPE,
+            timed: false,
         };
         let refill = tokio::spawn(refill(sink.clone(), permits));
         let cpu = servers.cpu()?;

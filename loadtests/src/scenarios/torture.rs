@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
-    api::Api,
+    api::{Api, EVENT_TYPE},
     journal::Journal,
     ledger::{Account, Destinations, Flush, Ledger, Outcome},
     scenarios::{
@@ -153,6 +153,8 @@ impl Torture {
             keyed: true,
             insist: true,
             permits: None,
+            event_type: EVENT_TYPE,
+            timed: false,
         }
     }
 

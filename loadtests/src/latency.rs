@@ -1,0 +1,89 @@
+//! How long messages took from their acknowledgement to the sink.
+
+use std::{collections::HashMap, time::Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::{journal::Journal, sender::Ack};
+
+/// Quantiles of some latencies, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Quantiles {
+    /// How many there were.
+    pub count: u64,
+    /// The median.
+    pub p50_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
+}
+
+impl Quantiles {
+    /// Quantiles of a histogram in microseconds.
+    pub fn of(micros: &Histogram<u64>) -> Self {
+        Self {
+            count: micros.len(),
+            p50_ms: micros.value_at_quantile(0.5) as f64 / 1e3,
+            p99_ms: micros.value_at_quantile(0.99) as f64 / 1e3,
+            max_ms: micros.max() as f64 / 1e3,
+        }
+    }
+}
+
+/// From acknowledgement to first arrival, of all messages acknowledged in `from..until`.
+///
+/// One that arrives before its sender has read the acknowledgement counts as 0. A message that has
+/// not arrived is not counted: the caller waits for all of them first.
+pub fn end_to_end(
+    acks: &[Ack],
+    journal: &Journal,
+    from: Instant,
+    until: Instant,
+) -> anyhow::Result<Quantiles> {
+    let mut arrived = HashMap::<&str, Instant>::new();
+    for arrival in journal.arrivals() {
+        arrived.entry(&arrival.webhook_id).or_insert(arrival.received);
+    }
+    let mut micros = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    for ack in acks.iter().filter(|ack| (from..until).contains(&ack.at)) {
+        if let Some(received) = arrived.get(ack.message.as_str()) {
+            let took = received.saturating_duration_since(ack.at);
+            micros.saturating_record(took.as_micros() as u64);
+        }
+    }
+    Ok(Quantiles::of(&micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::BodyHash;
+
+    #[test]
+    fn latency_ends_with_the_first_arrival() {
+        let mut journal = Journal::default();
+        let started = Instant::now();
+        let ack = |message: &str, at| Ack { message: message.into(), application: 0, at };
+        journal.record("msg_1", "/ok", BodyHash::of(b""), |_| 200);
+        journal.record("msg_2", "/ok", BodyHash::of(b""), |_| 200);
+        let first = journal.arrivals()[0].received;
+        std::thread::sleep(Duration::from_millis(2));
+        journal.record("msg_1", "/ok", BodyHash::of(b""), |_| 200);
+        let late = first + Duration::from_secs(1);
+        let acks = [
+            ack("msg_1", first - Duration::from_millis(500)),
+            ack("msg_2", late),
+            ack("msg_3", started),
+        ];
+        let from = first - Duration::from_secs(1);
+        let all = end_to_end(&acks, &journal, from, late + Duration::from_secs(1)).unwrap();
+        assert_eq!(all.count, 2);
+        assert!((499.0..502.0).contains(&all.max_ms), "{all:?}");
+        let early = end_to_end(&acks, &journal, from, late).unwrap();
+        assert_eq!(early.count, 1);
+    }
+}
