@@ -44,8 +44,8 @@ pub(super) struct Seat {
     pub(super) looking: bool,
     /// Let go since that look began: its page may still show them.
     pub(super) departed: HashSet<Delivery>,
-    /// Parked since that look began: its page may not show them yet.
-    pub(super) parked_meanwhile: bool,
+    /// Parked or put back since that look began: its page does not count for them.
+    parked_meanwhile: bool,
     /// The earliest retry that was written down since that look began: likewise.
     due_meanwhile: Option<Instant>,
     /// How many are in hand…
@@ -137,6 +137,12 @@ impl Seat {
         }
     }
 
+    /// The waiting set may hold work that is not in hand, and that a look under way may not show.
+    pub(super) fn look_again(&mut self) {
+        self.parked = true;
+        self.parked_meanwhile = true;
+    }
+
     /// A look into the waiting set begins.
     pub(super) fn begin_look(&mut self) {
         self.looking = true;
@@ -171,5 +177,24 @@ impl Seat {
             && !self.hungry
             && self.brain.is_idle()
             && now.duration_since(self.touched) > KEPT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_back_during_a_look_is_looked_for_again() {
+        let now = Instant::now();
+        let mut seat = Seat::new(8, false, now);
+        seat.look_again();
+        seat.begin_look();
+        seat.look_again();
+        seat.end_look(true, None);
+        assert!(seat.has_waiting_work(now));
+        seat.begin_look();
+        seat.end_look(true, None);
+        assert!(!seat.has_waiting_work(now));
     }
 }

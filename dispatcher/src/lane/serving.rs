@@ -104,7 +104,7 @@ impl LaneActor {
     fn put_back(&mut self, queue: Queue, deliveries: impl IntoIterator<Item = Ready>) {
         for ready in deliveries {
             if let Some(seat) = self.seats.get_mut(&queue) {
-                seat.parked = true;
+                seat.look_again();
             }
             match ready.place {
                 Place::Stream(entry) => self.park(entry, ready.delivery, None),
@@ -265,7 +265,13 @@ impl LaneActor {
             self.let_go(&settlement.delivery);
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
-                Settled::NotThere => self.parts.metrics.unmatched.inc(),
+                Settled::NotThere => {
+                    self.parts.metrics.unmatched.inc();
+                    // Where it is, if it still is, the store knows better.
+                    if let Some(seat) = self.seats.get_mut(&queue) {
+                        seat.look_again();
+                    }
+                }
             }
             if let (Verdict::Retry { delay, .. }, Some(seat)) =
                 (settlement.verdict, self.seats.get_mut(&queue))
