@@ -197,10 +197,14 @@ impl LaneActor {
             let Some(seat) = self.seats.get_mut(&queue) else { continue };
             seat.parking = seat.parking.saturating_sub(1);
             match (answer, park.delay) {
-                (Parked::NotThere, _) => self.parts.metrics.unmatched.inc(),
+                // Also the answer to the second of two calls, of which the first moved it.
+                (Parked::NotThere, _) => {
+                    self.parts.metrics.unmatched.inc();
+                    seat.look_again();
+                }
                 (Parked::Moved, None) => {
                     self.parts.metrics.parked.inc();
-                    seat.has_parked();
+                    seat.look_again();
                 }
                 (Parked::Moved, Some(delay)) => {
                     self.parts.metrics.parked.inc();

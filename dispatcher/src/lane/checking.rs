@@ -3,7 +3,7 @@
 //! The check re-reads one page of the stream behind the lane's position and one page of the agenda,
 //! and takes up what is not in hand. Without a failover of the store it should find nothing.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, mem, sync::Arc, time::Duration};
 
 use actix::Context;
 use shared::{
@@ -28,38 +28,51 @@ pub(super) struct Checks {
     agenda_from: Option<String>,
     /// Let go since the check began: its pages may still show them.
     departed: HashSet<Delivery>,
-    /// Set while the stream is read once more from its beginning up to here.
-    rereading: Option<EntryId>,
+    /// Set while the stream is read once more from its beginning.
+    rereading: Option<Rereading>,
+}
+
+/// The stream is read once more.
+struct Rereading {
+    /// Up to here for the second time.
+    until: EntryId,
+    /// Let go since it began. The checks do not go by it: in a quiet lane nothing comes behind
+    /// `until` for long, and what returned to the stream must not be overlooked till then.
+    departed: HashSet<Delivery>,
 }
 
 impl Checks {
     /// A delivery was let go.
     pub(super) fn departed(&mut self, delivery: Delivery) {
-        if self.under_way || self.rereading.is_some() {
+        if self.under_way {
             self.departed.insert(delivery);
+        }
+        if let Some(rereading) = &mut self.rereading {
+            rereading.departed.insert(delivery);
         }
     }
 
     /// The stream is read once more, up to `position` for the second time.
     pub(super) fn start_over(&mut self, position: EntryId) {
-        self.rereading = self.rereading.max(Some(position));
+        let until = self.rereading.as_ref().map_or(position, |before| before.until.max(position));
+        self.rereading = Some(Rereading { until, departed: HashSet::new() });
     }
 
     /// Whether an entry of a second reading was let go meanwhile.
     pub(super) fn is_stale(&mut self, id: EntryId, entry: &Entry) -> bool {
-        match self.rereading {
-            Some(until) if id > until => {
+        match &self.rereading {
+            Some(rereading) if id > rereading.until => {
                 self.rereading = None;
                 false
             }
-            Some(_) => self.has_departed(entry),
+            Some(rereading) => is_of(entry, &rereading.departed),
             None => false,
         }
     }
+}
 
-    fn has_departed(&self, entry: &Entry) -> bool {
-        matches!(entry, Entry::Delivery { delivery, .. } if self.departed.contains(delivery))
-    }
+fn is_of(entry: &Entry, deliveries: &HashSet<Delivery>) -> bool {
+    matches!(entry, Entry::Delivery { delivery, .. } if deliveries.contains(delivery))
 }
 
 impl LaneActor {
@@ -147,11 +160,12 @@ impl LaneActor {
         ctx: &mut Context<Self>,
     ) {
         self.checks.under_way = false;
+        let departed = mem::take(&mut self.checks.departed);
         let now = Instant::now();
         let behind: Vec<_> = entries.into_iter().filter(|(id, _)| *id <= self.position).collect();
         self.checks.stream_after = behind.last().map_or(EntryId::START, |(id, _)| *id);
         for (id, entry) in behind {
-            if self.draining || self.checks.has_departed(&entry) {
+            if self.draining || is_of(&entry, &departed) {
                 continue;
             }
             let is_delivery = matches!(entry, Entry::Delivery { .. });
@@ -171,9 +185,6 @@ impl LaneActor {
                 seat.will_be_due(now + entry.opens_in);
                 self.pump(entry.queue, now, ctx);
             }
-        }
-        if self.checks.rereading.is_none() {
-            self.checks.departed.clear();
         }
     }
 }

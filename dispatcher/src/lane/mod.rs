@@ -61,6 +61,8 @@ const TICK: Duration = Duration::from_secs(1);
 struct Held {
     place: Place,
     stage: Stage,
+    /// In hand since before the store became another one: what it answered may have been undone.
+    doubtful: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,7 +178,7 @@ impl LaneActor {
 
     /// Takes a delivery in hand.
     fn hold(&mut self, delivery: Delivery, place: Place, stage: Stage) {
-        self.held.insert(delivery, Held { place, stage });
+        self.held.insert(delivery, Held { place, stage, doubtful: false });
     }
 
     fn set_stage(&mut self, delivery: &Delivery, stage: Stage) {
@@ -191,6 +193,9 @@ impl LaneActor {
         self.checks.departed(*delivery);
         if let Some(seat) = self.seats.get_mut(&delivery.queue()) {
             seat.let_go(*delivery, held.place);
+            if held.doubtful {
+                seat.look_again();
+            }
         }
     }
 
@@ -383,6 +388,7 @@ impl Handler<Reread> for LaneActor {
     type Result = ();
 
     fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
+        self.held.values_mut().for_each(|held| held.doubtful = true);
         self.checks.start_over(self.position);
         self.read_from_the_beginning(ctx);
     }

@@ -143,18 +143,18 @@ impl Seat {
         }
     }
 
-    /// The waiting set holds work that can be served and is not in hand: it was parked, or put back.
-    pub(super) fn has_parked(&mut self) {
-        self.parked = true;
-        self.parked_meanwhile = true;
-    }
-
     /// Something in the waiting set is due at this time.
     pub(super) fn will_be_due(&mut self, at: Instant) {
         self.next_due = Some(self.next_due.map_or(at, |before| before.min(at)));
         if self.looking {
             self.due_meanwhile = Some(self.due_meanwhile.map_or(at, |before| before.min(at)));
         }
+    }
+
+    /// The waiting set may hold work that is not in hand, and that a look under way may not show.
+    pub(super) fn look_again(&mut self) {
+        self.parked = true;
+        self.parked_meanwhile = true;
     }
 
     /// A look into the waiting set begins.
@@ -240,10 +240,10 @@ mod tests {
         let mut seat = Seat::new(64, false, now);
         let ready = ready();
         seat.push(ready, now);
-        seat.has_parked();
+        seat.look_again();
         seat.begin_look();
         seat.let_go(ready.delivery, ready.place);
-        seat.has_parked();
+        seat.look_again();
         // The page may show it, but it departed: it cannot be told from what was settled.
         assert!(seat.departed.contains(&ready.delivery));
         seat.end_look(true, None);
@@ -255,7 +255,7 @@ mod tests {
     fn a_park_under_way_is_no_reason_to_look_again() {
         let now = Instant::now();
         let mut seat = Seat::new(64, false, now);
-        seat.has_parked();
+        seat.look_again();
         seat.parking = 1;
         seat.begin_look();
         seat.end_look(true, None);
@@ -267,7 +267,7 @@ mod tests {
     fn all_that_was_parked_is_in_hand_after_a_look_that_saw_all() {
         let now = Instant::now();
         let mut seat = Seat::new(64, false, now);
-        seat.has_parked();
+        seat.look_again();
         seat.begin_look();
         seat.end_look(false, None);
         assert!(seat.has_waiting_work(now));

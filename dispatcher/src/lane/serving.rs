@@ -112,7 +112,7 @@ impl LaneActor {
                 Place::Waiting => {
                     self.let_go(&ready.delivery);
                     if let Some(seat) = self.seats.get_mut(&queue) {
-                        seat.has_parked();
+                        seat.look_again();
                     }
                 }
             }
@@ -293,7 +293,13 @@ impl LaneActor {
             self.let_go(&settlement.delivery);
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
-                Settled::NotThere => self.parts.metrics.unmatched.inc(),
+                Settled::NotThere => {
+                    self.parts.metrics.unmatched.inc();
+                    // Where it is, if it still is, the store knows better.
+                    if let Some(seat) = self.seats.get_mut(&queue) {
+                        seat.look_again();
+                    }
+                }
             }
             if let (Verdict::Retry { delay, .. }, Some(seat)) =
                 (settlement.verdict, self.seats.get_mut(&queue))
