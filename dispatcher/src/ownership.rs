@@ -28,7 +28,7 @@ pub(crate) struct Ownership {
     ttl: Duration,
     /// Per node its last sign of life, and when it came.
     peers: HashMap<Owner, (u64, LeaseTime)>,
-    /// Leases of others that this node wants, and since when each has stood like that.
+    /// Leases of others, and since when each has stood like that.
     sightings: HashMap<Lane, (Lease, LeaseTime)>,
     tenures: BTreeMap<Lane, Arc<Tenure>>,
     /// Lanes whose actor died: not taken again by this process.
@@ -143,13 +143,17 @@ impl Ownership {
         (mine, missing)
     }
 
-    async fn acquire(&mut self, lanes: Vec<Lane>, round: &mut Round) -> Result<()> {
-        let leases = self.store.leases(&lanes).await?;
+    /// Takes those of the lanes that are free. The leases of all others are looked at too: when their
+    /// node is found dead, they have been seen to stand still for as long as its sign of life.
+    async fn acquire(&mut self, wanted: Vec<Lane>, round: &mut Round) -> Result<()> {
+        let others: Vec<_> = Lane::all().filter(|lane| !self.tenures.contains_key(lane)).collect();
+        let leases = self.store.leases(&others).await?;
         let now = LeaseTime::now();
-        let free: Vec<_> = lanes
+        let free: Vec<_> = others
             .into_iter()
             .zip(leases)
             .filter(|(lane, lease)| self.is_free(*lane, lease.as_ref(), now))
+            .filter(|(lane, _)| wanted.contains(lane))
             .collect();
         let answers = join_all(free.into_iter().map(|(lane, seen)| {
             let (store, owner, ttl) = (Arc::clone(&self.store), self.owner.clone(), self.ttl);
