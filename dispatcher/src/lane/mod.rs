@@ -10,6 +10,7 @@
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`remembering`] | what the next owner should know |
+//! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
@@ -20,6 +21,7 @@ mod pacing;
 mod remembering;
 mod seat;
 mod serving;
+mod timing;
 mod waiting;
 
 use std::{
@@ -29,7 +31,9 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle,
+};
 use arriving::Wish;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
 use fetching::Line;
@@ -199,34 +203,6 @@ impl LaneActor {
         }
     }
 
-    /// Calls [`LaneActor::pump`] for this queue at that time.
-    fn set_timer(&mut self, queue: Queue, at: Instant) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
-        if let Some(before) = seat.timer {
-            if before <= at {
-                return;
-            }
-            self.timers.remove(&(before, queue));
-        }
-        seat.timer = Some(at);
-        self.timers.insert((at, queue));
-    }
-
-    fn ring(&mut self, ctx: &mut Context<Self>) {
-        self.alarm = None;
-        let now = Instant::now();
-        while let Some((at, queue)) = self.timers.first().copied()
-            && at <= now
-        {
-            self.timers.pop_first();
-            if let Some(seat) = self.seats.get_mut(&queue) {
-                seat.timer = None;
-            }
-            self.pump(queue, now, ctx);
-        }
-        self.finish(ctx);
-    }
-
     /// Ends every turn of the actor: starts the calls that became necessary.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         self.configure_wished(ctx);
@@ -240,15 +216,7 @@ impl LaneActor {
             // A reader that has gone needs no answer.
             self.room.take().map(|room| room.send(()));
         }
-        if let Some((at, _)) = self.timers.first().copied()
-            && self.alarm.is_none_or(|(set, _)| at < set)
-        {
-            if let Some((_, handle)) = self.alarm.take() {
-                ctx.cancel_future(handle);
-            }
-            let wait = at.saturating_duration_since(Instant::now());
-            self.alarm = Some((at, ctx.run_later(wait, Self::ring)));
-        }
+        self.set_alarm(ctx);
         if self.draining && self.is_empty() {
             for drained in mem::take(&mut self.drained) {
                 // Who asked may have run out of patience.
@@ -272,7 +240,6 @@ impl LaneActor {
     }
 
     fn end(&mut self, ctx: &mut Context<Self>) {
-        use actix::ActorContext;
         self.draining = true;
         self.held.clear();
         self.parking = false;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Queue, Trigger},
+    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Trigger},
     id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Order, PageRequest, Resend, Resent},
     time::Millis,
@@ -142,9 +142,8 @@ pub(super) async fn list_by_endpoint(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
-    let app = configuration.application.id;
-    let queue = Queue { app, endpoint: find_endpoint(&configuration, &name)?.id };
+    let queue = api.queue(&app, &name).await?;
+    let app = queue.app;
     let listed = gather(
         &query,
         Order::NewestFirst,

@@ -3,13 +3,13 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{DeadLetter, Queue},
+    domain::DeadLetter,
     id::{EndpointId, MessageId},
     store::Order,
 };
 
 use super::{
-    Api, find_endpoint,
+    Api,
     list::{ListQuery, gather},
 };
 use crate::error::Result;
@@ -43,9 +43,7 @@ pub(super) async fn list(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
-    let endpoint = find_endpoint(&configuration, &name)?.id;
-    let queue = Queue { app: configuration.application.id, endpoint };
+    let queue = api.queue(&app, &name).await?;
     let listed = gather(
         &query,
         Order::NewestFirst,

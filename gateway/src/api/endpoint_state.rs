@@ -3,11 +3,11 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Limit, Queue, ServingState},
+    domain::{Limit, ServingState},
     time::Millis,
 };
 
-use super::{Api, find_endpoint};
+use super::Api;
 use crate::error::Result;
 
 /// An endpoint's serving state as it is shown.
@@ -82,10 +82,8 @@ pub(super) async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
-    let endpoint = find_endpoint(&configuration, &name)?.id;
-    let queue = Queue { app: configuration.application.id, endpoint };
-    let record = api.store.states(queue.app, &[endpoint]).await?.pop().flatten();
+    let queue = api.queue(&app, &name).await?;
+    let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
     let state = record.and_then(|record| serde_json::from_slice(&record).ok());
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();

@@ -26,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use routes::routes;
 use shared::guard::Guard;
 use shared::{
-    domain::Endpoint,
+    domain::{Endpoint, Queue},
     id::AppId,
     store::{Change, Configuration, ErrorKind, SharedStore, StoreError},
 };
@@ -46,6 +46,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// The queue of an endpoint, both named by id or uid.
+    async fn queue(&self, app: &str, endpoint: &str) -> Result<Queue> {
+        let configuration = self.configuration(app).await?;
+        let endpoint = find_endpoint(&configuration, endpoint)?.id;
+        Ok(Queue { app: configuration.application.id, endpoint })
+    }
+
     /// The application with this id or uid, with its endpoints.
     async fn configuration(&self, name: &str) -> Result<Configuration> {
         let missing = || ApiError::NotFound("application");
