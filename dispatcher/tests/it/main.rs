@@ -8,4 +8,5 @@ mod outages;
 mod resuming;
 mod retrying;
 mod scripted;
+mod strands;
 mod takeover;
