@@ -9,4 +9,5 @@ mod policies;
 mod resuming;
 mod retrying;
 mod scripted;
+mod strands;
 mod takeover;
