@@ -14,6 +14,9 @@ pub struct EndpointSettings {
     /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
+    /// Names of limits that it shares with all endpoints which name them, too.
+    #[serde(default, rename = "sharedLimits", skip_serializing_if = "Vec::is_empty")]
+    pub shared_limits: Vec<String>,
     /// Most attempts in flight at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
@@ -30,7 +33,7 @@ impl EndpointSettings {
 }
 
 /// So many attempts per duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limit {
     /// How many attempts may start…
     pub count: NonZeroU32,
