@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     call::in_gaps,
-    universe::{Side, Universe, metered},
+    universe::{STRANDS, Side, Universe, metered},
 };
 use crate::bench::{ALL, whole};
 
@@ -34,7 +34,9 @@ impl Snapshot {
             snapshot.see(format!("next of {bucket:?}"), in_gaps(next[0]));
         }
         for &queue in &universe.queues {
-            snapshot.queue(universe, &side.store, queue).await;
+            for strand in STRANDS {
+                snapshot.queue(universe, &side.store, Queue { strand, ..queue }).await;
+            }
             if universe.has(queue).await {
                 snapshot.history(&side.store, queue).await;
             }
@@ -56,7 +58,7 @@ impl Snapshot {
             let attempts = side.store.message_attempts(app, message, &page).await.unwrap();
             let mut records = Vec::new();
             for (_, attempt) in attempts.entries {
-                if universe.has(Queue { app, endpoint: attempt.endpoint }).await {
+                if universe.has(Queue::live(app, attempt.endpoint)).await {
                     records.push(attempt.id);
                 }
             }
@@ -92,10 +94,8 @@ impl Snapshot {
         }
         self.see(format!("stream of {lane:?}"), ours);
         let agenda = store.agenda(lane, None, ALL).await.unwrap().entries.into_iter();
-        let ours: BTreeSet<_> = agenda
-            .map(|entry| entry.queue)
-            .filter(|queue| universe.queues.contains(queue))
-            .collect();
+        let ours: BTreeSet<_> =
+            agenda.map(|entry| entry.queue).filter(|queue| universe.knows(queue)).collect();
         self.see(format!("agenda of {lane:?}"), ours);
         let lease = store.leases(&[lane]).await.unwrap().remove(0);
         let owner = lease.and_then(|lease| lease.owner);
@@ -142,9 +142,13 @@ impl Universe {
     /// Whether an entry is this universe's: an engine may hold what earlier ones left.
     pub(super) fn owns(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Delivery { delivery, .. } => self.queues.contains(&delivery.queue()),
-            Entry::Nudge { queue, .. } => self.queues.contains(queue),
+            Entry::Delivery { delivery, .. } => self.knows(&delivery.queue()),
+            Entry::Nudge { queue, .. } => self.knows(queue),
             Entry::Unknown => true,
         }
+    }
+
+    fn knows(&self, queue: &Queue) -> bool {
+        self.queues.contains(&Queue::live(queue.app, queue.endpoint))
     }
 }
