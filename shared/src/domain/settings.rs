@@ -12,6 +12,9 @@ use crate::time::text;
 /// say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ApplicationSettings {
+    /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// When deliveries that failed are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -63,7 +66,7 @@ pub struct Limit {
     #[serde(with = "text")]
     pub per: Duration,
     /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
-    /// `count`, at least one.
+    /// `count`, at least one, and one where endpoints share the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
 }
