@@ -59,8 +59,12 @@ impl LaneActor {
             match seat.brain.wants(now) {
                 Wants::Now(_) => {}
                 Wants::AfterAttempt => return self.park_surplus(destination),
-                Wants::AfterChange => return self.put_back_ready(destination),
+                Wants::AfterChange => {
+                    self.give_back_turns(destination, now);
+                    return self.put_back_ready(destination);
+                }
                 Wants::Until(time) => {
+                    self.give_back_turns(destination, now);
                     self.put_back_ready(destination);
                     return self.set_timer(destination, time);
                 }
@@ -73,6 +77,10 @@ impl LaneActor {
                 Pace::AfterStart => return,
                 Pace::Until(time) => return self.set_timer(destination, time),
             }
+            if seat.share.is_some() && !self.may_prepare(destination, now) {
+                return;
+            }
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shared::store::{Entry, NudgeKind, Place, Settled, Verdict};
+use shared::{
+    domain::Limit,
+    store::{Bucket, Entry, Metered, NudgeKind, Place, Settled, Take, Verdict},
+};
 
 use super::{Home, deliver};
 
@@ -24,6 +27,11 @@ async fn at_rest_only_what_expires_or_is_fixed_in_number_stays() {
     let nudges: Vec<_> =
         home.bench.stream(tenant.lane()).await.into_iter().map(|(id, _)| id).collect();
     home.bench.store.forget(&fence, &nudges).await.unwrap();
+
+    let limit = Limit { count: 1.try_into().unwrap(), per: Duration::from_secs(1), burst: None };
+    let bucket = Bucket::Application(tenant.app);
+    let buckets = vec![Metered { bucket, version: 1, limits: vec![limit] }];
+    home.bench.store.take(&Take { buckets, cells: 1, spread: Duration::ZERO }).await.unwrap();
 
     let mut client = home.client();
     for key in all_keys(&mut client) {
