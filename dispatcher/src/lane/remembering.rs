@@ -32,7 +32,7 @@ impl LaneActor {
     pub(super) fn remember(&mut self, destination: Destination, now: Instant, ctx: &Context<Self>) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
         let is_time = match seat.brain.news() {
-            News::None => false,
+            News::None => self.draining && seat.brain.is_known_well(),
             News::Used => {
                 self.draining
                     || seat.remembered.is_none_or(|last| now.duration_since(last) >= PAUSE)

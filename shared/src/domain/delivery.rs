@@ -8,6 +8,7 @@ use super::Strand;
 use crate::{
     id::{AppId, EndpointId, MessageId, TEXT_LEN},
     placement::Lane,
+    time::Millis,
 };
 
 /// Which sending of a message to an endpoint this is: 0 for the first, the time of the request in
@@ -47,6 +48,15 @@ impl Delivery {
     /// The lane that carries it.
     pub fn lane(&self) -> Lane {
         self.queue().lane()
+    }
+
+    /// When this sending of a message began that was accepted at `accepted_at`: then, or when the
+    /// resend was asked for.
+    pub fn began(&self, accepted_at: Millis) -> Millis {
+        match self.generation {
+            Generation(0) => accepted_at,
+            Generation(asked_at) => Millis(asked_at),
+        }
     }
 
     /// How members of its queue's sets and hashes name it: the message's 22 characters, for a
