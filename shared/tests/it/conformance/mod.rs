@@ -9,6 +9,7 @@ mod fencing;
 mod history;
 mod leases;
 mod lifetimes;
+mod ordering;
 mod parking;
 mod publishing;
 mod reading;
