@@ -4,6 +4,7 @@
 mod bench;
 mod isolation;
 mod limits;
+mod ordering;
 mod outages;
 mod policies;
 mod resuming;
