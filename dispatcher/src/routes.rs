@@ -7,7 +7,7 @@ use http::{
     header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
 use shared::{
-    domain::Endpoint,
+    domain::{Endpoint, Strand},
     id::{AppId, EndpointId},
     store::{Configuration, Metered, SharedStore, StoreError, Version},
 };
@@ -33,10 +33,12 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
-    /// When its deliveries are tried again.
-    pub(crate) schedule: Arc<Schedule>,
     /// What all endpoints of its application share.
     pub(crate) application_limit: Option<Arc<Metered>>,
+    /// When its deliveries are tried again…
+    pub(crate) schedule: Arc<Schedule>,
+    /// …and those of ordered strands, where that is another one.
+    ordered: Option<Box<Schedule>>,
 }
 
 /// URL and fixed headers of the requests to an endpoint.
@@ -59,7 +61,17 @@ impl Route {
             Some(policy) => Arc::new(configured.with(policy)),
             None => Arc::clone(schedule),
         };
-        Self { endpoint, target, schedule, application_limit: limit }
+        let poison = endpoint.settings.ordering.as_ref().and_then(|ordering| ordering.poison);
+        let ordered = poison.map(|poison| Box::new(schedule.with_poison(poison)));
+        Self { endpoint, target, schedule, ordered, application_limit: limit }
+    }
+
+    /// When deliveries of a strand are tried again.
+    pub(crate) fn schedule_of(&self, strand: Strand) -> &Schedule {
+        match &self.ordered {
+            Some(ordered) if strand.is_ordered() => ordered,
+            _ => &self.schedule,
+        }
     }
 }
 

@@ -203,13 +203,13 @@ impl LaneActor {
                     self.parts.metrics.unmatched.inc();
                     backlog.look_again();
                 }
-                (Parked::Moved, None) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, Some(delay)) => {
+                (Parked::Moved, Some(delay)) if !queue.strand.is_ordered() => {
                     self.parts.metrics.parked.inc();
                     backlog.will_be_due(now + delay);
+                }
+                (Parked::Moved, Some(_) | None) => {
+                    self.parts.metrics.parked.inc();
+                    backlog.was_parked();
                 }
             }
             touched.push(queue.destination());

@@ -244,7 +244,8 @@ impl LaneActor {
         }
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict = outcome.verdict(course, &route.schedule, rand::random());
+        let verdict =
+            outcome.verdict(course, route.schedule_of(taken.delivery().strand), rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
@@ -296,6 +297,11 @@ impl LaneActor {
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
+            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
+                (&settlement.verdict, self.backlog(queue))
+            {
+                backlog.will_be_due(now + *delay);
+            }
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
                 Settled::NotThere => {
@@ -305,11 +311,6 @@ impl LaneActor {
                         backlog.look_again();
                     }
                 }
-            }
-            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
-                (settlement.verdict, self.backlog(queue))
-            {
-                backlog.will_be_due(now + delay);
             }
             touched.push(queue.destination());
         }

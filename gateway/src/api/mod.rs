@@ -19,6 +19,7 @@ mod event_type;
 mod health;
 mod list;
 mod message;
+mod ordering;
 mod patch;
 mod recipients;
 mod retry_policy;
