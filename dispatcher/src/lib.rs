@@ -30,6 +30,7 @@ mod reader;
 mod retry;
 mod routes;
 mod settler;
+mod siding;
 mod tenure;
 
 use std::{sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
+use routes::RouteCache;
 use settler::{Settler, Settling};
 use shared::{
     guard::Guard,
@@ -51,6 +53,7 @@ use shared::{
     placement::SHARDS,
     store::{Owner, SharedStore},
 };
+use siding::Siding;
 
 /// A running dispatcher.
 pub struct Dispatcher {
@@ -80,15 +83,17 @@ impl Dispatcher {
         let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
         let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
         let (ttl, workers) = (config.lease_ttl, config.workers.max(1));
-        let arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
+        let connector = || Connector::new(Arc::clone(&guard), config.request_timeout).map(Arc::new);
+        let mut arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
         let workers = arbiters
             .iter()
-            .map(|arbiter| {
-                let connector = Connector::new(Arc::clone(&guard), config.request_timeout)?;
-                Ok(Worker { arbiter: arbiter.handle(), connector: Arc::new(connector) })
-            })
+            .map(|arbiter| Ok(Worker { arbiter: arbiter.handle(), connector: connector()? }))
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
-        let parts = Parts::new(config, store, Metrics::new(metrics)?);
+        let (attempts, loads) = (Arbiter::new(), Arbiter::new());
+        let siding = Siding::new(attempts.handle(), connector()?);
+        let routes = RouteCache::new(Arc::clone(&store), loads.handle());
+        arbiters.extend([attempts, loads]);
+        let parts = Parts::new(config, store, Metrics::new(metrics)?, routes, siding);
         let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
         let settlers: Vec<_> = (0..count)
             .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache};
+use crate::{
+    Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache, siding::Siding,
+};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -12,15 +14,23 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
+    pub(crate) siding: Siding,
     pub(crate) schedule: Schedule,
     pub(crate) metrics: Metrics,
 }
 
 impl Parts {
-    pub(crate) fn new(config: Config, store: SharedStore, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        store: SharedStore,
+        metrics: Metrics,
+        routes: RouteCache,
+        siding: Siding,
+    ) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
-            routes: RouteCache::new(Arc::clone(&store)),
+            routes,
+            siding,
             schedule: Schedule::new(config.retry_schedule.clone()),
             config,
             store,

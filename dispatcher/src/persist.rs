@@ -1,8 +1,9 @@
 //! Calls that must be answered: what was decided stays decided, however long the store is away.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use shared::store::{Result, StoreError};
+use futures_util::FutureExt;
+use shared::store::{ErrorKind, Result, StoreError};
 
 use crate::metrics::Metrics;
 
@@ -24,6 +25,13 @@ impl Pauses {
     }
 }
 
+/// A call whose panic is an answer too: the store refuses it, because of something that it cannot
+/// read. Who waits for the answer would otherwise wait for ever.
+pub(crate) async fn survived<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let panicked = |_| Err(StoreError::new(ErrorKind::Corrupt, "the call panicked"));
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(panicked)
+}
+
 /// Repeats a call until the store has answered it. Every call of the store is safe to repeat.
 pub(crate) async fn until_answered<T>(
     metrics: &Metrics,
@@ -32,7 +40,7 @@ pub(crate) async fn until_answered<T>(
 ) -> T {
     let mut pauses = Pauses::new();
     loop {
-        match call().await {
+        match survived(call()).await {
             Ok(answer) => return answer,
             Err(error) => note(metrics, what, &error),
         }
@@ -48,7 +56,7 @@ pub(crate) async fn until_refused<T>(
 ) -> Result<T> {
     let mut pauses = Pauses::new();
     loop {
-        match call().await {
+        match survived(call()).await {
             Ok(answer) => return Ok(answer),
             Err(error) => {
                 note(metrics, what, &error);

@@ -273,6 +273,11 @@ impl Brain {
         self.proven
     }
 
+    /// Whether it has limits.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limits.are_none()
+    }
+
     /// How many deliveries are worth holding: what the window can take soon. More than that is
     /// better off waiting in the store.
     pub(crate) fn appetite(&self) -> usize {

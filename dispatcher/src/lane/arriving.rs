@@ -2,7 +2,7 @@
 //! a fresh look at the configuration.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map},
+    collections::{BTreeMap, HashMap},
     mem,
     sync::Arc,
     time::Duration,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     parts::Parts,
-    persist::until_answered,
+    persist::{survived, until_answered},
     routes::{Route, Routes},
 };
 
@@ -229,55 +229,55 @@ impl LaneActor {
         }
     }
 
-    /// One call at a time: many nudges of one application load it once.
+    /// One load at a time for an application: many nudges of it load it once. Applications do not
+    /// wait for each other.
     pub(super) fn configure_wished(&mut self, ctx: &mut Context<Self>) {
-        if self.configuring || self.wishes.is_empty() {
+        if self.wishes.is_empty() {
             return;
         }
-        self.configuring = true;
-        let wishes = mem::take(&mut self.wishes);
-        let parts = Arc::clone(&self.parts);
-        self.run(ctx, async move {
-            let nudged: HashSet<AppId> = wishes
-                .iter()
-                .filter(|wish| wish.nudge.is_some())
-                .map(|wish| wish.queue.app)
-                .collect();
-            let mut apps: HashMap<AppId, Option<Configured>> = HashMap::new();
-            for wish in &wishes {
-                let app = wish.queue.app;
-                if let hash_map::Entry::Vacant(vacant) = apps.entry(app) {
-                    let new = |wish: &&Wish| wish.queue.app == app && wish.nudge.is_none();
-                    let new = wishes.iter().filter(new).map(|wish| wish.queue.endpoint).collect();
-                    let loaded = load(&parts, app, nudged.contains(&app), new).await;
-                    vacant.insert(
-                        loaded
-                            .inspect_err(|error| {
-                                parts.metrics.store_error(error.kind());
-                                tracing::warn!(%app, %error, "configuration cannot be loaded");
-                            })
-                            .ok(),
-                    );
-                }
+        let mut apps = BTreeMap::<AppId, Vec<Wish>>::new();
+        for wish in mem::take(&mut self.wishes) {
+            match self.configuring.contains(&wish.queue.app) {
+                true => self.wishes.push(wish),
+                false => apps.entry(wish.queue.app).or_default().push(wish),
             }
-            let mut loaded = |wish: &Wish| match apps.get_mut(&wish.queue.app) {
-                Some(Some(Configured { routes, states })) => {
+        }
+        for (app, wishes) in apps {
+            self.configuring.insert(app);
+            let parts = Arc::clone(&self.parts);
+            self.run(ctx, async move {
+                let nudged = wishes.iter().any(|wish| wish.nudge.is_some());
+                let new = wishes.iter().filter(|wish| wish.nudge.is_none());
+                let new = new.map(|wish| wish.queue.endpoint).collect();
+                let loaded = survived(load(&parts, app, nudged, new)).await.inspect_err(|error| {
+                    parts.metrics.store_error(error.kind());
+                    tracing::warn!(%app, %error, "configuration cannot be loaded");
+                });
+                let loaded = |wish: Wish| {
+                    let Ok(Configured { routes, states }) = &loaded else {
+                        return (wish, Loaded::Failed);
+                    };
                     let endpoint = wish.queue.endpoint;
                     let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
                     let state = match wish.nudge {
                         None => states.get(&endpoint).cloned(),
                         Some(_) => None,
                     };
-                    route.map_or(Loaded::Deleted, |route| Loaded::Route(route, state))
-                }
-                Some(None) | None => Loaded::Failed,
-            };
-            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish))).collect())
-        });
+                    let loaded = route.map(|route| Loaded::Route(route, state));
+                    (wish, loaded.unwrap_or(Loaded::Deleted))
+                };
+                Event::Configured(app, wishes.into_iter().map(loaded).collect())
+            });
+        }
     }
 
-    pub(super) fn configured(&mut self, loaded: Vec<(Wish, Loaded)>, ctx: &mut Context<Self>) {
-        self.configuring = false;
+    pub(super) fn configured(
+        &mut self,
+        app: AppId,
+        loaded: Vec<(Wish, Loaded)>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.configuring.remove(&app);
         let now = Instant::now();
         let mut failed = Vec::new();
         for (wish, loaded) in loaded {
@@ -305,7 +305,7 @@ impl LaneActor {
             self.pump(wish.queue, now, ctx);
         }
         if !failed.is_empty() {
-            // Not at once, and the other applications of this lane do not wait for it.
+            // Not at once.
             ctx.run_later(LOAD_AGAIN, move |me, ctx| {
                 me.wishes.append(&mut failed);
                 me.finish(ctx);

@@ -3,6 +3,7 @@
 use actix::Message;
 use shared::{
     domain::Attempt,
+    id::AppId,
     store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
 };
 
@@ -41,8 +42,8 @@ pub(crate) struct Reread;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Event {
-    /// Endpoints' configurations were loaded.
-    Configured(Vec<(Wish, Loaded)>),
+    /// Endpoints' configurations were loaded, of one application.
+    Configured(AppId, Vec<(Wish, Loaded)>),
     /// Parks were answered; `None`: fenced.
     Parked(Vec<Park>, Option<Vec<Parked>>),
     /// Nudges were removed; `None`: fenced.

@@ -41,6 +41,7 @@ pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
     domain::{Delivery, Queue},
+    id::AppId,
     store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -99,7 +100,8 @@ pub(crate) struct LaneActor {
     /// Entries up to this one have arrived.
     position: EntryId,
     wishes: Vec<Wish>,
-    configuring: bool,
+    /// Applications whose configuration is being loaded.
+    configuring: HashSet<AppId>,
     /// Nudges that were taken up and are not removed yet.
     nudges: HashSet<EntryId>,
     to_forget: Vec<EntryId>,
@@ -152,7 +154,7 @@ impl LaneActor {
             held: HashMap::new(),
             position: EntryId::START,
             wishes: Vec::new(),
-            configuring: false,
+            configuring: HashSet::new(),
             nudges: HashSet::new(),
             to_forget: Vec::new(),
             forgetting: false,
@@ -298,7 +300,7 @@ impl Handler<Event> for LaneActor {
 
     fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
         match event {
-            Event::Configured(routes) => self.configured(routes, ctx),
+            Event::Configured(app, loaded) => self.configured(app, loaded, ctx),
             Event::Parked(parks, Some(answers)) => self.parked(parks, answers, ctx),
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),

@@ -18,7 +18,8 @@ use super::{
 use crate::{
     attempt::{self, Job},
     batcher::Enqueue,
-    brain::{Pace, Wants, breaker::Change},
+    brain::{Brain, Pace, Wants, breaker::Change},
+    connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
@@ -194,14 +195,23 @@ impl LaneActor {
             message,
             route,
         };
-        let (connector, parts) = (Arc::clone(&self.connector), Arc::clone(&self.parts));
-        self.run(ctx, async move {
+        let brain = self.seats.get(&job.delivery.queue()).map(|seat| &seat.brain);
+        let proven = brain.is_some_and(Brain::is_proven);
+        // A limit counts starts: it must not be waited for once more.
+        let limited = brain.is_some_and(Brain::is_limited);
+        let (parts, me) = (Arc::clone(&self.parts), ctx.address());
+        let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
             let (outcome, record) = attempt::make(job, &connector).await;
             parts.metrics.in_flight.dec();
-            Event::Attempted(taken, outcome, Box::new(record))
-        });
+            // A lane that has ended does not want to know.
+            let _ = me.send(Event::Attempted(taken, outcome, Box::new(record))).await;
+        };
+        match proven {
+            true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),
+            false => self.parts.siding.run(limited, attempt),
+        }
     }
 
     pub(super) fn attempted(

@@ -3,10 +3,11 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use rstest::rstest;
+use shared::placement::LANES;
 
 use crate::{
     bench::{Bench, Engine, PATIENCE, TTL},
-    scripted::Call,
+    scripted::{Call, Poison},
 };
 
 #[rstest]
@@ -104,4 +105,27 @@ async fn another_store_is_read_from_the_beginning_also_after_an_error() {
     bench.until("read it again", reread).await;
     assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
     running.abandon().await;
+}
+
+#[rstest]
+#[actix_rt::test]
+async fn a_lane_that_cannot_be_read_holds_up_no_reading(
+    #[values(Poison::Refused, Poison::Panics)] poison: Poison,
+) {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let poisoned = bench.endpoint("/ok?poisoned").await;
+    let healthy = bench.stranger(poisoned, "/ok").await;
+    let running = bench.dispatch(&[]).await;
+    let owned = async || running.metric("lanes_owned") == f64::from(LANES);
+    bench.until("owned all", owned).await;
+    store.poison_with(poison, Call::Read, poisoned.lane());
+    bench.publish(poisoned, 10).await;
+    for count in 1..=20 {
+        bench.publish(healthy, 1).await;
+        bench.sink.wait_for(count, PATIENCE).await.unwrap();
+    }
+    assert!(running.is_alive());
+    store.heal();
+    bench.sink.wait_for(30, PATIENCE).await.unwrap();
+    running.stop().await;
 }
