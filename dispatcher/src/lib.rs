@@ -16,6 +16,7 @@ mod brain;
 mod config;
 mod connector;
 mod credits;
+mod descriptors;
 mod fetcher;
 mod lane;
 mod mail;
@@ -37,7 +38,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
-use connector::Connector;
+use connector::{Connector, Names};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
 use node::{Leave, Node, Stages, Worker};
@@ -68,6 +69,12 @@ pub enum StartError {
     /// The HTTP client cannot be built, for example because there are no root certificates.
     #[error("the HTTP client cannot be built: {0}")]
     Client(#[from] reqwest::Error),
+    /// Names cannot be resolved.
+    #[error("name servers cannot be configured: {0}")]
+    Names(hickory_resolver::net::NetError),
+    /// There are not enough file descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
     /// A metric is registered twice.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -83,7 +90,14 @@ impl Dispatcher {
         let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
         let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
         let (ttl, workers) = (config.lease_ttl, config.workers.max(1));
-        let connector = || Connector::new(Arc::clone(&guard), config.request_timeout).map(Arc::new);
+        descriptors::ensure(&config)?;
+        let names = Arc::new(Names::of_system().map_err(StartError::Names)?);
+        // One a worker, and the siding's.
+        let most_idle = descriptors::most_idle(&config).div_ceil(workers + 1);
+        let connector = || {
+            let (guard, names) = (Arc::clone(&guard), Arc::clone(&names));
+            Connector::new(guard, names, config.request_timeout, most_idle).map(Arc::new)
+        };
         let mut arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
         let workers = arbiters
             .iter()
