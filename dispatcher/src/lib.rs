@@ -46,6 +46,7 @@ use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
+use retry::Schedule;
 use routes::RouteCache;
 use settler::{Settler, Settling};
 use shared::{
@@ -105,7 +106,11 @@ impl Dispatcher {
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
         let (attempts, loads) = (Arbiter::new(), Arbiter::new());
         let siding = Siding::new(attempts.handle(), connector()?);
-        let routes = RouteCache::new(Arc::clone(&store), loads.handle());
+        let routes = RouteCache::new(
+            Arc::clone(&store),
+            Schedule::new(config.retry_schedule.clone()),
+            loads.handle(),
+        );
         arbiters.extend([attempts, loads]);
         let parts = Parts::new(config, store, Metrics::new(metrics)?, routes, siding);
         let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{
-    Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache, siding::Siding,
-};
+use crate::{Config, credits::Credits, metrics::Metrics, routes::RouteCache, siding::Siding};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -15,7 +13,6 @@ pub(crate) struct Parts {
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
     pub(crate) siding: Siding,
-    pub(crate) schedule: Schedule,
     pub(crate) metrics: Metrics,
 }
 
@@ -31,7 +28,6 @@ impl Parts {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
             routes,
             siding,
-            schedule: Schedule::new(config.retry_schedule.clone()),
             config,
             store,
             metrics,

@@ -19,7 +19,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::persist::survived;
+use crate::{persist::survived, retry::Schedule};
 
 /// Forgotten when nobody asked for this long.
 const IDLE: Duration = Duration::from_secs(600);
@@ -40,6 +40,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
+    /// When its deliveries are tried again.
+    pub(crate) schedule: Arc<Schedule>,
 }
 
 /// URL and fixed headers of the requests to an endpoint.
@@ -50,9 +52,14 @@ pub(crate) struct Target {
 }
 
 impl Route {
-    fn new(endpoint: Arc<Endpoint>) -> Self {
+    /// `schedule` is the application's.
+    fn new(endpoint: Arc<Endpoint>, schedule: &Arc<Schedule>, configured: &Schedule) -> Self {
         let target = Target::of(&endpoint);
-        Self { endpoint, target }
+        let schedule = match &endpoint.settings.retry {
+            Some(policy) => Arc::new(configured.with(policy)),
+            None => Arc::clone(schedule),
+        };
+        Self { endpoint, target, schedule }
     }
 }
 
@@ -75,11 +82,15 @@ impl Target {
 }
 
 impl Routes {
-    fn new(configuration: Configuration) -> Self {
+    fn new(configuration: Configuration, configured: &Arc<Schedule>) -> Self {
+        let schedule = match &configuration.application.settings.retry {
+            Some(policy) => Arc::new(configured.with(policy)),
+            None => Arc::clone(configured),
+        };
         let endpoints = configuration
             .endpoints
             .into_iter()
-            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint))))
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &schedule, configured))))
             .collect();
         Self { version: configuration.version, endpoints }
     }
@@ -97,6 +108,8 @@ impl Routes {
 #[derive(Clone)]
 pub(crate) struct RouteCache {
     store: SharedStore,
+    /// What holds where nobody sets another one.
+    configured: Arc<Schedule>,
     routes: Cache<AppId, Arc<Routes>>,
     loads: Cache<AppId, Arc<Turn>>,
     thread: ArbiterHandle,
@@ -112,10 +125,10 @@ struct Load {
 
 impl RouteCache {
     /// Routes that are read on this thread.
-    pub(crate) fn new(store: SharedStore, thread: ArbiterHandle) -> Self {
+    pub(crate) fn new(store: SharedStore, configured: Schedule, thread: ArbiterHandle) -> Self {
         let routes = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
         let loads = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(LOADED).build();
-        Self { store, routes, loads, thread }
+        Self { store, configured: Arc::new(configured), routes, loads, thread }
     }
 
     /// The routes of an application at this version or a later one; `None` if it was deleted.
@@ -169,8 +182,8 @@ impl RouteCache {
         let (sender, loaded) = oneshot::channel();
         let me = self.clone();
         self.thread.spawn(async move {
-            let result =
-                survived(async { Ok(me.store.configuration(app).await?.map(Routes::new)) });
+            let routes = |configuration| Routes::new(configuration, &me.configured);
+            let result = survived(async { Ok(me.store.configuration(app).await?.map(routes)) });
             // Who asked may have gone.
             let _ = sender.send(result.await.map(|routes| me.keep(app, routes)));
         });
@@ -206,7 +219,7 @@ mod tests {
         let store =
             embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
         let thread = Arbiter::new();
-        let cache = RouteCache::new(store, thread.handle());
+        let cache = RouteCache::new(store, Schedule::new(Vec::new()), thread.handle());
         let app = AppId::new();
         let at = |version| Routes { version: Version(version), endpoints: HashMap::new() };
         assert_eq!(cache.keep(app, Some(at(2))).unwrap().version, Version(2));

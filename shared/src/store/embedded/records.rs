@@ -2,10 +2,10 @@
 
 use super::{
     clock::Stamp,
-    keys::{Key, Score},
+    keys::{self, Key, Score},
 };
 use crate::{
-    domain::{Delivery, Generation, Queue},
+    domain::{Delivery, Generation, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId, MessageId},
     store::{Entry, Epoch, Fingerprint, Lease, NudgeKind, Owner},
     time::Millis,
@@ -43,7 +43,16 @@ impl<'a> Fields<'a> {
 
     pub(super) fn queue(&mut self) -> Option<Queue> {
         let app = AppId::from_bits(self.id()?);
-        Some(Queue { app, endpoint: EndpointId::from_bits(self.id()?) })
+        let endpoint = EndpointId::from_bits(self.id()?);
+        let strand = match self.byte()? {
+            keys::LIVE => Strand::Live,
+            keys::REPLAY => Strand::Replay,
+            byte => {
+                let number = byte.checked_sub(keys::ORDERED)?;
+                Strand::Ordered(Some(number).filter(|n| *n < ORDERED_STRANDS)?)
+            }
+        };
+        Some(Queue { app, endpoint, strand })
     }
 
     fn delivery(&mut self) -> Option<Delivery> {
@@ -55,6 +64,7 @@ impl<'a> Fields<'a> {
         Some(Delivery {
             app: queue.app,
             endpoint: queue.endpoint,
+            strand: queue.strand,
             message: MessageId::from_bits(self.id()?),
             generation: Generation(self.u64()?),
         })
@@ -98,6 +108,8 @@ pub(super) struct Member {
     pub(super) score: Score,
     pub(super) attempts: u32,
     pub(super) steps: u32,
+    /// Not to be tried before this time, whatever its score; used in ordered queues.
+    pub(super) not_before: Millis,
 }
 
 impl Member {
@@ -107,12 +119,14 @@ impl Member {
             .u64(self.score.number())
             .bytes(&self.attempts.to_be_bytes())
             .bytes(&self.steps.to_be_bytes())
+            .u64(self.not_before.0)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let score = Score::new(fields.byte()?, fields.u64()?)?;
-        Some(Self { score, attempts: fields.u32()?, steps: fields.u32()? })
+        let (attempts, steps) = (fields.u32()?, fields.u32()?);
+        Some(Self { score, attempts, steps, not_before: Millis(fields.u64()?) })
     }
 }
 
