@@ -69,6 +69,44 @@ pub(crate) async fn until_refused<T>(
     }
 }
 
+/// What came of a call that was made in parts where the store refused all of it.
+pub(crate) struct Parted<T, A> {
+    /// What was answered, with the answers; `None`: fenced.
+    pub(crate) answered: Option<Vec<(T, A)>>,
+    /// What the store refuses also by itself.
+    pub(crate) refused: Vec<T>,
+}
+
+/// Makes a call until the store has answered it. Where it refuses, one call is made for each part of
+/// the batch, so that what it cannot read holds up nothing but itself.
+pub(crate) async fn in_parts<T, A>(
+    metrics: &Metrics,
+    what: &'static str,
+    batch: Vec<T>,
+    divide: impl Fn(Vec<T>) -> Vec<Vec<T>>,
+    call: impl AsyncFn(&[T]) -> Result<Option<Vec<A>>>,
+) -> Parted<T, A> {
+    let (mut answered, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
+    let mut batches = vec![batch];
+    let mut divided = false;
+    while let Some(batch) = batches.pop() {
+        match until_refused(metrics, what, async || call(&batch).await).await {
+            Ok(None) => return Parted { answered: None, refused },
+            Ok(Some(answers)) => answered.extend(batch.into_iter().zip(answers)),
+            Err(_) if divided => refused.extend(batch),
+            Err(_) => {
+                divided = true;
+                batches = divide(batch);
+                batches.reverse();
+                if let [_] = batches.as_slice() {
+                    refused.extend(batches.remove(0));
+                }
+            }
+        }
+    }
+    Parted { answered: Some(answered), refused }
+}
+
 fn note(metrics: &Metrics, what: &'static str, error: &StoreError) {
     metrics.store_error(error.kind());
     tracing::warn!(what, %error, "store call failed, repeating");

@@ -273,6 +273,11 @@ impl Brain {
         self.proven
     }
 
+    /// Attempts that were prepared or started, and have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+
     /// Whether it has limits.
     pub(crate) fn is_limited(&self) -> bool {
         !self.limits.are_none()

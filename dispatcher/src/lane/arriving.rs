@@ -13,7 +13,7 @@ use bytes::Bytes;
 use shared::{
     domain::{Delivery, Destination, ServingState},
     id::{AppId, EndpointId},
-    store::{Entry, EntryId, NudgeKind, Park, Parked, Place, StoreError},
+    store::{Entry, EntryId, NudgeKind, Place, StoreError},
     time::Millis,
 };
 use tokio::time::Instant;
@@ -24,9 +24,6 @@ use crate::{
     persist::{survived, until_answered},
     routes::{Route, Routes},
 };
-
-/// Parks in one call.
-const PARK_BATCH: usize = 256;
 
 /// Before a configuration that could not be loaded is asked for again.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
@@ -149,71 +146,6 @@ impl LaneActor {
             seat.backlog(delivery.strand).held += 1;
             self.hold(delivery, place, Stage::Ready);
             self.park(id, delivery, delay);
-        }
-    }
-
-    /// Moves a delivery in hand into its queue's waiting set.
-    pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
-        self.set_stage(&delivery, Stage::Parking);
-        if let Some(backlog) = self.backlog(delivery.queue()) {
-            backlog.parking += 1;
-        }
-        self.to_park.push(Park { entry, delivery, delay });
-    }
-
-    /// One call at a time, so that the order of the parks is the order of the stream.
-    pub(super) fn park_waiting(&mut self, ctx: &mut Context<Self>) {
-        if self.parking || self.to_park.is_empty() {
-            return;
-        }
-        self.parking = true;
-        let rest = self.to_park.split_off(self.to_park.len().min(PARK_BATCH));
-        let parks = mem::replace(&mut self.to_park, rest);
-        let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
-        self.run(ctx, async move {
-            let answers = until_answered(&parts.metrics, "park", async || {
-                parts.store.park(tenure.fence(), &parks).await
-            })
-            .await;
-            Event::Parked(parks, answers)
-        });
-    }
-
-    pub(super) fn parked(
-        &mut self,
-        parks: Vec<Park>,
-        answers: Vec<Parked>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.parking = false;
-        let now = Instant::now();
-        let mut touched = Vec::new();
-        for (park, answer) in parks.into_iter().zip(answers) {
-            let queue = park.delivery.queue();
-            self.let_go(&park.delivery);
-            let Some(seat) = self.seats.get_mut(&queue.destination()) else { continue };
-            let backlog = seat.backlog(queue.strand);
-            backlog.parking = backlog.parking.saturating_sub(1);
-            match (answer, park.delay) {
-                // Also the answer to the second of two calls, of which the first moved it.
-                (Parked::NotThere, _) => {
-                    self.parts.metrics.unmatched.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, None) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, Some(delay)) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.will_be_due(now + delay);
-                }
-            }
-            touched.push(queue.destination());
-        }
-        touched.dedup();
-        for destination in touched {
-            self.pump(destination, now, ctx);
         }
     }
 

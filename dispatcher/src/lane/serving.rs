@@ -51,6 +51,9 @@ impl LaneActor {
         self.start_primed(destination, now, ctx);
         loop {
             let Some(seat) = self.seats.get_mut(&destination) else { return };
+            if self.closing && !seat.brain.is_proven() {
+                return;
+            }
             match seat.configuration {
                 Configuration::Known => {}
                 Configuration::Unknown => return self.wish(destination),

@@ -1,7 +1,7 @@
 //! A store that fails as it is told, and otherwise is the one behind it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -45,6 +45,8 @@ pub(crate) struct Scripted {
     inner: SharedStore,
     /// Calls that fail for ever because of what one lane holds.
     poisoned: Poisoned,
+    /// Calls that fail for ever because of what one endpoint's waiting set holds.
+    spoiled: Mutex<HashSet<(Call, EndpointId)>>,
     /// Every call fails.
     away: AtomicBool,
     /// So many signs of life fail.
@@ -60,6 +62,7 @@ impl Scripted {
         Arc::new(Self {
             inner,
             poisoned: Arc::default(),
+            spoiled: Mutex::default(),
             away: AtomicBool::new(false),
             deaf: AtomicUsize::new(0),
             failovers: AtomicUsize::new(0),
@@ -75,7 +78,20 @@ impl Scripted {
         self.poisoned.lock().unwrap().insert((call, lane), poison);
     }
 
+    pub(crate) fn spoil(&self, call: Call, endpoint: EndpointId) {
+        self.spoiled.lock().unwrap().insert((call, endpoint));
+    }
+
+    fn unspoiled(&self, call: Call, mut all: impl Iterator<Item = EndpointId>) -> Result<()> {
+        let spoiled = self.spoiled.lock().unwrap();
+        match all.any(|endpoint| spoiled.contains(&(call, endpoint))) {
+            true => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn heal(&self) {
+        self.spoiled.lock().unwrap().clear();
         self.poisoned.lock().unwrap().clear();
     }
 
@@ -216,6 +232,7 @@ impl Lanes for Scripted {
 
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>> {
         self.readable(Call::Park, [fence.lane])?;
+        self.unspoiled(Call::Park, parks.iter().map(|park| park.delivery.endpoint))?;
         self.inner.park(fence, parks).await
     }
 
@@ -226,6 +243,7 @@ impl Lanes for Scripted {
 
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         self.readable(Call::Due, [fence.lane])?;
+        self.unspoiled(Call::Due, asks.iter().map(|ask| ask.queue.endpoint))?;
         self.inner.due(fence, asks).await
     }
 
