@@ -29,6 +29,7 @@ mod placement;
 mod reader;
 mod retry;
 mod routes;
+mod ruling;
 mod settler;
 mod tenure;
 

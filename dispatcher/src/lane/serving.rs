@@ -208,7 +208,8 @@ impl LaneActor {
     }
 
     pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
-        let Ended { outcome, mut record, route, accepted_at } = ended;
+        let Ended { ruling, mut record, route, accepted_at } = ended;
+        let outcome = ruling.outcome;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
@@ -237,7 +238,7 @@ impl LaneActor {
         }
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict = outcome.verdict(course, &route.schedule, rand::random());
+        let verdict = ruling.verdict(course, &route.schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use serde::Deserialize;
 use shared::{
-    domain::{EndpointSettings, Limit},
+    domain::{EndpointSettings, Limit, OutcomeRule, Then},
     time::parse_duration,
 };
 
@@ -20,6 +20,7 @@ const PER: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(7 * 24 * 60 * 60);
 const MAX_COUNT: u32 = 1_000_000;
 const MAX_CONCURRENCY: u32 = 10_000;
+const MAX_OUTCOMES: usize = 64;
 
 /// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
 #[derive(Clone, PartialEq, Default, Deserialize)]
@@ -28,6 +29,7 @@ pub(super) struct SettingsIn {
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
+    outcomes: Patch<Vec<OutcomeIn>>,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -52,6 +54,30 @@ impl LimitIn {
     }
 }
 
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutcomeIn {
+    status: String,
+    then: String,
+}
+
+impl OutcomeIn {
+    fn read(&self) -> Result<OutcomeRule, String> {
+        let then = match self.then.as_str() {
+            "success" => Then::Success,
+            "retry" => Then::Retry,
+            "give_up" => Then::GiveUp,
+            "disable" => Then::Disable,
+            "hold" => Then::Hold,
+            _ => return Err("then must be success, retry, give_up, disable or hold".to_owned()),
+        };
+        match self.status.parse() {
+            Ok(status) => Ok(OutcomeRule { status, then }),
+            Err(error) => Err(format!("status {:?}: {error}", self.status)),
+        }
+    }
+}
+
 impl SettingsIn {
     /// As part of a whole endpoint: what is left out is reset.
     pub(super) fn whole(self) -> Self {
@@ -59,6 +85,7 @@ impl SettingsIn {
             limits: self.limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
+            outcomes: self.outcomes.whole(),
         }
     }
 
@@ -85,6 +112,14 @@ impl SettingsIn {
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
+        if let Some(outcomes) = self.outcomes.value() {
+            if outcomes.len() > MAX_OUTCOMES {
+                faults.add(FIELD, format!("more than {MAX_OUTCOMES} outcomes"));
+            }
+            if let Some(fault) = outcomes.iter().find_map(|outcome| outcome.read().err()) {
+                faults.add(FIELD, format!("outcomes: {fault}"));
+            }
+        }
     }
 
     /// Changes the settings; what was checked can be read.
@@ -102,5 +137,13 @@ impl SettingsIn {
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        match &self.outcomes {
+            Patch::Absent => {}
+            Patch::Null => settings.outcomes.clear(),
+            Patch::Value(outcomes) => {
+                settings.outcomes =
+                    outcomes.iter().filter_map(|outcome| outcome.read().ok()).collect();
+            }
+        }
     }
 }

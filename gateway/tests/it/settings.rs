@@ -106,3 +106,27 @@ async fn retry_policies_that_cannot_work_are_refused() {
         assert_eq!(refused["detail"][0]["msg"], msg);
     }
 }
+
+#[tokio::test]
+async fn outcome_tables_are_kept_and_checked() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let table = json!([
+        {"status": "400-499", "then": "give_up"}, {"status": "409", "then": "success"},
+        {"status": "500", "then": "hold"}, {"status": "404", "then": "disable"},
+        {"status": "202", "then": "retry"},
+    ]);
+    let body = |table: &serde_json::Value| json!({"url": "https://example.com/", "sluicegate": {"outcomes": table}});
+    let created = api.post("/app/acme/endpoint", body(&table)).await.expect(201);
+    assert_eq!(created["sluicegate"], json!({"outcomes": table}));
+    for (table, what) in [
+        (json!([{"status": "4xx", "then": "retry"}]), "status \"4xx\""),
+        (json!([{"status": "499-400", "then": "retry"}]), "status \"499-400\""),
+        (json!([{"status": "409", "then": "ignore"}]), "then must be"),
+        (json!(vec![json!({"status": "409", "then": "retry"}); 65]), "more than 64"),
+    ] {
+        let refused = api.post("/app/acme/endpoint", body(&table)).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "sluicegate"]), "{table}");
+        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(what), "{refused}");
+    }
+}

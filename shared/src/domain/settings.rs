@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, RetryPolicy};
+use super::{Extra, OutcomeRule, RetryPolicy};
 use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
@@ -39,6 +39,9 @@ pub struct EndpointSettings {
     /// When deliveries that failed are tried again; the application's where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// What follows from an answer's status, where that is not what usually does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<OutcomeRule>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
