@@ -29,6 +29,10 @@ pub(crate) struct Routes {
 /// Everything about an endpoint that does not change from one attempt to the next.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// Of the configuration that it was made from.
+    pub(crate) version: Version,
+    /// Neither disabled, nor paused, nor is its application.
+    pub(crate) open: bool,
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
@@ -43,15 +47,27 @@ pub(crate) struct Target {
     pub(crate) headers: HeaderMap,
 }
 
+/// What all routes of an application have in common.
+struct Common {
+    version: Version,
+    paused: bool,
+    schedule: Arc<Schedule>,
+}
+
 impl Route {
-    /// `schedule` is the application's.
-    fn new(endpoint: Arc<Endpoint>, schedule: &Arc<Schedule>, configured: &Schedule) -> Self {
-        let target = Target::of(&endpoint);
+    /// An endpoint's route, where the application says this of all its endpoints.
+    fn new(endpoint: Arc<Endpoint>, common: &Common, configured: &Schedule) -> Self {
         let schedule = match &endpoint.settings.retry {
             Some(policy) => Arc::new(configured.with(policy)),
-            None => Arc::clone(schedule),
+            None => Arc::clone(&common.schedule),
         };
-        Self { endpoint, target, schedule }
+        Self {
+            version: common.version,
+            open: !(common.paused || endpoint.disabled || endpoint.settings.paused),
+            target: Target::of(&endpoint),
+            schedule,
+            endpoint,
+        }
     }
 }
 
@@ -75,14 +91,19 @@ impl Target {
 
 impl Routes {
     fn new(configuration: Configuration, configured: &Arc<Schedule>) -> Self {
-        let schedule = match &configuration.application.settings.retry {
-            Some(policy) => Arc::new(configured.with(policy)),
-            None => Arc::clone(configured),
+        let settings = &configuration.application.settings;
+        let common = Common {
+            version: configuration.version,
+            paused: settings.paused,
+            schedule: match &settings.retry {
+                Some(policy) => Arc::new(configured.with(policy)),
+                None => Arc::clone(configured),
+            },
         };
         let endpoints = configuration
             .endpoints
             .into_iter()
-            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &schedule, configured))))
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, configured))))
             .collect();
         Self { version: configuration.version, endpoints }
     }
@@ -126,8 +147,14 @@ impl RouteCache {
         match self.store.configuration(app).await? {
             Some(configuration) => {
                 let routes = Arc::new(Routes::new(configuration, &self.configured));
-                self.routes.insert(app, Arc::clone(&routes));
-                Ok(Some(routes))
+                // Of two loads, the one that read first may end last.
+                let newest = self.routes.entry(app).and_upsert_with(|kept| {
+                    match kept.map(moka::Entry::into_value) {
+                        Some(kept) if kept.version > routes.version => kept,
+                        Some(_) | None => routes,
+                    }
+                });
+                Ok(Some(newest.into_value()))
             }
             None => {
                 self.routes.invalidate(&app);

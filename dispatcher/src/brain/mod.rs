@@ -1,6 +1,6 @@
 //! The brain of one endpoint: decides what may be sent to it now. Pure: time and chance are handed in.
 //!
-//! Four judges, in this order: is it *open* at all (disabled, deleted), the *gate* that the receiver
+//! Four judges, in this order: is it *open* at all (not disabled, not paused), the *gate* that the receiver
 //! closed itself by Retry-After, the *breaker*, the *window*. The *limits* come last, because what
 //! they grant is used up: when the attempt starts, and not when it is prepared.
 
@@ -94,10 +94,19 @@ impl Brain {
 
     /// Takes over what the endpoint's configuration says.
     pub(crate) fn configure(&mut self, endpoint: &Endpoint, now: Instant) {
-        self.open = !endpoint.disabled;
         let cap = endpoint.settings.concurrency.map_or(self.top, |cap| cap.get() as usize);
         self.window.set_top(cap.min(self.top));
         self.limits.configure(endpoint, now);
+    }
+
+    /// Nothing is sent while it is closed.
+    pub(crate) fn set_open(&mut self, open: bool) {
+        self.open = open;
+    }
+
+    /// Whether something may be sent at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Goes on from what an owner before has remembered. After an unclean takeover nobody knows what

@@ -98,8 +98,7 @@ fn a_changed_limit_holds_at_once_and_an_unchanged_one_keeps_its_state() {
     endpoint.rate_limit = None;
     brain.configure(&endpoint, now);
     assert!(go(&mut brain, now).is_ok());
-    endpoint.disabled = true;
-    brain.configure(&endpoint, now);
+    brain.set_open(false);
     assert_eq!(brain.wants(now), Wants::AfterChange);
 }
 

@@ -354,6 +354,7 @@ impl Handler<Reread> for LaneActor {
 
     fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
         self.held.values_mut().for_each(|held| held.doubtful = true);
+        self.seats.values_mut().for_each(Seat::doubt_closed);
         self.checks.start_over(self.position);
         self.read_from_the_beginning(ctx);
     }

@@ -6,13 +6,16 @@ use std::{
 };
 
 use shared::{
-    domain::{Delivery, Endpoint},
-    store::Place,
+    domain::Delivery,
+    store::{Place, Version},
 };
 use tokio::time::Instant;
 
 use super::pacing::Primed;
-use crate::brain::{Brain, Wants};
+use crate::{
+    brain::{Brain, Wants},
+    routes::Route,
+};
 
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
@@ -32,6 +35,8 @@ pub(super) struct Ready {
 pub(super) struct Seat {
     pub(super) brain: Brain,
     pub(super) configuration: Configuration,
+    /// Which one it is, once one is known.
+    version: Option<Version>,
     /// To be prepared next, in this order.
     pub(super) ready: VecDeque<Ready>,
     /// Prepared: they start when the limits allow it, in this order.
@@ -78,6 +83,7 @@ impl Seat {
         Self {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
+            version: None,
             ready: VecDeque::new(),
             primed: VecDeque::new(),
             remembered: None,
@@ -97,13 +103,31 @@ impl Seat {
     }
 
     /// Takes over the endpoint's configuration; `None`: it was deleted.
-    pub(super) fn configure(&mut self, endpoint: Option<&Endpoint>, now: Instant) {
-        match endpoint {
-            Some(endpoint) => {
-                self.brain.configure(endpoint, now);
+    pub(super) fn configure(&mut self, route: Option<&Route>, now: Instant) {
+        match route {
+            Some(route) => {
+                self.brain.configure(&route.endpoint, now);
+                self.brain.set_open(route.open);
                 self.configuration = Configuration::Known;
+                self.version = Some(route.version);
             }
             None => self.configuration = Configuration::Deleted,
+        }
+    }
+
+    /// Takes over that the endpoint is closed, as it was found on the way; unless more is known.
+    pub(super) fn close(&mut self, route: &Route, now: Instant) {
+        let is_news = self.version.is_none_or(|version| version < route.version);
+        if is_news && self.configuration == Configuration::Known {
+            self.configure(Some(route), now);
+        }
+    }
+
+    /// Whether it must be asked for again when the store is another one: what closed it may be undone,
+    /// and nobody says so.
+    pub(super) fn doubt_closed(&mut self) {
+        if self.configuration == Configuration::Known && !self.brain.is_open() {
+            self.configuration = Configuration::Unknown;
         }
     }
 
@@ -218,13 +242,13 @@ mod tests {
     fn a_seat_without_work_is_forgotten_also_where_it_is_limited_or_deleted() {
         let now = Instant::now();
         let later = now + 2 * KEPT;
-        let limited: Endpoint = serde_json::from_value(serde_json::json!({
+        let limited: shared::domain::Endpoint = serde_json::from_value(serde_json::json!({
             "id": EndpointId::new(), "url": "https://example.com/", "version": 1,
             "secrets": [], "created_at": 0, "updated_at": 0, "rate_limit": 1,
         }))
         .unwrap();
         let mut seat = Seat::new(64, false, now);
-        seat.configure(Some(&limited), now);
+        seat.brain.configure(&limited, now);
         assert!(!seat.is_idle(now) && seat.is_idle(later));
         for _ in 0..10 {
             seat.brain.ended(crate::outcome::Sign::Down, later, 0.5);

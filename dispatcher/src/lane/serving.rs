@@ -144,7 +144,13 @@ impl LaneActor {
                         _ => self.give_back_for(taken, NOT_AT_ONCE),
                     }
                 }
-                Found::Disabled => self.give_back_for(taken, NOT_AT_ONCE),
+                Found::Closed(route) => {
+                    // Before the nudge has come: nothing more is asked for until it does.
+                    if let Some(seat) = self.seats.get_mut(&taken.delivery().queue()) {
+                        seat.close(&route, Instant::now());
+                    }
+                    self.give_back_for(taken, NOT_AT_ONCE);
+                }
                 Found::NoRoute => self.give_back_for(taken, LATER),
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {

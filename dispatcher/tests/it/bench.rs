@@ -161,6 +161,14 @@ impl Bench {
         self.commit(Change::PutEndpoint(endpoint)).await;
     }
 
+    /// Changes the application.
+    pub(crate) async fn change_application(&self, change: impl FnOnce(&mut Application)) {
+        let configuration = self.store.configuration(self.app).await.unwrap().unwrap();
+        let mut application = configuration.application;
+        change(&mut application);
+        self.commit(Change::PutApplication(application)).await;
+    }
+
     pub(crate) async fn commit(&self, change: Change) {
         let before = self.store.configuration(self.app).await.unwrap().unwrap();
         self.store.commit(self.app, Some(before.version), &[change]).await.unwrap();

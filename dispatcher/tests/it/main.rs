@@ -5,6 +5,7 @@ mod bench;
 mod isolation;
 mod limits;
 mod outages;
+mod pausing;
 mod policies;
 mod resuming;
 mod retrying;

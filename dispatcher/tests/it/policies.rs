@@ -5,10 +5,7 @@ use std::time::Duration;
 use loadtests::journal::Journal;
 use rstest::rstest;
 use serde_json::{Value, json};
-use shared::{
-    domain::{DeadReason, Queue},
-    store::Change,
-};
+use shared::domain::{DeadReason, Queue};
 
 use crate::bench::{Bench, Engine};
 
@@ -41,10 +38,8 @@ async fn an_endpoints_schedule_goes_before_its_applications(#[case] engine: Engi
     let bench = Bench::new(engine).await;
     let (own, inherits) = (bench.endpoint(NEVER).await, bench.endpoint(NEVER).await);
     set(&bench, own, json!({"schedule": ["10ms", "10ms", "10ms"]})).await;
-    let mut application = bench.store.configuration(bench.app).await.unwrap().unwrap().application;
-    application.settings.retry =
-        Some(serde_json::from_value(json!({"schedule": ["10ms"]})).unwrap());
-    bench.commit(Change::PutApplication(application)).await;
+    let policy = serde_json::from_value(json!({"schedule": ["10ms"]})).unwrap();
+    bench.change_application(|application| application.settings.retry = Some(policy)).await;
     for queue in [own, inherits] {
         bench.publish(queue, 1).await;
     }

@@ -39,6 +39,10 @@ pub(crate) struct Scripted {
     pub(crate) failovers: AtomicUsize,
     /// Reads of a lane's stream from its beginning.
     pub(crate) rereads: Arc<AtomicUsize>,
+    /// Nudges do not show.
+    pub(crate) hides_nudges: Arc<AtomicBool>,
+    /// Calls for bodies.
+    pub(crate) fetches: AtomicUsize,
 }
 
 impl Scripted {
@@ -50,6 +54,8 @@ impl Scripted {
             deaf: AtomicUsize::new(0),
             failovers: AtomicUsize::new(0),
             rereads: Arc::default(),
+            hides_nudges: Arc::default(),
+            fetches: AtomicUsize::new(0),
         })
     }
 
@@ -168,7 +174,8 @@ impl Lanes for Scripted {
     async fn reader(&self) -> Result<Box<dyn Reader>> {
         self.present()?;
         let inner = self.inner.reader().await?;
-        Ok(Box::new(Watched { inner, rereads: Arc::clone(&self.rereads) }))
+        let hides_nudges = Arc::clone(&self.hides_nudges);
+        Ok(Box::new(Watched { inner, rereads: Arc::clone(&self.rereads), hides_nudges }))
     }
 
     async fn page(
@@ -178,11 +185,14 @@ impl Lanes for Scripted {
         limit: usize,
     ) -> Result<Vec<(EntryId, Entry)>> {
         self.present()?;
-        self.inner.page(lane, after, limit).await
+        let mut page = self.inner.page(lane, after, limit).await?;
+        hide_nudges(&self.hides_nudges, &mut page);
+        Ok(page)
     }
 
     async fn fetch(&self, fetches: &[Fetch]) -> Result<Vec<Fetched>> {
         self.readable(Call::Fetch, fetches.iter().map(|fetch| fetch.fence.lane))?;
+        self.fetches.fetch_add(1, Ordering::SeqCst);
         self.inner.fetch(fetches).await
     }
 
@@ -225,12 +235,20 @@ impl Lanes for Scripted {
 struct Watched {
     inner: Box<dyn Reader>,
     rereads: Arc<AtomicUsize>,
+    hides_nudges: Arc<AtomicBool>,
+}
+
+fn hide_nudges(hidden: &AtomicBool, entries: &mut Vec<(EntryId, Entry)>) {
+    if hidden.load(Ordering::SeqCst) {
+        entries.retain(|(_, entry)| !matches!(entry, Entry::Nudge { .. }));
+    }
 }
 
 #[async_trait]
 impl Reader for Watched {
     async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
-        let batches = self.inner.read(lanes, limit).await?;
+        let mut batches = self.inner.read(lanes, limit).await?;
+        batches.iter_mut().for_each(|batch| hide_nudges(&self.hides_nudges, &mut batch.entries));
         let from_start =
             |lane: Lane| lanes.iter().any(|read| read.lane == lane && read.after == EntryId::START);
         let count = batches.iter().filter(|batch| from_start(batch.lane)).count();

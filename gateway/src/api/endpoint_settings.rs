@@ -26,6 +26,7 @@ const MAX_OUTCOMES: usize = 64;
 #[derive(Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SettingsIn {
+    paused: Patch<bool>,
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
@@ -79,13 +80,14 @@ impl OutcomeIn {
 }
 
 impl SettingsIn {
-    /// As part of a whole endpoint: what is left out is reset.
+    /// As part of a whole endpoint: what is left out is reset; except that a paused one stays so.
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
             outcomes: self.outcomes.whole(),
+            ..self
         }
     }
 
@@ -124,6 +126,7 @@ impl SettingsIn {
 
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
+        self.paused.apply(&mut settings.paused, false);
         match &self.limits {
             Patch::Absent => {}
             Patch::Null => settings.limits.clear(),

@@ -19,6 +19,7 @@ mod health;
 mod list;
 mod message;
 mod patch;
+mod pausing;
 mod recipients;
 mod retry_policy;
 mod routes;

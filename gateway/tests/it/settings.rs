@@ -130,3 +130,39 @@ async fn outcome_tables_are_kept_and_checked() {
         assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(what), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn pausing_shows_stays_and_ends() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let body = json!({"url": "https://example.com/", "uid": "main"});
+    api.post("/app/acme/endpoint", body.clone()).await.expect(201);
+    let is_paused = async || {
+        let state = api.get("/app/acme/endpoint/main/state").await.expect(200);
+        state["paused"].as_bool().unwrap()
+    };
+    assert!(!is_paused().await);
+    for (path, whole) in
+        [("/app/acme", json!({"name": "acme", "uid": "acme"})), ("/app/acme/endpoint/main", body)]
+    {
+        for _ in 0..2 {
+            let paused = api.post(&format!("{path}/pause"), json!({})).await.expect(200);
+            assert_eq!(paused["sluicegate"], json!({"paused": true}));
+        }
+        assert!(is_paused().await, "{path}");
+        // Somebody who does not know of it describes the whole.
+        api.put(path, whole).await.expect(200);
+        assert!(is_paused().await, "{path}");
+        // A message is accepted all the same.
+        let message = json!({"eventType": "a", "payload": {}});
+        api.post("/app/acme/msg", message).await.expect(202);
+        let resumed = api.post(&format!("{path}/resume"), json!({})).await.expect(200);
+        assert_eq!(resumed["sluicegate"], json!({}));
+        assert!(!is_paused().await, "{path}");
+    }
+    let paused = json!({"sluicegate": {"paused": true}});
+    api.patch("/app/acme/endpoint/main", paused).await.expect(200);
+    assert!(is_paused().await);
+    api.post("/app/acme/endpoint/other/pause", json!({})).await.expect_error(404, "not_found");
+    api.post("/app/other/pause", json!({})).await.expect_error(404, "not_found");
+}

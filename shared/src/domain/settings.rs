@@ -12,6 +12,9 @@ use crate::time::text;
 /// say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ApplicationSettings {
+    /// Nothing is sent to its endpoints until it is resumed; what is published meanwhile waits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// When deliveries that failed are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -30,6 +33,9 @@ impl ApplicationSettings {
 /// The object `sluicegate` of an endpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EndpointSettings {
+    /// Nothing is sent until it is resumed; what is published meanwhile waits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
@@ -73,6 +79,12 @@ impl Limit {
     pub fn per_second(count: NonZeroU32) -> Self {
         Self { count, per: Duration::from_secs(1), burst: None }
     }
+}
+
+/// Whether a flag need not be written down.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]
