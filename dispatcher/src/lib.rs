@@ -16,6 +16,7 @@ mod brain;
 mod config;
 mod connector;
 mod credits;
+mod disabling;
 mod fetcher;
 mod lane;
 mod mail;

@@ -10,6 +10,8 @@ mod limits;
 mod moment;
 mod window;
 
+use std::time::Duration;
+
 use breaker::{Admits, Breaker, Change};
 use limits::{LEAD, Limits};
 pub(crate) use moment::Moment;
@@ -18,6 +20,9 @@ use tokio::time::Instant;
 use window::Window;
 
 use crate::outcome::Sign;
+
+/// Fewer failures than this prove nothing, however long the first one is ago.
+const LEAST_FAILURES: u32 = 5;
 
 /// What an endpoint wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub(crate) struct Brain {
     prepared: usize,
     /// The first failure after the last success.
     failing_since: Option<Instant>,
+    /// How many failed since then, at most [`LEAST_FAILURES`].
+    failures: u32,
     news: News,
     open: bool,
     /// Whether its last attempt succeeded. One that never succeeded shares half of the credits with
@@ -86,6 +93,7 @@ impl Brain {
             limits: Limits::default(),
             prepared: 0,
             failing_since: None,
+            failures: 0,
             news: News::None,
             open: true,
             proven: false,
@@ -114,6 +122,7 @@ impl Brain {
     pub(crate) fn restore(&mut self, state: &ServingState, unclean: bool, moment: Moment) {
         self.gate = state.gate.map(|gate| moment.instant(gate));
         self.failing_since = state.failing_since.map(|since| moment.instant(since));
+        self.failures = state.failures.min(LEAST_FAILURES);
         if let Some(OpenBreaker { until, openings }) = state.breaker {
             self.breaker = Breaker::restored(moment.instant(until), openings);
         }
@@ -121,6 +130,19 @@ impl Brain {
         if unclean {
             self.limits.use_up(moment.now);
         }
+    }
+
+    /// Forgets what failed and what was asked for: the endpoint was enabled again.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        self.breaker = Breaker::new(now);
+        (self.gate, self.failing_since, self.failures) = (None, None, 0);
+        self.news = News::Changed;
+    }
+
+    /// Whether nothing but failures was seen for so long.
+    pub(crate) fn has_failed_for(&self, time: Duration, now: Instant) -> bool {
+        self.failures >= LEAST_FAILURES
+            && self.failing_since.is_some_and(|since| now.duration_since(since) >= time)
     }
 
     /// What there is to remember.
@@ -138,6 +160,7 @@ impl Brain {
             gate: self.gate.map(|gate| moment.millis(gate)),
             breaker: until.map(|until| OpenBreaker { until: moment.millis(until), openings }),
             failing_since: self.failing_since.map(|since| moment.millis(since)),
+            failures: self.failures,
             window: self.window.size(),
             limits: self.limits.state(moment),
         }
@@ -207,13 +230,14 @@ impl Brain {
     pub(crate) fn ended(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {
         let before = self.lasting();
         let change = self.judge(sign, now, jitter);
-        self.failing_since = match sign {
-            Sign::Good => None,
-            Sign::Unknown => self.failing_since,
+        match sign {
+            Sign::Good => (self.failing_since, self.failures) = (None, 0),
+            Sign::Unknown => {}
             Sign::Refusal | Sign::Busy | Sign::BusyUntil(_) | Sign::Down => {
-                Some(self.failing_since.unwrap_or(now))
+                self.failing_since = Some(self.failing_since.unwrap_or(now));
+                self.failures = (self.failures + 1).min(LEAST_FAILURES);
             }
-        };
+        }
         if self.lasting() != before {
             self.news = News::Changed;
         }
@@ -222,7 +246,8 @@ impl Brain {
 
     /// What must be remembered at once when it changes.
     fn lasting(&self) -> impl PartialEq + use<> {
-        (self.gate, self.breaker.is_closed(), self.breaker.openings(), self.failing_since)
+        let breaker = (self.breaker.is_closed(), self.breaker.openings());
+        (self.gate, breaker, self.failing_since, self.failures)
     }
 
     fn judge(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {

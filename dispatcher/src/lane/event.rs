@@ -1,7 +1,10 @@
 //! What a lane is told, by other actors and by its own tasks.
 
 use actix::Message;
-use shared::store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked};
+use shared::{
+    domain::Queue,
+    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
+};
 
 use super::{
     arriving::{Loaded, Wish},
@@ -50,6 +53,8 @@ pub(crate) enum Event {
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.
     Attempted(Taken, Box<Ended>),
+    /// Whether an endpoint that was to be disabled is.
+    Disabled(Queue, bool),
     /// Settlements were answered.
     Settled(Reply),
     /// The store refused a call for this lane's sake; it is repeated.

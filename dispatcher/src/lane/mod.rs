@@ -10,11 +10,13 @@
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`remembering`] | what the next owner should know |
+//! | [`disabling`] | which endpoint is taken out of service |
 //! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
 mod checking;
+mod disabling;
 mod event;
 mod fetching;
 mod pacing;
@@ -304,6 +306,7 @@ impl Handler<Event> for LaneActor {
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
+            Event::Disabled(queue, done) => self.disabled(queue, done, ctx),
             Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
                 self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)

@@ -6,14 +6,15 @@ use std::{
 };
 
 use shared::{
-    domain::Delivery,
+    domain::{Delivery, ServingState},
     store::{Place, Version},
+    time::Millis,
 };
 use tokio::time::Instant;
 
 use super::pacing::Primed;
 use crate::{
-    brain::{Brain, Wants},
+    brain::{Brain, Moment, Wants},
     routes::Route,
 };
 
@@ -37,6 +38,10 @@ pub(super) struct Seat {
     pub(super) configuration: Configuration,
     /// Which one it is, once one is known.
     version: Option<Version>,
+    /// When the endpoint was enabled last, as far as is known.
+    enabled_at: Option<Millis>,
+    /// It is being disabled.
+    pub(super) disabling: bool,
     /// To be prepared next, in this order.
     pub(super) ready: VecDeque<Ready>,
     /// Prepared: they start when the limits allow it, in this order.
@@ -84,6 +89,8 @@ impl Seat {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
             version: None,
+            enabled_at: None,
+            disabling: false,
             ready: VecDeque::new(),
             primed: VecDeque::new(),
             remembered: None,
@@ -108,10 +115,24 @@ impl Seat {
             Some(route) => {
                 self.brain.configure(&route.endpoint, now);
                 self.brain.set_open(route.open);
+                let enabled_at = route.endpoint.enabled_at();
+                if self.version.is_some() && enabled_at.is_some() && enabled_at != self.enabled_at {
+                    self.brain.forgive(now);
+                }
+                self.enabled_at = enabled_at;
                 self.configuration = Configuration::Known;
                 self.version = Some(route.version);
             }
             None => self.configuration = Configuration::Deleted,
+        }
+    }
+
+    /// Goes on from what an owner before has remembered.
+    pub(super) fn restore(&mut self, state: &ServingState, careful: bool, moment: Moment) {
+        let is_forgiven = self.enabled_at.is_some_and(|enabled_at| state.at < enabled_at);
+        self.brain.restore(state, careful, moment);
+        if is_forgiven {
+            self.brain.forgive(moment.now);
         }
     }
 
@@ -214,6 +235,7 @@ impl Seat {
             && self.next_due.is_none()
             && !self.looking
             && !self.hungry
+            && !self.disabling
             && (self.brain.is_idle(now) || self.configuration == Configuration::Deleted)
             && now.duration_since(self.touched) > KEPT
     }
@@ -256,6 +278,26 @@ mod tests {
         assert!(!seat.is_idle(later + 2 * KEPT), "its breaker is open");
         seat.configure(None, later);
         assert!(seat.is_idle(later + 2 * KEPT));
+    }
+
+    #[test]
+    fn what_failed_before_an_endpoint_was_enabled_is_forgiven() {
+        let moment = Moment::now();
+        let state = ServingState {
+            at: Millis(moment.wall.0 - 1000),
+            failing_since: Some(Millis(moment.wall.0 - 2000)),
+            failures: 5,
+            ..ServingState::default()
+        };
+        for (enabled_at, is_failing) in
+            [(None, true), (Some(moment.wall), false), (Some(Millis(state.at.0 - 1)), true)]
+        {
+            let mut seat = Seat::new(64, false, moment.now);
+            seat.enabled_at = enabled_at;
+            seat.restore(&state, false, moment);
+            let failing = seat.brain.has_failed_for(Duration::from_secs(1), moment.now);
+            assert_eq!(failing, is_failing, "{enabled_at:?}");
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl LaneActor {
                 None => {}
             }
         }
+        self.disable_with_reason(queue, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
         let verdict = ruling.verdict(course, &route.schedule, rand::random());

@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{EndpointSettings, Limit, OutcomeRule, Then},
+    domain::{DisabledReason, Endpoint, EndpointSettings, Limit, OutcomeRule, Then},
     time::parse_duration,
 };
 
@@ -24,13 +24,39 @@ const MAX_OUTCOMES: usize = 64;
 
 /// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
 #[derive(Clone, PartialEq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct SettingsIn {
     paused: Patch<bool>,
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
     outcomes: Patch<Vec<OutcomeIn>>,
+    // Only shown: who sends back what he was shown need not take them out.
+    disabled_reason: Patch<String>,
+    disabled_at: Patch<String>,
+}
+
+/// The settings as they are shown, and why the endpoint is disabled.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SettingsOut<'a> {
+    #[serde(flatten)]
+    settings: &'a EndpointSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
+}
+
+impl<'a> From<&'a Endpoint> for SettingsOut<'a> {
+    fn from(endpoint: &'a Endpoint) -> Self {
+        let switched = endpoint.switched.filter(|_| endpoint.disabled);
+        Self {
+            settings: &endpoint.settings,
+            disabled_reason: switched.and_then(|how| how.reason).map(DisabledReason::name),
+            disabled_at: switched.map(|how| how.at.rfc3339()),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Deserialize)]

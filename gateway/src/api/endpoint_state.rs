@@ -93,7 +93,10 @@ pub(super) async fn get(
     let queue = Queue { app: configuration.application.id, endpoint: endpoint.id };
     let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
-    let state = record.and_then(|record| serde_json::from_slice(&record).ok());
+    let state: Option<ServingState> =
+        record.and_then(|record| serde_json::from_slice(&record).ok());
+    // Nor does what was remembered before it was enabled again count.
+    let state = state.filter(|state| endpoint.enabled_at().is_none_or(|at| state.at >= at));
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
     Ok(HttpResponse::Ok().json(StateOut {
         disabled: endpoint.disabled,

@@ -21,7 +21,7 @@ async fn limits_and_concurrency_are_kept_changed_and_reset() {
     let change = json!({"sluicegate": {"concurrency": null}});
     let patched = api.patch(path, change).await.expect(200);
     assert_eq!(patched["sluicegate"], json!({"limits": limits}));
-    let patched = api.patch(path, json!({"disabled": true})).await.expect(200);
+    let patched = api.patch(path, json!({"description": "x"})).await.expect(200);
     assert_eq!(patched["sluicegate"], json!({"limits": limits}));
     let put = api.put(path, json!({"url": "https://example.com/2"})).await.expect(200);
     assert_eq!(put["sluicegate"], json!({}));
@@ -165,4 +165,24 @@ async fn pausing_shows_stays_and_ends() {
     assert!(is_paused().await);
     api.post("/app/acme/endpoint/other/pause", json!({})).await.expect_error(404, "not_found");
     api.post("/app/other/pause", json!({})).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn why_an_endpoint_is_disabled_is_shown_until_it_is_enabled() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let body = json!({"url": "https://example.com/", "uid": "main"});
+    api.post("/app/acme/endpoint", body).await.expect(201);
+    let path = "/app/acme/endpoint/main";
+    let disabled = api.patch(path, json!({"disabled": true})).await.expect(200);
+    assert_eq!(disabled["sluicegate"]["disabledReason"], "operator");
+    assert!(disabled["sluicegate"]["disabledAt"].is_string());
+    // Sent back as it was shown, nothing changes.
+    let again = json!({"disabled": true, "sluicegate": disabled["sluicegate"]});
+    let again = api.patch(path, again).await.expect(200);
+    assert_eq!(again["sluicegate"], disabled["sluicegate"]);
+    let state = api.get(&format!("{path}/state")).await.expect(200);
+    assert_eq!(state["disabled"], true);
+    let enabled = api.patch(path, json!({"disabled": false})).await.expect(200);
+    assert_eq!((&enabled["disabled"], &enabled["sluicegate"]), (&json!(false), &json!({})));
 }

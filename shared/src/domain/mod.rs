@@ -18,7 +18,7 @@ mod settings;
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
 pub use delivery::{Delivery, Generation, Queue};
-pub use endpoint::{Endpoint, SigningSecret};
+pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
 pub use outcomes::{NoStatuses, OutcomeRule, Statuses, Then};
