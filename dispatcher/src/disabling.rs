@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use shared::{
-    domain::{DisabledReason, Endpoint, Queue},
+    domain::{Destination, DisabledReason, Endpoint},
     store::Change,
     time::Millis,
 };
@@ -24,19 +24,19 @@ const MAX_TRIES: usize = 12;
 /// meanwhile may have mended it. Whether it is disabled now, by this or before.
 pub(crate) async fn disable(
     parts: &Parts,
-    queue: Queue,
+    destination: Destination,
     judged: &Arc<Route>,
     reason: DisabledReason,
 ) -> bool {
     let mut pauses = Pauses::new();
     for _ in 0..MAX_TRIES {
-        let read = async || parts.store.configuration(queue.app).await;
+        let read = async || parts.store.configuration(destination.app).await;
         let Ok(Some(configuration)) =
             until_refused(&parts.metrics, "read configuration", read).await
         else {
             return false;
         };
-        let Some(found) = configuration.endpoints.get(&queue.endpoint) else { return false };
+        let Some(found) = configuration.endpoints.get(&destination.endpoint) else { return false };
         if found.disabled {
             return true;
         }
@@ -46,22 +46,22 @@ pub(crate) async fn disable(
         let mut endpoint = Endpoint::clone(found);
         endpoint.disable(reason, Millis::now());
         let put = [Change::PutEndpoint(endpoint)];
-        match parts.store.commit(queue.app, Some(configuration.version), &put).await {
+        match parts.store.commit(destination.app, Some(configuration.version), &put).await {
             Ok(_) => {
                 parts.metrics.disabled(reason);
                 tracing::warn!(
-                    app = %queue.app, endpoint = %queue.endpoint, reason = reason.name(),
+                    app = %destination.app, endpoint = %destination.endpoint, reason = reason.name(),
                     "endpoint.disabled"
                 );
                 return true;
             }
             // Somebody was faster; or it may have happened, and is found so.
             Err(error) => {
-                tracing::debug!(?queue, %error, "endpoint.disable_repeated");
+                tracing::debug!(?destination, %error, "endpoint.disable_repeated");
                 pauses.pause().await;
             }
         }
     }
-    tracing::error!(?queue, "endpoint.not_disabled");
+    tracing::error!(?destination, "endpoint.not_disabled");
     false
 }

@@ -23,6 +23,8 @@ use crate::outcome::Sign;
 
 /// Fewer failures than this prove nothing, however long the first one is ago.
 const LEAST_FAILURES: u32 = 5;
+/// How much the receiver could take tells something about now for so long.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What an endpoint wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +120,8 @@ impl Brain {
     }
 
     /// Goes on from what an owner before has remembered. After an unclean takeover nobody knows what
-    /// was started since: the limits count as used up to now.
+    /// was started since: the limits count as used up to now, and the window starts anew. After a clean
+    /// one of a moment ago the endpoint is served on as if nothing had happened.
     pub(crate) fn restore(&mut self, state: &ServingState, unclean: bool, moment: Moment) {
         self.gate = state.gate.map(|gate| moment.instant(gate));
         self.failing_since = state.failing_since.map(|since| moment.instant(since));
@@ -129,6 +132,9 @@ impl Brain {
         self.limits.restore(&state.limits, moment);
         if unclean {
             self.limits.use_up(moment.now);
+        } else if state.window > 0 && moment.wall.since(state.at) < FRESH {
+            self.window.resume(state.window);
+            self.proven = self.failing_since.is_none() && self.window.has_grown();
         }
     }
 
@@ -148,6 +154,12 @@ impl Brain {
     /// What there is to remember.
     pub(crate) fn news(&self) -> News {
         self.news
+    }
+
+    /// Whether the next owner should know of it although there is no news: it need not find out anew
+    /// how much the receiver can take.
+    pub(crate) fn is_known_well(&self) -> bool {
+        self.window.has_grown()
     }
 
     /// What the next owner needs to go on; there is no news then.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix::Context;
-use shared::domain::{DisabledReason, Queue, Then};
+use shared::domain::{Destination, DisabledReason, Then};
 use tokio::time::Instant;
 
 use super::{Event, LaneActor, seat::Configuration};
@@ -14,13 +14,13 @@ impl LaneActor {
     /// An attempt by this route ended: disables the endpoint if there is reason to.
     pub(super) fn disable_with_reason(
         &mut self,
-        queue: Queue,
+        destination: Destination,
         route: &Arc<Route>,
         then: Then,
         now: Instant,
         ctx: &mut Context<Self>,
     ) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         let failed_for = self.parts.config.disable_after;
         let reason = match then {
             Then::Disable => DisabledReason::Gone,
@@ -38,21 +38,26 @@ impl LaneActor {
         // Nothing more is sent from now on; the nudge of the change will find it so.
         seat.disabling = true;
         seat.brain.set_open(false);
-        self.put_back_primed(queue);
+        self.put_back_primed(destination);
         let (parts, route) = (Arc::clone(&self.parts), Arc::clone(route));
         self.run(ctx, async move {
-            let done = disable(&parts, queue, &route, reason).await;
-            Event::Disabled(queue, done)
+            let done = disable(&parts, destination, &route, reason).await;
+            Event::Disabled(destination, done)
         });
     }
 
-    pub(super) fn disabled(&mut self, queue: Queue, done: bool, ctx: &mut Context<Self>) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+    pub(super) fn disabled(
+        &mut self,
+        destination: Destination,
+        done: bool,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         seat.disabling = false;
         if !done && seat.configuration == Configuration::Known {
             // Somebody has changed it meanwhile: what holds now decides.
             seat.configuration = Configuration::Unknown;
         }
-        self.pump(queue, Instant::now(), ctx);
+        self.pump(destination, Instant::now(), ctx);
     }
 }

@@ -2,7 +2,7 @@
 
 use actix::Message;
 use shared::{
-    domain::Queue,
+    domain::Destination,
     store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
 };
 
@@ -54,7 +54,7 @@ pub(crate) enum Event {
     /// An attempt ended.
     Attempted(Taken, Box<Ended>),
     /// Whether an endpoint that was to be disabled is.
-    Disabled(Queue, bool),
+    Disabled(Destination, bool),
     /// Settlements were answered.
     Settled(Reply),
     /// The store refused a call for this lane's sake; it is repeated.

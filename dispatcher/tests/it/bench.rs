@@ -152,7 +152,7 @@ impl Bench {
             extra: Default::default(),
         };
         self.commit(Change::PutEndpoint(endpoint)).await;
-        Queue { app: self.app, endpoint: id }
+        Queue::live(self.app, id)
     }
 
     /// Changes an endpoint's configuration.
@@ -204,7 +204,11 @@ impl Bench {
                 header,
                 record: message.encode().unwrap(),
                 version,
-                targets: vec![Target { endpoint: queue.endpoint, not_before: None }],
+                targets: vec![Target {
+                    endpoint: queue.endpoint,
+                    strand: queue.strand,
+                    not_before: None,
+                }],
                 dedup: vec![],
             });
         }
@@ -215,7 +219,8 @@ impl Bench {
     }
 
     pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {
-        Delivery { app: queue.app, endpoint: queue.endpoint, message, generation: Generation(0) }
+        let Queue { app, endpoint, strand } = queue;
+        Delivery { app, endpoint, strand, message, generation: Generation(0) }
     }
 
     pub(crate) async fn dead_letters(&self, queue: Queue) -> Vec<DeadLetter> {

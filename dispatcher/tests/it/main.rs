@@ -11,4 +11,5 @@ mod policies;
 mod resuming;
 mod retrying;
 mod scripted;
+mod strands;
 mod takeover;

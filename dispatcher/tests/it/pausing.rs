@@ -90,8 +90,8 @@ async fn a_closed_endpoint_is_not_asked_for_again(#[case] close: fn(&mut Endpoin
     assert!(asked <= 1, "its bodies were asked for {asked} times");
     assert_eq!(bench.sink.ask(|journal| journal.delivered()), 6);
 
-    let endpoint = open.endpoints[&endpoint.endpoint].as_ref().clone();
-    bench.change(Queue { app: bench.app, endpoint: endpoint.id }, |now| *now = endpoint).await;
+    let before = open.endpoints[&endpoint.endpoint].as_ref().clone();
+    bench.change(endpoint, |now| *now = before).await;
     // The self-check finds the nudges.
     store.hides_nudges.store(false, Ordering::SeqCst);
     bench.sink.wait_for(11, PATIENCE).await.unwrap();

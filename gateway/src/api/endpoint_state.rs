@@ -90,7 +90,7 @@ pub(super) async fn get(
     let (app, name) = path.into_inner();
     let configuration = api.configuration(&app).await?;
     let endpoint = find_endpoint(&configuration, &name)?;
-    let queue = Queue { app: configuration.application.id, endpoint: endpoint.id };
+    let queue = Queue::live(configuration.application.id, endpoint.id);
     let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
     let state: Option<ServingState> =

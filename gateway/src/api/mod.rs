@@ -4,6 +4,7 @@
 //! is told. Changes are decided on one version of a configuration and committed only if it is still
 //! the latest.
 
+mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
@@ -55,7 +56,7 @@ impl Api {
     async fn queue(&self, app: &str, endpoint: &str) -> Result<Queue> {
         let configuration = self.configuration(app).await?;
         let endpoint = find_endpoint(&configuration, endpoint)?.id;
-        Ok(Queue { app: configuration.application.id, endpoint })
+        Ok(Queue::live(configuration.application.id, endpoint))
     }
 
     /// The application with this id or uid, with its endpoints.

@@ -3,6 +3,7 @@
 //! Each of these is also a record in the store, written as JSON. A record keeps the fields that this
 //! version does not know (`extra`), so that nodes of two versions can work side by side.
 
+mod api_key;
 mod application;
 mod attempt;
 mod delivery;
@@ -14,10 +15,12 @@ mod retry;
 mod secret;
 mod serving;
 mod settings;
+mod strand;
 
+pub use api_key::{ApiKey, Scope};
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
-pub use delivery::{Delivery, Generation, Queue};
+pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
@@ -26,6 +29,7 @@ pub use retry::{Delay, JITTER, RetryPolicy, longest_course};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{ApplicationSettings, EndpointSettings, Limit};
+pub use strand::{ORDERED_STRANDS, Strand};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

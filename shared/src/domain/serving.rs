@@ -32,7 +32,8 @@ pub struct ServingState {
     /// How many attempts failed since then; not counted beyond a few.
     #[serde(default)]
     pub failures: u32,
-    /// How many attempts could be in flight. The next owner begins with a window of its own.
+    /// How many attempts could be in flight. The next owner goes on from it after a clean hand-over of
+    /// a moment ago, and begins with a window of its own otherwise.
     #[serde(default)]
     pub window: usize,
     /// One for each limit of the endpoint.
