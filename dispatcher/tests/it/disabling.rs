@@ -39,7 +39,8 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_comes_then_waits(#[case] 
     let running = bench.dispatch(&[]).await;
     bench.publish(queue, 1).await;
     until_disabled(&bench, queue, DisabledReason::Gone).await;
-    assert_eq!(running.metric("endpoints_disabled_total"), 1.0);
+    let counted = async || running.metric("endpoints_disabled_total") == 1.0;
+    bench.until("was counted", counted).await;
     // Published by a gateway that has not heard of it.
     bench.publish(queue, 5).await;
     let waits = async || bench.store.waiting(queue).await.unwrap() == 5;
