@@ -47,8 +47,8 @@ pub(crate) struct Prepared {
 pub(crate) enum Found {
     /// Everything that an attempt needs.
     Sendable(Message, Arc<Route>),
-    /// The endpoint is disabled.
-    Disabled,
+    /// The endpoint is disabled or paused.
+    Closed(Arc<Route>),
     /// The endpoint or its application was deleted.
     Deleted,
     /// The configuration cannot be read: not now, or not at all.
@@ -171,7 +171,7 @@ fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&Bytes>) -> Fou
     match (route, record) {
         (None, _) => Found::Deleted,
         (Some(_), None) => Found::Expired,
-        (Some(route), _) if route.endpoint.disabled => Found::Disabled,
+        (Some(route), _) if !route.open => Found::Closed(route),
         (Some(route), Some(record)) => match Message::decode(record) {
             Ok(message) if is_too_late(taken, &message, &route) => Found::TooLate,
             Ok(message) => Found::Sendable(message, route),

@@ -3,7 +3,10 @@
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
-use shared::store::{ErrorKind, Verdict};
+use shared::{
+    domain::DisabledReason,
+    store::{ErrorKind, Verdict},
+};
 
 use crate::outcome::Outcome;
 
@@ -17,6 +20,7 @@ pub(crate) struct Metrics {
     attempts: IntCounterVec,
     settled: IntCounterVec,
     store_errors: IntCounterVec,
+    disabled: IntCounterVec,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -61,6 +65,7 @@ impl Metrics {
         let metrics = Self {
             attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
+            disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
@@ -77,6 +82,9 @@ impl Metrics {
         for outcome in Outcome::ALL {
             metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
         }
+        for reason in DisabledReason::ALL {
+            metrics.disabled.with_label_values(&[reason.name()]).inc_by(0);
+        }
         Ok(metrics)
     }
 
@@ -92,6 +100,10 @@ impl Metrics {
             Verdict::Deleted => "deleted",
         };
         self.settled.with_label_values(&[name]).inc();
+    }
+
+    pub(crate) fn disabled(&self, reason: DisabledReason) {
+        self.disabled.with_label_values(&[reason.name()]).inc();
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

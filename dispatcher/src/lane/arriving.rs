@@ -60,8 +60,13 @@ async fn load(
     afresh: bool,
     new: Vec<EndpointId>,
 ) -> Result<Configured, StoreError> {
+    // Who is nudged before this process served it is not heard of: that an endpoint is closed, which
+    // nothing would ever ask again, is not believed.
+    let is_open = |routes: &Routes, endpoint: &EndpointId| {
+        routes.get(*endpoint).is_some_and(|route| route.open)
+    };
     let routes = match parts.routes.cached(app) {
-        Some(routes) if !afresh => Some(routes),
+        Some(routes) if !afresh && new.iter().all(|one| is_open(&routes, one)) => Some(routes),
         _ => parts.routes.load(app).await?,
     };
     if routes.as_ref().is_some_and(|routes| routes.name_limits()) {
@@ -228,8 +233,7 @@ impl LaneActor {
             if wish.nudge.is_some() && !seat.is_configured() {
                 continue;
             }
-            let endpoint = route.as_ref().map(|(route, _)| route.endpoint.as_ref());
-            seat.configure(endpoint, now);
+            seat.configure(route.as_ref().map(|(route, _)| route.as_ref()), now);
             if let Some((route, _)) = &route {
                 seat.take_over(route, self.parts.named.known().as_ref());
             }

@@ -155,7 +155,13 @@ impl LaneActor {
                         _ => self.give_back_for(taken, NOT_AT_ONCE),
                     }
                 }
-                Found::Disabled => self.give_back_for(taken, NOT_AT_ONCE),
+                Found::Closed(route) => {
+                    // Before the nudge has come: nothing more is asked for until it does.
+                    if let Some(seat) = self.seats.get_mut(&taken.delivery().destination()) {
+                        seat.close(&route, Instant::now());
+                    }
+                    self.give_back_for(taken, NOT_AT_ONCE);
+                }
                 Found::NoRoute => self.give_back_for(taken, LATER),
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {
@@ -228,7 +234,8 @@ impl LaneActor {
     }
 
     pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
-        let Ended { outcome, mut record, route, accepted_at } = ended;
+        let Ended { ruling, mut record, route, accepted_at } = ended;
+        let outcome = ruling.outcome;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
@@ -255,10 +262,11 @@ impl LaneActor {
                 None => {}
             }
         }
+        self.disable_with_reason(destination, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict =
-            outcome.verdict(course, route.schedule_of(taken.delivery().strand), rand::random());
+        let schedule = route.schedule_of(taken.delivery().strand);
+        let verdict = ruling.verdict(course, schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
