@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache};
+use crate::{
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, routes::RouteCache,
+    siding::Siding, store_clock::StoreClock,
+};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -12,17 +15,26 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
+    pub(crate) named: NamedLimits,
+    pub(crate) store_clock: StoreClock,
+    pub(crate) siding: Siding,
     pub(crate) metrics: Metrics,
 }
 
 impl Parts {
-    pub(crate) fn new(config: Config, store: SharedStore, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        store: SharedStore,
+        metrics: Metrics,
+        routes: RouteCache,
+        siding: Siding,
+    ) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
-            routes: RouteCache::new(
-                Arc::clone(&store),
-                Schedule::new(config.retry_schedule.clone()),
-            ),
+            routes,
+            siding,
+            named: NamedLimits::new(),
+            store_clock: StoreClock::default(),
             config,
             store,
             metrics,

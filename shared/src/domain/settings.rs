@@ -12,6 +12,9 @@ use crate::time::text;
 /// say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ApplicationSettings {
+    /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// When deliveries that failed are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -33,6 +36,9 @@ pub struct EndpointSettings {
     /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
+    /// Names of limits that it shares with all endpoints which name them, too.
+    #[serde(default, rename = "sharedLimits", skip_serializing_if = "Vec::is_empty")]
+    pub shared_limits: Vec<String>,
     /// Most attempts in flight at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
@@ -55,7 +61,7 @@ impl EndpointSettings {
 }
 
 /// So many attempts per duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limit {
     /// How many attempts may start…
     pub count: NonZeroU32,
@@ -63,7 +69,7 @@ pub struct Limit {
     #[serde(with = "text")]
     pub per: Duration,
     /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
-    /// `count`, at least one.
+    /// `count`, at least one, and one where endpoints share the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
 }
