@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, Queue},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::*,
@@ -287,6 +287,10 @@ impl Lanes for Scripted {
     async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>> {
         self.present()?;
         self.inner.states(app, endpoints).await
+    }
+
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        self.inner.heads(of).await
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
