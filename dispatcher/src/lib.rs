@@ -19,6 +19,7 @@ mod credits;
 mod descriptors;
 mod fetcher;
 mod lane;
+mod log;
 mod mail;
 mod metrics;
 mod node;

@@ -167,8 +167,8 @@ impl RouteCache {
         if let Some(Load { began, result }) = last.as_ref()
             && *began >= asked
         {
-            let failed = |kind: &ErrorKind| StoreError::new(*kind, "somebody else's load failed");
-            return result.as_ref().map(Clone::clone).map_err(failed);
+            let failed = |kind| StoreError::new(kind, "somebody else's load failed");
+            return result.clone().map_err(failed);
         }
         let began = Instant::now();
         let result = self.load_there(app).await;

@@ -20,6 +20,7 @@ use crate::{
     connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
+    log::Line,
     mail::tell,
     outcome::Outcome,
     retry::Course,
@@ -235,16 +236,21 @@ impl LaneActor {
             duration_ms = record.duration_ms, "delivery.attempted"
         );
         if let Some(seat) = self.seats.get_mut(&destination) {
-            match seat.brain.ended(outcome.sign(), now, rand::random()) {
-                Some(Change::Opened) => {
-                    metrics.breakers_opened.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker opened");
+            let change = seat.brain.ended(outcome.sign(), now, rand::random());
+            let (counter, what) = match change {
+                Some(Change::Opened) => (Some(&metrics.breakers_opened), "breaker opened"),
+                Some(Change::Closed) => (Some(&metrics.breakers_closed), "breaker closed"),
+                None => (None, ""),
+            };
+            if let Some(counter) = counter {
+                counter.inc();
+                if let Some(left_out) =
+                    seat.line(now).then(|| metrics.line(Line::Breaker)).flatten()
+                {
+                    let (app, endpoint) = (destination.app, destination.endpoint);
+                    let outcome = outcome.name();
+                    tracing::info!(%app, %endpoint, outcome, left_out, "{what}");
                 }
-                Some(Change::Closed) => {
-                    metrics.breakers_closed.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker closed");
-                }
-                None => {}
             }
         }
         let began = taken.delivery().began(accepted_at);
