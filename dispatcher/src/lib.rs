@@ -22,6 +22,7 @@ mod lane;
 mod log;
 mod mail;
 mod metrics;
+mod named;
 mod node;
 mod outcome;
 mod ownership;
@@ -33,6 +34,7 @@ mod retry;
 mod routes;
 mod settler;
 mod siding;
+mod store_clock;
 mod tenure;
 
 use std::{sync::Arc, time::Duration};
@@ -121,6 +123,7 @@ impl Dispatcher {
         let fetchers: Vec<_> = (0..count)
             .map(|_| Fetcher::new(Fetching::default(), Arc::clone(&parts)).start())
             .collect();
+        actix_rt::spawn(named::keep_up(Arc::downgrade(&parts)));
         let reader = Reader::new(Arc::clone(&parts)).start();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
         let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };

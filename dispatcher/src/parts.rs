@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{Config, credits::Credits, metrics::Metrics, routes::RouteCache, siding::Siding};
+use crate::{
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, routes::RouteCache,
+    siding::Siding, store_clock::StoreClock,
+};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -13,6 +16,8 @@ pub(crate) struct Parts {
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
     pub(crate) siding: Siding,
+    pub(crate) named: NamedLimits,
+    pub(crate) store_clock: StoreClock,
     pub(crate) metrics: Metrics,
 }
 
@@ -28,6 +33,8 @@ impl Parts {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
             routes,
             siding,
+            named: NamedLimits::new(),
+            store_clock: StoreClock::default(),
             config,
             store,
             metrics,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Brain, Pace, Wants, breaker::Change},
+    brain::{Pace, Wants, breaker::Change},
     connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
@@ -64,8 +64,12 @@ impl LaneActor {
             match seat.brain.wants(now) {
                 Wants::Now(_) => {}
                 Wants::AfterAttempt => return self.park_surplus(destination),
-                Wants::AfterChange => return self.put_back_ready(destination),
+                Wants::AfterChange => {
+                    self.give_back_turns(destination, now);
+                    return self.put_back_ready(destination);
+                }
                 Wants::Until(time) => {
+                    self.give_back_turns(destination, now);
                     self.put_back_ready(destination);
                     return self.set_timer(destination, time);
                 }
@@ -78,6 +82,10 @@ impl LaneActor {
                 Pace::AfterStart => return,
                 Pace::Until(time) => return self.set_timer(destination, time),
             }
+            if seat.share.is_some() && !self.may_prepare(destination, now) {
+                return;
+            }
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
@@ -201,10 +209,11 @@ impl LaneActor {
             message,
             route,
         };
-        let brain = self.seats.get(&job.delivery.destination()).map(|seat| &seat.brain);
-        let proven = brain.is_some_and(Brain::is_proven);
-        // A limit counts starts: it must not be waited for once more.
-        let limited = brain.is_some_and(Brain::is_limited);
+        let seat = self.seats.get(&job.delivery.destination());
+        // A limit counts starts, and on another thread they would come in other gaps.
+        let here = seat.is_some_and(|seat| {
+            seat.brain.is_proven() || seat.brain.is_limited() || seat.share.is_some()
+        });
         let (parts, me) = (Arc::clone(&self.parts), ctx.address());
         let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
@@ -214,9 +223,9 @@ impl LaneActor {
             // A lane that has ended does not want to know.
             let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
         };
-        match proven {
+        match here {
             true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),
-            false => self.parts.siding.run(limited, attempt),
+            false => self.parts.siding.run(attempt),
         }
     }
 
@@ -255,7 +264,8 @@ impl LaneActor {
         }
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict = outcome.verdict(course, &route.schedule, rand::random());
+        let verdict =
+            outcome.verdict(course, route.schedule_of(taken.delivery().strand), rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
@@ -307,6 +317,11 @@ impl LaneActor {
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
+            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
+                (&settlement.verdict, self.backlog(queue))
+            {
+                backlog.will_be_due(now + *delay);
+            }
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
                 Settled::NotThere => {
@@ -316,11 +331,6 @@ impl LaneActor {
                         backlog.look_again();
                     }
                 }
-            }
-            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
-                (settlement.verdict, self.backlog(queue))
-            {
-                backlog.will_be_due(now + delay);
             }
             touched.push(queue.destination());
         }

@@ -12,7 +12,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | system | one letter (+ lane) | layout, clock, leases |
-//! | documents | letter, ids or names | configuration, index, endpoint states |
+//! | documents | letter, ids or names | configuration, index, endpoint states, buckets |
 //! | streams | lane, entry id | a delivery or a nudge |
 //! | waiting | queue, score, delivery | as in members |
 //! | members | queue, delivery | score, attempts, steps, when due (ordered queues) |
@@ -24,6 +24,7 @@
 //! | expiry | deadline, kind, what | what the sweep is to remove |
 
 mod agenda;
+mod bucket;
 mod clock;
 mod documents;
 mod draft;
@@ -32,6 +33,7 @@ mod history;
 mod keys;
 mod lanes;
 mod leases;
+mod limits;
 mod lives;
 mod marks;
 mod publish;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use shared::{
-    domain::{Delivery, Strand},
-    store::{Entry, NudgeKind, Park, Place, Settled, Target, Verdict},
+    domain::{Delivery, Limit, Strand},
+    store::{Bucket, Entry, Metered, NudgeKind, Park, Place, Settled, Take, Target, Verdict},
 };
 
 use super::{Home, deliver};
@@ -37,6 +37,11 @@ async fn at_rest_only_what_expires_or_is_fixed_in_number_stays() {
     let nudges: Vec<_> =
         home.bench.stream(tenant.lane()).await.into_iter().map(|(id, _)| id).collect();
     home.bench.store.forget(&fence, &nudges).await.unwrap();
+
+    let limit = Limit { count: 1.try_into().unwrap(), per: Duration::from_secs(1), burst: None };
+    let bucket = Bucket::Application(tenant.app);
+    let buckets = vec![Metered { bucket, version: 1, limits: vec![limit] }];
+    home.bench.store.take(&Take { buckets, cells: 1, spread: Duration::ZERO }).await.unwrap();
 
     let mut client = home.client();
     for key in all_keys(&mut client) {

@@ -11,7 +11,10 @@ use shared::{
     store::{Ask, Entry, EntryId, Fence, Order, SharedStore},
 };
 
-use super::universe::{STRANDS, Side, Universe};
+use super::{
+    call::in_gaps,
+    universe::{STRANDS, Side, Universe, metered},
+};
 use crate::bench::{ALL, whole};
 
 /// What is seen, by the name of what it is.
@@ -22,6 +25,13 @@ impl Snapshot {
         let mut snapshot = Self(BTreeMap::new());
         for &lane in &universe.lanes {
             snapshot.lane(universe, &side.store, lane).await;
+        }
+        let configured = universe.is_configured(universe.apps[0]).await;
+        for bucket in universe.buckets.iter().skip(usize::from(!configured)) {
+            // Of no version: what the bucket knows counts, if it knows anything.
+            let asked = [metered(bucket, 0, 0)];
+            let next = side.store.next(&asked).await.unwrap();
+            snapshot.see(format!("next of {bucket:?}"), in_gaps(next[0]));
         }
         for &queue in &universe.queues {
             for strand in STRANDS {
