@@ -20,6 +20,7 @@ mod descriptors;
 mod disabling;
 mod fetcher;
 mod lane;
+mod log;
 mod mail;
 mod metrics;
 mod named;

@@ -1,5 +1,7 @@
 //! What the dispatcher counts. Labels come from closed sets only.
 
+use std::sync::Arc;
+
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
@@ -7,8 +9,12 @@ use shared::{
     domain::DisabledReason,
     store::{ErrorKind, Verdict},
 };
+use tokio::time::Instant;
 
-use crate::outcome::Outcome;
+use crate::{
+    log::{Line, Quota},
+    outcome::Outcome,
+};
 
 /// Upper bounds in seconds, from 1 ms to the longest timeout.
 const SECONDS: [f64; 15] =
@@ -21,6 +27,9 @@ pub(crate) struct Metrics {
     settled: IntCounterVec,
     store_errors: IntCounterVec,
     disabled: IntCounterVec,
+    /// Lines that were not logged because there were too many of their kind.
+    left_out: IntCounterVec,
+    quota: Arc<Quota>,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -67,6 +76,8 @@ impl Metrics {
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
             disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
+            left_out: counters("log_lines_left_out_total", "Log lines not written", "kind")?,
+            quota: Arc::default(),
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
@@ -84,6 +95,9 @@ impl Metrics {
         }
         for reason in DisabledReason::ALL {
             metrics.disabled.with_label_values(&[reason.name()]).inc_by(0);
+        }
+        for line in Line::ALL {
+            metrics.left_out.with_label_values(&[line.name()]).inc_by(0);
         }
         Ok(metrics)
     }
@@ -104,6 +118,15 @@ impl Metrics {
 
     pub(crate) fn disabled(&self, reason: DisabledReason) {
         self.disabled.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// Whether a line of this kind may be logged now, and then how many were left out before it.
+    pub(crate) fn line(&self, line: Line) -> Option<u64> {
+        let taken = self.quota.take(line, Instant::now());
+        if taken.is_none() {
+            self.left_out.with_label_values(&[line.name()]).inc();
+        }
+        taken
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{Arrivals, Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::{
+    log::Line,
     parts::Parts,
     persist::{survived, until_answered},
     routes::{Route, Routes},
@@ -80,7 +81,9 @@ async fn load(
         let state =
             record.map_or(Ok(ServingState::default()), |record| serde_json::from_slice(&record));
         let state = state.unwrap_or_else(|error| {
-            tracing::error!(%app, %endpoint, %error, "state cannot be read, beginning without");
+            if let Some(left_out) = parts.metrics.line(Line::Record) {
+                tracing::error!(%app, %endpoint, %error, left_out, "state cannot be read, beginning without");
+            }
             ServingState::default()
         });
         (endpoint, Box::new(state))
@@ -189,7 +192,9 @@ impl LaneActor {
                 let new = new.map(|wish| wish.destination.endpoint).collect();
                 let loaded = survived(load(&parts, app, nudged, new)).await.inspect_err(|error| {
                     parts.metrics.store_error(error.kind());
-                    tracing::warn!(%app, %error, "configuration cannot be loaded");
+                    if let Some(left_out) = parts.metrics.line(Line::Configuration) {
+                        tracing::warn!(%app, %error, left_out, "configuration cannot be loaded");
+                    }
                 });
                 let loaded = |wish: Wish| {
                     let Ok(Configured { routes, states }) = &loaded else {

@@ -26,6 +26,8 @@ use crate::{
     routes::Route,
 };
 
+/// Between two lines about an endpoint's breaker.
+const LOGGED: Duration = Duration::from_secs(60);
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
 /// Of so many attempts, at least one is a replay if there is something to replay.
@@ -54,6 +56,8 @@ pub(super) struct Seat {
     since_replay: u32,
     /// Prepared: they start when the limits allow it, in this order.
     pub(super) primed: VecDeque<Primed>,
+    /// When its breaker was last logged.
+    logged: Option<Instant>,
     /// When what its brain knows was last written down.
     pub(super) remembered: Option<Instant>,
     pub(super) timer: Option<Instant>,
@@ -88,11 +92,21 @@ impl Seat {
             served: Strand::Live,
             since_replay: 0,
             primed: VecDeque::new(),
+            logged: None,
             remembered: None,
             timer: None,
             hungry: false,
             touched: now,
         }
+    }
+
+    /// Whether a line about its breaker may be logged now: an endpoint that flaps says so now and then.
+    pub(super) fn line(&mut self, now: Instant) -> bool {
+        let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOGGED);
+        if may {
+            self.logged = Some(now);
+        }
+        may
     }
 
     /// Takes over the endpoint's configuration; `None`: it was deleted.
