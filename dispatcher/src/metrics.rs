@@ -27,6 +27,10 @@ pub(crate) struct Metrics {
     pub(crate) lanes: IntGauge,
     /// Deliveries moved from a stream into a waiting set.
     pub(crate) parked: IntCounter,
+    /// Deliveries whose endpoints were chosen here.
+    pub(crate) fanned_out: IntCounter,
+    /// Fan-outs of messages that are gone: nobody can say whom they were for.
+    pub(crate) fan_outs_expired: IntCounter,
     /// Deliveries that only the self-check found.
     pub(crate) found: IntCounter,
     /// Breakers that opened.
@@ -65,6 +69,8 @@ impl Metrics {
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
             lanes: gauge("lanes_owned", "Lanes that this node owns")?,
             parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
+            fanned_out: counter("deliveries_fanned_out_total", "Deliveries chosen by lanes")?,
+            fan_outs_expired: counter("fan_outs_expired_total", "Fan-outs of expired messages")?,
             found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,
             breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
             breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,

@@ -8,6 +8,7 @@ use shared::{
 
 use super::{
     arriving::{Loaded, Wish},
+    fanning_out::Chunk,
     fetching::Taken,
 };
 use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, settler::Reply};
@@ -47,6 +48,8 @@ pub(crate) enum Event {
     Parked(Vec<Park>, Option<Vec<Parked>>),
     /// Nudges were removed; `None`: fenced.
     Forgotten(Vec<EntryId>, Option<()>),
+    /// A chunk of a fan-out was tried; `None`: fenced.
+    FannedOut(EntryId, Option<Chunk>),
     /// Waiting sets were looked into; `None`: fenced.
     Looked(Vec<Ask>, Option<Vec<Due>>),
     /// Bodies were read; `None`: fenced.

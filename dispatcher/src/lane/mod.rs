@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`seat`] | what is known of one endpoint here |
 //! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
+//! | [`fanning_out`] | whom a message is for, where its publication did not say |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
@@ -16,6 +17,7 @@
 mod arriving;
 mod checking;
 mod event;
+mod fanning_out;
 mod fetching;
 mod pacing;
 mod remembering;
@@ -104,6 +106,7 @@ pub(crate) struct LaneActor {
     nudges: HashSet<EntryId>,
     to_forget: Vec<EntryId>,
     forgetting: bool,
+    fan_outs: fanning_out::FanOuts,
     to_park: Vec<Park>,
     parking: bool,
     to_look: VecDeque<Queue>,
@@ -156,6 +159,7 @@ impl LaneActor {
             nudges: HashSet::new(),
             to_forget: Vec::new(),
             forgetting: false,
+            fan_outs: fanning_out::FanOuts::default(),
             to_park: Vec::new(),
             parking: false,
             to_look: VecDeque::new(),
@@ -208,6 +212,7 @@ impl LaneActor {
         self.configure_wished(ctx);
         self.park_waiting(ctx);
         self.forget_nudges(ctx);
+        self.fan_out(ctx);
         self.look(ctx);
         self.fetch(ctx);
         self.ask_for_credit(true, ctx);
@@ -227,7 +232,8 @@ impl LaneActor {
 
     /// Whether nothing is in hand that somebody else must not touch.
     fn is_empty(&self) -> bool {
-        !self.parking && !self.forgetting && self.remembering == 0 && self.held.is_empty()
+        let under_way = self.parking || self.forgetting || self.fan_outs.under_way;
+        !under_way && self.remembering == 0 && self.held.is_empty()
     }
 
     /// The store says that the lane is another node's.
@@ -244,6 +250,7 @@ impl LaneActor {
         self.held.clear();
         self.parking = false;
         self.forgetting = false;
+        self.fan_outs.under_way = false;
         self.remembering = 0;
         self.drained.drain(..).for_each(|drained| {
             // As above.
@@ -301,6 +308,7 @@ impl Handler<Event> for LaneActor {
             Event::Configured(routes) => self.configured(routes, ctx),
             Event::Parked(parks, Some(answers)) => self.parked(parks, answers, ctx),
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
+            Event::FannedOut(entry, Some(chunk)) => self.fanned_out(entry, chunk, ctx),
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, outcome, record) => {
@@ -317,6 +325,7 @@ impl Handler<Event> for LaneActor {
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
             Event::Parked(_, None)
             | Event::Forgotten(_, None)
+            | Event::FannedOut(_, None)
             | Event::Looked(_, None)
             | Event::Prepared(None)
             | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),

@@ -16,8 +16,8 @@ use shared::{
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        Change, Durability, Lifetimes, PageRequest, Publication, Published, SharedStore, Target,
-        embedded, redis,
+        Change, Durability, FanOut, Lifetimes, PageRequest, Publication, Published, SharedStore,
+        Target, embedded, redis,
     },
     time::Millis,
 };
@@ -178,22 +178,14 @@ impl Bench {
         let version = self.store.configuration(self.app).await.unwrap().unwrap().version;
         let mut batch = Vec::new();
         for _ in 0..count {
-            let header = MessageHeader {
-                id: MessageId::new(),
-                app: self.app,
-                event_type: "tested".into(),
-                channels: vec![],
-                tags: vec![],
-                event_id: None,
-                created_at: Millis::now(),
-                extra: Default::default(),
-            };
+            let header = self.header();
             let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
             batch.push(Publication {
                 header,
                 record: message.encode().unwrap(),
                 version,
                 targets: vec![Target { endpoint: queue.endpoint, not_before: None }],
+                fan_out: None,
                 dedup: vec![],
             });
         }
@@ -201,6 +193,42 @@ impl Bench {
         let published = self.store.publish(batch).await.unwrap();
         assert!(published.iter().all(|one| *one == Published::Accepted));
         ids
+    }
+
+    /// A message whose targets the dispatcher is to choose.
+    pub(crate) async fn fan_out(&self) -> Publication {
+        let version = self.store.configuration(self.app).await.unwrap().unwrap().version;
+        let header = self.header();
+        let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+        let fan_out = FanOut {
+            app: self.app,
+            message: header.id,
+            version,
+            until: header.created_at,
+            after: None,
+            not_before: None,
+        };
+        Publication {
+            record: message.encode().unwrap(),
+            header,
+            version,
+            targets: vec![],
+            fan_out: Some(fan_out),
+            dedup: vec![],
+        }
+    }
+
+    pub(crate) fn header(&self) -> MessageHeader {
+        MessageHeader {
+            id: MessageId::new(),
+            app: self.app,
+            event_type: "tested".into(),
+            channels: vec![],
+            tags: vec![],
+            event_id: None,
+            created_at: Millis::now(),
+            extra: Default::default(),
+        }
     }
 
     pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {

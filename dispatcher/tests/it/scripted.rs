@@ -196,6 +196,11 @@ impl Lanes for Scripted {
         self.inner.forget(fence, entries).await
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        self.present()?;
+        self.inner.expand(fence, expand).await
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         self.readable(Call::Due, [fence.lane])?;
         self.inner.due(fence, asks).await

@@ -2,7 +2,8 @@
 //!
 //! The ids are made before the write, so repeating a write whose answer was lost is recognised by the
 //! store. The targets are chosen from a cached configuration; the store refuses them if the
-//! configuration has changed meanwhile, and they are chosen again.
+//! configuration has changed meanwhile, and they are chosen again. Where they are more than one write
+//! takes, or the configuration changes again and again, the owner of a lane chooses them.
 
 mod configurations;
 mod dedup;
@@ -17,7 +18,8 @@ use shared::{
     domain::{Message, MessageHeader},
     id::{AppId, MessageId},
     store::{
-        Configuration, Dedup, ErrorKind, MAX_FAN_OUT, Publication, Published, StoreError, Target,
+        Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
+        Target,
     },
     time::Millis,
 };
@@ -33,8 +35,10 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Pause before the first repetition; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// How often the targets are chosen again for one message.
-const MAX_STALE: usize = 8;
+/// How often the targets are chosen for one message, before that is left to a lane's owner.
+const MOST_CHOICES: usize = 2;
+/// How often an application that was deleted is looked for again: another may have its uid.
+const MOST_SEARCHES: usize = 8;
 /// Where a message header carries the time before which it is not to be sent.
 pub(crate) const DELIVER_AT: &str = "deliverAt";
 
@@ -93,6 +97,7 @@ enum Step {
     /// The same request published it before.
     Known(MessageHeader),
     ChooseAgain,
+    SearchAgain,
 }
 
 impl Publish {
@@ -113,10 +118,11 @@ impl Publish {
         let id = MessageId::new();
         let deadline = Instant::now() + DEADLINE;
         let mut pause = FIRST_PAUSE;
-        let mut stale = 0;
+        let (mut choices, mut searches) = (1, 1);
         let mut in_doubt = false;
         loop {
-            match self.once(application, event, id).await {
+            let later = choices > MOST_CHOICES;
+            match self.once(application, event, id, later).await {
                 Ok(Step::Accepted(header, deliveries)) => {
                     self.metrics.accepted(deliveries);
                     return Ok(header);
@@ -125,8 +131,9 @@ impl Publish {
                     self.metrics.replayed();
                     return Ok(header);
                 }
-                Ok(Step::ChooseAgain) if stale < MAX_STALE => stale += 1,
-                Ok(Step::ChooseAgain) => return Err(changes_all_the_time().into()),
+                Ok(Step::ChooseAgain) => choices += 1,
+                Ok(Step::SearchAgain) if searches < MOST_SEARCHES => searches += 1,
+                Ok(Step::SearchAgain) => return Err(changes_all_the_time().into()),
                 // Another message holds one of its keys: so this one was not stored, then or now.
                 Err(error @ (ApiError::Conflict(_) | ApiError::Invalid(_))) => return Err(error),
                 // It may have happened: the same message again, which the store recognises. Once in
@@ -144,11 +151,18 @@ impl Publish {
         }
     }
 
-    /// One try, with the targets as the configuration has them now.
-    async fn once(&self, application: &str, event: &Event, id: MessageId) -> Result<Step> {
+    /// One try, with the targets as the configuration has them now, or without if a lane's owner is to
+    /// choose them `later`.
+    async fn once(
+        &self,
+        application: &str,
+        event: &Event,
+        id: MessageId,
+        later: bool,
+    ) -> Result<Step> {
         let configuration = self.configurations.resolve(application).await?;
         let header = event.header(id, configuration.application.id);
-        self.write(application, event, header, &configuration).await
+        self.write(application, event, header, &configuration, later).await
     }
 
     async fn write(
@@ -157,8 +171,17 @@ impl Publish {
         event: &Event,
         header: MessageHeader,
         configuration: &Configuration,
+        later: bool,
     ) -> Result<Step> {
-        let targets = targets(configuration, &header, event.deliver_at)?;
+        let mut targets = match later {
+            true => Vec::new(),
+            false => targets(configuration, &header, event.deliver_at),
+        };
+        let mut fan_out = None;
+        if later || targets.len() > MAX_FAN_OUT {
+            targets.clear();
+            fan_out = Some(self::fan_out(configuration, &header, event.deliver_at));
+        }
         let deliveries = targets.len();
         let message = Message { header: header.clone(), payload: event.payload.clone() };
         let record = message.encode().map_err(|error| {
@@ -170,6 +193,7 @@ impl Publish {
             record,
             version: configuration.version,
             targets,
+            fan_out,
             dedup: event.dedup(),
         };
         Ok(match self.writer.write(publication).await? {
@@ -180,7 +204,7 @@ impl Publish {
             }
             Published::NoApplication => {
                 self.configurations.forget(app, application).await;
-                Step::ChooseAgain
+                Step::SearchAgain
             }
             Published::Duplicate { key, message, same } => {
                 match (event.idempotency.is_some() && key == 0, same) {
@@ -196,23 +220,34 @@ impl Publish {
     }
 }
 
-/// Where a message goes.
+/// Where a message goes; more than one write takes, where there are so many.
 fn targets(
     configuration: &Configuration,
     header: &MessageHeader,
     not_before: Option<Millis>,
-) -> Result<Vec<Target>> {
-    let targets: Vec<_> = configuration
-        .endpoints
-        .values()
-        .filter(|endpoint| endpoint.wants(header))
-        .map(|endpoint| Target { endpoint: endpoint.id, not_before })
-        .collect();
-    if targets.len() > MAX_FAN_OUT {
-        let msg = format!("{} endpoints want it, more than {MAX_FAN_OUT}", targets.len());
-        return Err(ApiError::field("eventType", msg));
+) -> Vec<Target> {
+    let endpoints = configuration.endpoints.values();
+    endpoints
+        .filter_map(|endpoint| Target::choose(endpoint, header, not_before))
+        .take(MAX_FAN_OUT + 1)
+        .collect()
+}
+
+/// What the owner of a lane needs to choose the targets.
+fn fan_out(
+    configuration: &Configuration,
+    header: &MessageHeader,
+    not_before: Option<Millis>,
+) -> FanOut {
+    let newest = configuration.endpoints.values().map(|endpoint| endpoint.created_at).max();
+    FanOut {
+        app: header.app,
+        message: header.id,
+        version: configuration.version,
+        until: newest.unwrap_or_default().max(header.created_at),
+        after: None,
+        not_before,
     }
-    Ok(targets)
 }
 
 fn other_body() -> ApiError {

@@ -4,6 +4,7 @@
 mod applications;
 mod endpoints;
 mod event_types;
+mod fan_out;
 mod faults;
 mod harness;
 mod history;

@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Refuse(ErrorKind),
     /// Everything, but its answer is lost.
     LoseTheAnswer,
+    /// Says of each message that the configuration has changed.
+    Stale,
     /// Waits until somebody adds a permit.
     Wait(Arc<Semaphore>),
 }
@@ -51,6 +53,7 @@ impl Publisher for Scripted {
         match act {
             None => {}
             Some(Act::Refuse(kind)) => return Err(StoreError::new(kind, "as the script says")),
+            Some(Act::Stale) => return Ok(vec![Published::Stale; batch.len()]),
             Some(Act::LoseTheAnswer) => {
                 self.inner.publish(batch).await?;
                 return Err(StoreError::new(ErrorKind::Ambiguous, "as the script says"));
@@ -138,6 +141,7 @@ forward!(Lanes {
     fn fetch(fetches: &[Fetch]) -> Vec<Fetched>;
     fn park(fence: &Fence, parks: &[Park]) -> Option<Vec<Parked>>;
     fn forget(fence: &Fence, entries: &[EntryId]) -> Option<()>;
+    fn expand(fence: &Fence, expand: &Expand) -> Option<Expanded>;
     fn due(fence: &Fence, asks: &[Ask]) -> Option<Vec<Due>>;
     fn settle(batch: &[Settle]) -> Vec<Option<Vec<Settled>>>;
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;

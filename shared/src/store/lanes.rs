@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Fence, Lease, Result, Version};
+use super::{Expand, Expanded, FanOut, Fence, Lease, Result, Version};
 use crate::{
     domain::{Attempt, DeadReason, Delivery, Queue},
     id::{AppId, EndpointId},
@@ -58,6 +58,8 @@ pub enum Entry {
         /// What happened to it.
         kind: NudgeKind,
     },
+    /// A message whose targets are to be chosen.
+    FanOut(FanOut),
     /// Something that a newer version wrote: left where it is, for a dispatcher of that version.
     Unknown,
 }
@@ -314,9 +316,18 @@ pub trait Lanes: Send + Sync {
     /// - The agenda's time of the queue is lowered to the delivery's, never raised.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
 
-    /// Removes handled nudges. A delivery MUST stay where it is, also when its entry is named: only
-    /// settling ends it.
+    /// Removes handled nudges. A delivery or a fan-out MUST stay where it is, also when its entry is
+    /// named: only settling and expanding end them.
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
+
+    /// Appends the next deliveries of a fan-out, and moves its cursor.
+    ///
+    /// - Both MUST happen in one write, and only if the entry is there and carries this very fan-out.
+    /// - With [`Expand::next`] an entry with that cursor MUST follow behind all others of the lane;
+    ///   without it the fan-out is done.
+    /// - Each delivery counts as open from then on, the entry until the fan-out is done. Where then
+    ///   nothing is open, the body's life is shortened as by the end of the last delivery.
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>>;
 
     /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
     /// order of their score.

@@ -22,6 +22,7 @@
 mod documents;
 pub mod embedded;
 mod error;
+mod fan_out;
 mod history;
 mod lanes;
 mod leases;
@@ -32,6 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed, Kind, Version};
 pub use error::{ErrorKind, Result, StoreError};
+pub use fan_out::{Expand, Expanded, FanOut};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
 pub use lanes::{
     AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, LaneBatch, LaneRead, Lanes,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Result, Version};
+use super::{FanOut, Result, Version};
 use crate::{
-    domain::{Delivery, MessageHeader},
+    domain::{Delivery, Endpoint, MessageHeader},
     id::{EndpointId, MessageId},
     time::Millis,
 };
@@ -25,6 +25,8 @@ pub struct Publication {
     pub version: Version,
     /// Where it goes; at most [`MAX_FAN_OUT`].
     pub targets: Vec<Target>,
+    /// Instead of `targets`: the owner of a lane chooses them later. `version` need not be the latest.
+    pub fan_out: Option<FanOut>,
     /// Keys under which this message must not be published again.
     pub dedup: Vec<Dedup>,
 }
@@ -36,6 +38,18 @@ pub struct Target {
     pub endpoint: EndpointId,
     /// Not to be sent before this time; `None` means at once.
     pub not_before: Option<Millis>,
+}
+
+impl Target {
+    /// The target that an endpoint makes of a message, if it wants it. Gateways and lanes choose with
+    /// this and nothing else.
+    pub fn choose(
+        endpoint: &Endpoint,
+        message: &MessageHeader,
+        not_before: Option<Millis>,
+    ) -> Option<Self> {
+        endpoint.wants(message).then_some(Self { endpoint: endpoint.id, not_before })
+    }
 }
 
 /// First 16 bytes of a hash of the request that was made under a key.
@@ -103,6 +117,8 @@ pub trait Publisher: Send + Sync {
     ///   accepted MUST leave no trace: in particular it takes no key.
     /// - A key is taken by at most one message while it lives, also among those of one batch.
     /// - `Accepted` MUST be answered only when the write is durable.
+    /// - With [`Publication::fan_out`] the application MUST exist at any version, the entry is appended
+    ///   to the stream of [`FanOut::lane`], and counts as one open delivery of the message.
     /// - A message without targets is stored and listed like all others, and lives for
     ///   [`super::Lifetimes::retention`]; one with targets for [`super::Lifetimes::message`].
     ///

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Embedded, documents::version, keys, reader::LaneReader, settle, settle::Prepared,
+    Embedded, documents::version, fan_out, keys, reader::LaneReader, settle, settle::Prepared,
     tables::Table, view::Lookup,
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Lanes, Park, Parked, Reader,
-        Result, Settle, Settled,
+        AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, Lanes, Park,
+        Parked, Reader, Result, Settle, Settled,
     },
 };
 
@@ -63,6 +63,12 @@ impl Lanes for Embedded {
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>> {
         let (fence, entries) = (fence.clone(), entries.to_vec());
         self.writer.write(false, move |draft| settle::forget(draft, &fence, &entries)).await
+    }
+
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        self.core.has_room()?;
+        let (fence, expand) = (fence.clone(), expand.clone());
+        self.writer.write(false, move |draft| fan_out::expand(draft, &fence, &expand)).await
     }
 
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {

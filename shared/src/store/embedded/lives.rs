@@ -46,6 +46,20 @@ impl Draft<'_> {
         self.put(Table::Lives, key, life.encode());
     }
 
+    /// So many more of the message's deliveries are open. Its body lives no longer for it.
+    pub(super) fn begin_deliveries(
+        &mut self,
+        app: AppId,
+        message: MessageId,
+        count: usize,
+    ) -> Result<()> {
+        let Some(old) = life(self, app, message)? else { return Ok(()) };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let life = Life { open: old.open.saturating_add(count), ..old };
+        self.live(app, message, Some(old), life);
+        Ok(())
+    }
+
     /// One of the message's deliveries has ended. The last one shortens its body's life, though never
     /// below what a dead letter needs.
     pub(super) fn end_delivery(

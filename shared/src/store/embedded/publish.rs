@@ -57,7 +57,7 @@ pub(super) fn taken(of: &impl Lookup, app: AppId, key: &str) -> Result<Option<Ta
 
 fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     let Prepared {
-        publication: Publication { header, record, version: chosen, targets, dedup },
+        publication: Publication { header, record, version: chosen, targets, fan_out, dedup },
         log,
     } = prepared;
     let (app, message) = (header.app, header.id);
@@ -66,7 +66,7 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     }
     match version(draft, app)? {
         None => return Ok(Published::NoApplication),
-        Some(current) if current != chosen => return Ok(Published::Stale),
+        Some(current) if current != chosen && fan_out.is_none() => return Ok(Published::Stale),
         Some(_) => {}
     }
     for (key, Dedup { key: name, fingerprint, .. }) in dedup.iter().enumerate() {
@@ -89,16 +89,20 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
         draft.put(Table::Keys, name, Taken { until, message, fingerprint }.encode());
     }
     let lifetimes = draft.core.lifetimes;
-    let until = if targets.is_empty() { lifetimes.retention } else { lifetimes.message };
+    let open = targets.len() + usize::from(fan_out.is_some());
+    let until = if open == 0 { lifetimes.retention } else { lifetimes.message };
     let until = draft.now.after(until);
     draft.put(Table::Bodies, keys::message(app, message), &*record);
-    let open = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    let open = u32::try_from(open).unwrap_or(u32::MAX);
     draft.live(app, message, None, Life { until, open, kept: Millis(0) });
     draft.record(&keys::log(app), &log);
     for target in targets {
         let delivery =
             Delivery { app, endpoint: target.endpoint, message, generation: Generation(0) };
         draft.append(delivery.lane(), records::encode_delivery(&delivery, target.not_before));
+    }
+    if let Some(fan_out) = fan_out {
+        draft.append(fan_out.lane(), records::encode_fan_out(&fan_out));
     }
     Ok(Published::Accepted)
 }

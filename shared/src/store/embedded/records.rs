@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{Delivery, Generation, Queue},
     id::{AppId, EndpointId, MessageId},
-    store::{Entry, Epoch, Fingerprint, Lease, NudgeKind, Owner},
+    store::{Entry, Epoch, FanOut, Fingerprint, Lease, NudgeKind, Owner, Version},
     time::Millis,
 };
 
@@ -63,6 +63,7 @@ impl<'a> Fields<'a> {
 
 const DELIVERY: u8 = 1;
 const NUDGE: u8 = 2;
+const FAN_OUT: u8 = 3;
 
 pub(super) fn encode_delivery(delivery: &Delivery, not_before: Option<Millis>) -> Key {
     let record = Key::new().byte(DELIVERY).queue(delivery.queue());
@@ -76,6 +77,29 @@ pub(super) fn encode_nudge(queue: Queue, kind: NudgeKind) -> Key {
     Key::new().byte(NUDGE).queue(queue).bytes(kind.name().as_bytes())
 }
 
+pub(super) fn encode_fan_out(fan_out: &FanOut) -> Key {
+    let FanOut { app, message, version, until, after, not_before } = fan_out;
+    Key::new()
+        .byte(FAN_OUT)
+        .id(app.bits())
+        .id(message.bits())
+        .u64(version.0)
+        .u64(until.0)
+        .id(after.map_or(0, EndpointId::bits))
+        .u64(not_before.map_or(0, |time| time.0))
+}
+
+fn decode_fan_out(fields: &mut Fields<'_>) -> Option<FanOut> {
+    Some(FanOut {
+        app: AppId::from_bits(fields.id()?),
+        message: MessageId::from_bits(fields.id()?),
+        version: Version(fields.u64()?),
+        until: Millis(fields.u64()?),
+        after: Some(fields.id()?).filter(|bits| *bits > 0).map(EndpointId::from_bits),
+        not_before: Some(fields.u64()?).filter(|time| *time > 0).map(Millis),
+    })
+}
+
 /// Reads an entry. What this version does not know is left for one that does.
 pub(super) fn decode_entry(bytes: &[u8]) -> Entry {
     let mut fields = Fields(bytes);
@@ -87,6 +111,7 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Entry {
             let kind = NudgeKind::from_name(std::str::from_utf8(fields.rest()).ok()?)?;
             Some(Entry::Nudge { queue, kind })
         }),
+        Some(FAN_OUT) => decode_fan_out(&mut fields).map(Entry::FanOut),
         _ => None,
     };
     known.unwrap_or(Entry::Unknown)

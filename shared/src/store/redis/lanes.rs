@@ -11,21 +11,22 @@ use bytes::Bytes;
 use super::{
     Redis,
     connection::decode,
-    entry::{entries, id_text},
+    entry::{entries, id_text, pack_delivery, pack_fan_out},
     error::corrupt,
     keys,
     leases::{fence_text, parse_lease},
     millis,
     reader::RedisReader,
-    scripts::{Call, DUE, FORGET, PARK},
+    scripts::{Call, DUE, EXPAND, FORGET, PARK},
 };
 use crate::{
-    domain::{Delivery, Queue},
+    domain::{Delivery, Generation, Queue},
     id::{AppId, EndpointId},
     placement::{Lane, Shard},
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Lanes,
-        PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Version, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
+        Fetched, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Target,
+        Version, Waiting,
     },
 };
 
@@ -103,6 +104,11 @@ impl Lanes for Redis {
         Ok(Some(()))
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        let answer: Option<bool> = self.serving.call(&self.expand_call(fence, expand)).await?;
+        Ok(answer.map(|done| if done { Expanded::Done } else { Expanded::NotThere }))
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         let mut call = Call::new(&DUE);
         call.key(keys::lease(fence.lane)).arg(fence_text(fence)).number(PARKED_BELOW);
@@ -162,6 +168,30 @@ impl Lanes for Redis {
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         let key = keys::wait(Shard::of(queue.app), queue.endpoint);
         self.serving.command(cmd("ZCARD").arg(key)).await
+    }
+}
+
+impl Redis {
+    fn expand_call(&self, fence: &Fence, expand: &Expand) -> Call {
+        let FanOut { app, message, .. } = expand.fan_out;
+        let shard = Shard::of(app);
+        let mut call = Call::new(&EXPAND);
+        call.key(keys::lease(fence.lane))
+            .key(keys::lane(fence.lane))
+            .key(keys::body(shard, message))
+            .key(keys::left(shard, message))
+            .arg(fence_text(fence))
+            .arg(id_text(expand.entry))
+            .arg(pack_fan_out(&expand.fan_out))
+            .arg(expand.rest().as_ref().map(pack_fan_out).unwrap_or_default())
+            .number(millis(self.lifetimes.retention))
+            .number(millis(self.lifetimes.history));
+        for Target { endpoint, not_before } in &expand.targets {
+            let generation = Generation::default();
+            let delivery = Delivery { app, endpoint: *endpoint, message, generation };
+            call.key(keys::lane(delivery.lane())).arg(pack_delivery(&delivery, *not_before));
+        }
+        call
     }
 }
 

@@ -5,7 +5,7 @@ use ::redis::Value;
 use super::{
     Redis,
     connection::decode,
-    entry::pack_delivery,
+    entry::{pack_delivery, pack_fan_out},
     error::corrupt,
     keys, millis,
     scripts::{Call, PUBLISH, RESEND},
@@ -110,7 +110,7 @@ fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
 }
 
 fn add(call: &mut Call, publication: &Publication) -> Result<()> {
-    let Publication { header, record, version, targets, dedup } = publication;
+    let Publication { header, record, version, targets, fan_out, dedup } = publication;
     let shard = Shard::of(header.app);
     let log = serde_json::to_string(header)
         .map_err(|error| corrupt("the header of the message cannot be written", error))?;
@@ -120,13 +120,20 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
         .key(keys::log(header.app))
         .arg(header.id.bare().to_string())
         .arg(record.clone())
-        .arg(log)
-        .number(version.0)
-        .count(dedup.len());
+        .arg(log);
+    match fan_out {
+        None => call.number(version.0),
+        Some(_) => call.arg(""),
+    };
+    call.count(dedup.len());
     for dedup in dedup {
         call.key(keys::dedup(header.app, &dedup.key))
             .arg(hex(&dedup.fingerprint))
             .number(millis(dedup.lifetime).max(1));
+    }
+    if let Some(fan_out) = fan_out {
+        call.count(1).key(keys::lane(fan_out.lane())).arg(pack_fan_out(fan_out));
+        return Ok(());
     }
     call.count(targets.len());
     for target in targets {

@@ -22,6 +22,7 @@ scripts! {
     BEAT = "beat",
     COMMIT = "commit",
     DUE = "due",
+    EXPAND = "expand",
     FORGET = "forget",
     INDEX = "index",
     PARK = "park",

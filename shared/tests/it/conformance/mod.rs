@@ -5,6 +5,7 @@ mod agenda;
 mod dedup;
 mod documents;
 mod engine;
+mod fanning_out;
 mod fencing;
 mod history;
 mod leases;

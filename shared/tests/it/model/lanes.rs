@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use shared::{
     domain::{DeadLetter, Delivery, Queue},
-    id::{AppId, EndpointId},
+    id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LaneBatch,
-        LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled, Settlement,
-        StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
+        Fetched, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled,
+        Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -72,6 +72,13 @@ impl Lanes for Model {
         };
         stream.retain(|id, entry| !handled(id, entry));
         Ok(Some(()))
+    }
+
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        let mut state = self.state();
+        let expanded = state.holds(fence).then(|| state.expand(fence.lane, expand));
+        self.appended.notify_waiters();
+        Ok(expanded)
     }
 
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
@@ -168,6 +175,24 @@ impl State {
         set.entry(park.delivery).or_insert(Wait { score, attempts: 0, steps: 0 });
         self.lower_agenda(park.delivery.queue(), opens);
         Parked::Moved
+    }
+
+    fn expand(&mut self, lane: Lane, expand: &Expand) -> Expanded {
+        let stream = self.streams.entry(lane).or_default();
+        if stream.get(&expand.entry) != Some(&Entry::FanOut(expand.fan_out)) {
+            return Expanded::NotThere;
+        }
+        stream.remove(&expand.entry);
+        let FanOut { app, message, .. } = expand.fan_out;
+        self.append_targets(app, message, &expand.targets);
+        if let Some(body) = self.bodies.get_mut(&(app, message)) {
+            body.open += expand.targets.len();
+        }
+        match expand.rest() {
+            Some(rest) => self.append(lane, Entry::FanOut(rest)),
+            None => self.close(app, message, None),
+        }
+        Expanded::Done
     }
 
     fn due(&self, ask: &Ask) -> Due {
@@ -273,6 +298,11 @@ impl State {
                 self.agenda.remove(&queue);
             }
         }
+        self.close(app, message, needed_for);
+    }
+
+    /// One open delivery of a message less.
+    fn close(&mut self, app: AppId, message: MessageId, needed_for: Option<Duration>) {
         let now = Instant::now();
         let retained = now + self.lifetimes.retention;
         if let Some(body) = self.bodies.get_mut(&(app, message)) {

@@ -2,7 +2,8 @@
 
 use shared::{
     domain::{Delivery, Generation},
-    store::{Entry, Lifetimes, Publication, Published, Publisher, Resend, Resent, Result},
+    id::{AppId, MessageId},
+    store::{Entry, Lifetimes, Publication, Published, Publisher, Resend, Resent, Result, Target},
 };
 use tokio::time::Instant;
 
@@ -38,14 +39,16 @@ impl Publisher for Model {
 
 impl State {
     fn publish(&mut self, publication: Publication) -> Published {
-        let Publication { header, record, version, targets, dedup } = publication;
+        let Publication { header, record, version, targets, fan_out, dedup } = publication;
         let (app, message) = (header.app, header.id);
         if self.bodies.contains_key(&(app, message)) {
             return Published::Accepted;
         }
         match self.configurations.get(&app) {
             None => return Published::NoApplication,
-            Some(configuration) if configuration.version != version => return Published::Stale,
+            Some(configuration) if configuration.version != version && fan_out.is_none() => {
+                return Published::Stale;
+            }
             Some(_) => {}
         }
         for (index, wanted) in dedup.iter().enumerate() {
@@ -57,8 +60,9 @@ impl State {
 
         let now = Instant::now();
         let Lifetimes { message: with_targets, retention, .. } = self.lifetimes;
-        let lifetime = if targets.is_empty() { retention } else { with_targets };
-        let body = Body { record, open: targets.len(), needed: None, expires: now + lifetime };
+        let open = targets.len() + usize::from(fan_out.is_some());
+        let lifetime = if open == 0 { retention } else { with_targets };
+        let body = Body { record, open, needed: None, expires: now + lifetime };
         self.bodies.insert((app, message), body);
         self.log.push(header);
         for wanted in dedup {
@@ -66,16 +70,17 @@ impl State {
                 Key { message, fingerprint: wanted.fingerprint, expires: now + wanted.lifetime };
             self.keys.insert((app, wanted.key), key);
         }
-        for target in targets {
-            let delivery = Delivery {
-                app,
-                endpoint: target.endpoint,
-                message,
-                generation: Generation::default(),
-            };
-            let not_before = target.not_before;
-            self.append(delivery.lane(), Entry::Delivery { delivery, not_before });
+        self.append_targets(app, message, &targets);
+        if let Some(fan_out) = fan_out {
+            self.append(fan_out.lane(), Entry::FanOut(fan_out));
         }
         Published::Accepted
+    }
+
+    pub(super) fn append_targets(&mut self, app: AppId, message: MessageId, targets: &[Target]) {
+        for &Target { endpoint, not_before } in targets {
+            let delivery = Delivery { app, endpoint, message, generation: Generation::default() };
+            self.append(delivery.lane(), Entry::Delivery { delivery, not_before });
+        }
     }
 }

@@ -4,8 +4,8 @@ use shared::{
     id::AppId,
     placement::Lane,
     store::{
-        Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
-        Resend, Resent, Settle, Settled, Version,
+        Change, EntryId, ErrorKind, Expand, Expanded, Fence, Lease, Owner, Park, Parked,
+        Publication, Published, Resend, Resent, Settle, Settled, Version,
     },
 };
 
@@ -21,6 +21,7 @@ pub(super) enum Call {
     Release(Fence),
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
+    Expand(Fence, Expand),
     Settle(Vec<Settle>),
 }
 
@@ -35,6 +36,7 @@ pub(super) enum Answer {
     Released,
     Parked(Option<Vec<Parked>>),
     Forgot(bool),
+    Expanded(Option<Expanded>),
     Settled(Vec<Option<Vec<Settled>>>),
     Failed(ErrorKind),
 }
@@ -66,6 +68,7 @@ impl Call {
             Self::Forget(fence, entry) => {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
+            Self::Expand(fence, expand) => Answer::Expanded(store.expand(&fence, &expand).await?),
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
         })
     }

@@ -46,6 +46,15 @@ pub(super) enum Operation {
         owner: usize,
         nth: usize,
     },
+    /// Of any entry, though only fan-outs can be.
+    Expand {
+        owner: usize,
+        nth: usize,
+        targets: [bool; 2],
+        more: bool,
+        /// Names another cursor than the entry's.
+        wrong: bool,
+    },
     /// In one write.
     Settle {
         owner: usize,
@@ -72,6 +81,8 @@ pub(super) struct Wish {
     pub(super) keys: Vec<usize>,
     pub(super) fingerprint: u8,
     pub(super) stale: bool,
+    /// Its targets are to be chosen later.
+    pub(super) later: bool,
 }
 
 /// A wish to park an entry.
@@ -139,6 +150,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
             Operation::Forget { endpoint, owner, nth }
         }),
+        6 => (owner(), ANY, any::<[bool; 2]>(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+            |(owner, nth, targets, more, wrong)| {
+                Operation::Expand { owner, nth, targets, more, wrong }
+            }
+        ),
         24 => (owner(), vec(ending(), 1..5)).prop_map(|(owner, endings)| {
             Operation::Settle { owner, endings }
         }),
@@ -153,13 +169,15 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 fn wish() -> impl Strategy<Value = Wish> {
     let rarely = prop::bool::weighted(0.1);
-    (ANY, any::<[bool; 2]>(), vec(0..3usize, 0..3), 0..2u8, rarely).prop_map(
-        |(message, targets, keys, fingerprint, stale)| Wish {
+    let later = prop::bool::weighted(0.2);
+    (ANY, any::<[bool; 2]>(), vec(0..3usize, 0..3), 0..2u8, rarely, later).prop_map(
+        |(message, targets, keys, fingerprint, stale, later)| Wish {
             message,
             targets,
             keys,
             fingerprint,
             stale,
+            later,
         },
     )
 }

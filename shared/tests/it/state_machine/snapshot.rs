@@ -134,6 +134,7 @@ impl Universe {
         match entry {
             Entry::Delivery { delivery, .. } => self.queues.contains(&delivery.queue()),
             Entry::Nudge { queue, .. } => self.queues.contains(queue),
+            Entry::FanOut(fan_out) => self.apps.contains(&fan_out.app),
             Entry::Unknown => true,
         }
     }

@@ -107,6 +107,7 @@ impl Rig {
             record: Bytes::from(vec![7; 1024]),
             version: Version(1),
             targets: vec![target],
+            fan_out: None,
             dedup,
         }
     }

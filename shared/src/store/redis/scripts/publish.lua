@@ -2,7 +2,7 @@
 -- Stores messages with their fan-out: all checks first, then all writes.
 --
 -- ARGV: publications, life of a message, life of one without targets, life of history (ms); then each
---       id, record, header, version, dedups, (fingerprint, life)..., targets, (entry)...
+--       id, record, header, version (empty: any, and its one entry is a fan-out), dedups, (fingerprint, life)..., targets, (entry)...
 -- KEYS: each body, left, app, log, (dedup)..., (lane)...
 -- Answer, for each: 'accepted', 'missing', 'stale', or '<dedup, from 0> <its value>' where one is taken.
 
@@ -47,7 +47,7 @@ local function judge(job)
   end
   if not version then
     return 'missing', false
-  elseif version ~= job.version then
+  elseif version ~= job.version and job.version ~= '' then
     return 'stale', false
   end
   for d, dedup in ipairs(job.dedups) do
@@ -79,8 +79,9 @@ for i, job in ipairs(jobs) do
   if stores[i] then
     -- The body, by which a repetition is recognised, comes after the deliveries: should a write fail
     -- half way, the repetition writes them once more rather than never. The dedup keys come last.
+    local field = job.version == '' and 'f' or 'd'
     for _, target in ipairs(job.targets) do
-      redis.call('XADD', target.lane, '*', 'd', target.entry)
+      redis.call('XADD', target.lane, '*', field, target.entry)
     end
     if trimmed[job.log] then
       redis.call('XADD', job.log, '*', 'h', job.header)

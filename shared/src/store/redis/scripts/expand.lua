@@ -1,0 +1,53 @@
+#!lua
+-- Appends the next deliveries of a fan-out, and replaces its entry by one with a later cursor.
+--
+-- KEYS: lease, lane, body, left; then the lane of each delivery
+-- ARGV: fence, entry, what it carries, what follows it (empty: it is done), retention, life of history
+--       (ms), (delivery)...
+-- Answer: nothing if fenced, otherwise 1, or 0 if the entry is not there.
+
+-- As in settle: one of the message's deliveries died.
+local DIED = 1000000
+
+local lease, lane, body, left = unpack(KEYS, 1, 4)
+local fence, entry, carried, rest, retention, history = unpack(ARGV, 1, 6)
+
+local held = redis.call('GET', lease)
+if not held or string.sub(held, 1, #fence) ~= fence then
+  return false
+end
+local found = redis.call('XRANGE', lane, entry, entry)[1]
+if not found or found[2][1] ~= 'f' or found[2][2] ~= carried then
+  return 0
+end
+local life = redis.call('PTTL', body)
+local counted = redis.call('GET', left)
+local stored = tonumber(counted or 1)
+local died = stored >= DIED
+local open = stored % DIED + #KEYS - 4 - (rest == '' and 1 or 0)
+
+for i = 5, #KEYS do
+  redis.call('XADD', KEYS[i], '*', 'd', ARGV[i + 2])
+end
+if rest ~= '' then
+  redis.call('XADD', lane, '*', 'f', rest)
+end
+redis.call('XDEL', lane, entry)
+if life <= 0 then
+  return 1
+end
+if open > 0 then
+  local value = string.format('%.0f', open + (died and DIED or 0))
+  if counted then
+    redis.call('SET', left, value, 'KEEPTTL')
+  else
+    redis.call('SET', left, value, 'PX', life)
+  end
+elseif died then
+  redis.call('SET', left, DIED, 'PX', history)
+  redis.call('PEXPIRE', body, history)
+else
+  redis.call('UNLINK', left)
+  redis.call('PEXPIRE', body, retention)
+end
+return 1
