@@ -3,10 +3,7 @@
 use std::{collections::VecDeque, mem};
 
 use actix::{AsyncContext, Context};
-use shared::{
-    domain::{Delivery, Queue},
-    time::Millis,
-};
+use shared::domain::{Delivery, Queue};
 use tokio::time::Instant;
 
 use super::{Event, LaneActor, seat::Ready};
@@ -16,8 +13,6 @@ use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::tell};
 pub(crate) struct Taken {
     pub(super) ready: Ready,
     pub(super) permit: Permit,
-    /// When the message was accepted: known once its body was read.
-    pub(super) accepted_at: Option<Millis>,
 }
 
 impl Taken {

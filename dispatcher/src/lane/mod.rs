@@ -311,9 +311,7 @@ impl Handler<Event> for LaneActor {
             Event::FannedOut(entry, Some(chunk)) => self.fanned_out(entry, chunk, ctx),
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
-            Event::Attempted(taken, outcome, record) => {
-                self.attempted(taken, outcome, *record, ctx)
-            }
+            Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
             Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
                 self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Attempt, DeadReason, Delivery, Queue},
+    domain::{DeadReason, Delivery, Queue},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
@@ -16,13 +16,14 @@ use super::{
     seat::{Configuration, Ready},
 };
 use crate::{
-    attempt::{self, Job},
+    attempt::{self, Ended, Job},
     batcher::Enqueue,
     brain::{Pace, Wants, breaker::Change},
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
     outcome::Outcome,
+    retry::Course,
     settler::{What, Wish},
 };
 
@@ -86,7 +87,7 @@ impl LaneActor {
             seat.brain.prepare();
             seat.touched = now;
             self.set_stage(&ready.delivery, Stage::Working);
-            self.to_fetch.push(Taken { ready, permit: credit, accepted_at: None });
+            self.to_fetch.push(Taken { ready, permit: credit });
         }
     }
 
@@ -149,6 +150,9 @@ impl LaneActor {
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
                 }
+                Found::TooLate => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Exhausted), ctx)
+                }
                 Found::Corrupt => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Unsendable), ctx)
                 }
@@ -186,8 +190,7 @@ impl LaneActor {
     }
 
     pub(super) fn attempt(&mut self, primed: Primed, ctx: &mut Context<Self>) {
-        let Primed { mut taken, message, route } = primed;
-        taken.accepted_at = Some(message.header.created_at);
+        let Primed { taken, message, route } = primed;
         let job = Job {
             delivery: taken.ready.delivery,
             number: taken.ready.attempts + 1,
@@ -198,26 +201,19 @@ impl LaneActor {
         self.run(ctx, async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
-            let (outcome, record) = attempt::make(job, &connector).await;
+            let ended = attempt::make(job, &connector).await;
             parts.metrics.in_flight.dec();
-            Event::Attempted(taken, outcome, Box::new(record))
+            Event::Attempted(taken, Box::new(ended))
         });
     }
 
-    pub(super) fn attempted(
-        &mut self,
-        taken: Taken,
-        outcome: Outcome,
-        mut record: Attempt,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
+        let Ended { outcome, mut record, route, accepted_at } = ended;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
         let ended_at = record.at.after(Duration::from_millis(record.duration_ms));
-        if outcome == Outcome::Delivered
-            && let Some(accepted_at) = taken.accepted_at
-        {
+        if outcome == Outcome::Delivered {
             metrics.delivery_seconds.observe(ended_at.since(accepted_at).as_secs_f64());
         }
         let queue = taken.ready.delivery.queue();
@@ -239,7 +235,9 @@ impl LaneActor {
                 None => {}
             }
         }
-        let verdict = outcome.verdict(taken.ready.steps, &self.parts.schedule, rand::random());
+        let began = taken.delivery().began(accepted_at);
+        let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
+        let verdict = outcome.verdict(course, &route.schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }

@@ -70,6 +70,7 @@ impl Bench {
             uid: None,
             name: "test".into(),
             rate_limit: None,
+            settings: Default::default(),
             metadata: Default::default(),
             created_at: Millis::now(),
             updated_at: Millis::now(),

@@ -6,6 +6,7 @@ mod fanning_out;
 mod isolation;
 mod limits;
 mod outages;
+mod policies;
 mod resuming;
 mod retrying;
 mod scripted;

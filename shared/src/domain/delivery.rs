@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
+    time::Millis,
 };
 
 /// Which sending of a message to an endpoint this is: 0 for the first, the time of the request in
@@ -39,6 +40,15 @@ impl Delivery {
     /// The lane that carries it.
     pub fn lane(&self) -> Lane {
         self.queue().lane()
+    }
+
+    /// When this sending of a message began that was accepted at `accepted_at`: then, or when the
+    /// resend was asked for.
+    pub fn began(&self, accepted_at: Millis) -> Millis {
+        match self.generation {
+            Generation(0) => accepted_at,
+            Generation(asked_at) => Millis(asked_at),
+        }
     }
 
     /// How members of the endpoint's sets and hashes name it: the message's 22 characters, for a

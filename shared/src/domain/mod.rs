@@ -9,6 +9,7 @@ mod delivery;
 mod endpoint;
 mod event_type;
 mod message;
+mod retry;
 mod secret;
 mod serving;
 mod settings;
@@ -19,9 +20,10 @@ pub use delivery::{Delivery, Generation, Queue};
 pub use endpoint::{Endpoint, SigningSecret};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
+pub use retry::{Delay, JITTER, RetryPolicy, longest_course};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
-pub use settings::{EndpointSettings, Limit};
+pub use settings::{ApplicationSettings, EndpointSettings, Limit};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

@@ -262,6 +262,7 @@ pub(crate) fn application(id: AppId) -> Application {
         uid: None,
         name: "Tenant".into(),
         rate_limit: None,
+        settings: Default::default(),
         metadata: Default::default(),
         created_at: now,
         updated_at: now,

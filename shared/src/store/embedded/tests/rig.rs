@@ -44,6 +44,7 @@ pub(super) fn application(id: AppId) -> Application {
         uid: None,
         name: "shop".into(),
         rate_limit: None,
+        settings: Default::default(),
         metadata: Default::default(),
         created_at: Millis(1),
         updated_at: Millis(1),
