@@ -150,7 +150,7 @@ impl Bench {
             extra: Default::default(),
         };
         self.commit(Change::PutEndpoint(endpoint)).await;
-        Queue { app: self.app, endpoint: id }
+        Queue::live(self.app, id)
     }
 
     /// Changes an endpoint's configuration.
@@ -185,7 +185,11 @@ impl Bench {
                 header,
                 record: message.encode().unwrap(),
                 version,
-                targets: vec![Target { endpoint: queue.endpoint, not_before: None }],
+                targets: vec![Target {
+                    endpoint: queue.endpoint,
+                    strand: queue.strand,
+                    not_before: None,
+                }],
                 fan_out: None,
                 dedup: vec![],
             });
@@ -233,7 +237,8 @@ impl Bench {
     }
 
     pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {
-        Delivery { app: queue.app, endpoint: queue.endpoint, message, generation: Generation(0) }
+        let Queue { app, endpoint, strand } = queue;
+        Delivery { app, endpoint, strand, message, generation: Generation(0) }
     }
 
     pub(crate) async fn dead_letters(&self, queue: Queue) -> Vec<DeadLetter> {

@@ -10,4 +10,5 @@ mod policies;
 mod resuming;
 mod retrying;
 mod scripted;
+mod strands;
 mod takeover;

@@ -54,7 +54,7 @@ impl Api {
     async fn queue(&self, app: &str, endpoint: &str) -> Result<Queue> {
         let configuration = self.configuration(app).await?;
         let endpoint = find_endpoint(&configuration, endpoint)?.id;
-        Ok(Queue { app: configuration.application.id, endpoint })
+        Ok(Queue::live(configuration.application.id, endpoint))
     }
 
     /// The application with this id or uid, with its endpoints.

@@ -13,10 +13,11 @@ mod retry;
 mod secret;
 mod serving;
 mod settings;
+mod strand;
 
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
-pub use delivery::{Delivery, Generation, Queue};
+pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{Endpoint, SigningSecret};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
@@ -24,6 +25,7 @@ pub use retry::{Delay, JITTER, RetryPolicy, longest_course};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{ApplicationSettings, EndpointSettings, Limit};
+pub use strand::{ORDERED_STRANDS, Strand};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{FanOut, Result, Version};
 use crate::{
-    domain::{Delivery, Endpoint, MessageHeader},
+    domain::{Delivery, Endpoint, MessageHeader, Strand},
     id::{EndpointId, MessageId},
     time::Millis,
 };
@@ -36,6 +36,8 @@ pub struct Publication {
 pub struct Target {
     /// The endpoint.
     pub endpoint: EndpointId,
+    /// Which of its queues.
+    pub strand: Strand,
     /// Not to be sent before this time; `None` means at once.
     pub not_before: Option<Millis>,
 }
@@ -48,7 +50,8 @@ impl Target {
         message: &MessageHeader,
         not_before: Option<Millis>,
     ) -> Option<Self> {
-        endpoint.wants(message).then_some(Self { endpoint: endpoint.id, not_before })
+        let strand = Strand::Live;
+        endpoint.wants(message).then_some(Self { endpoint: endpoint.id, strand, not_before })
     }
 }
 
@@ -90,7 +93,7 @@ pub enum Published {
 /// A wish to send a message to an endpoint once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resend {
-    /// The delivery with its new generation.
+    /// The delivery with its new generation; its strand says with what it waits.
     pub delivery: Delivery,
 }
 

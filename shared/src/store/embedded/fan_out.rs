@@ -20,9 +20,9 @@ pub(super) fn expand(
         return Ok(Some(Expanded::NotThere));
     }
     let FanOut { app, message, .. } = expand.fan_out;
-    for Target { endpoint, not_before } in &expand.targets {
+    for Target { endpoint, strand, not_before } in &expand.targets {
         let generation = Generation::default();
-        let delivery = Delivery { app, endpoint: *endpoint, message, generation };
+        let delivery = Delivery { app, endpoint: *endpoint, strand: *strand, message, generation };
         draft.append(delivery.lane(), records::encode_delivery(&delivery, *not_before));
     }
     draft.remove(Table::Streams, entry);

@@ -2,7 +2,7 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `d` | a delivery: queue (44 characters), message and generation, and `;t=<ms>` if it is not to be sent before |
+//! | `d` | a delivery: queue, message and generation, and `;t=<ms>` if it is not to be sent before |
 //! | `n` | a nudge: queue, kind |
 //! | `f` | a fan-out: application and message (44 characters), `;v=<version>;u=<ms>`, `;a=<endpoint>` once some were visited, `;t=<ms>` |
 //!
@@ -17,8 +17,6 @@ use crate::{
     store::{Entry, EntryId, FanOut, NudgeKind, Result, Version},
     time::Millis,
 };
-
-const QUEUE_LEN: usize = 44;
 
 /// The value of a delivery's entry.
 pub(super) fn pack_delivery(delivery: &Delivery, not_before: Option<Millis>) -> String {
@@ -69,8 +67,7 @@ fn unpack(field: &[u8], value: &[u8]) -> Option<Entry> {
     if field == b"f" {
         return unpack_fan_out(std::str::from_utf8(value).ok()?).map(Entry::FanOut);
     }
-    let (queue, rest) = std::str::from_utf8(value).ok()?.split_at_checked(QUEUE_LEN)?;
-    let queue = Queue::from_member(queue)?;
+    let (queue, rest) = Queue::split(std::str::from_utf8(value).ok()?)?;
     match field {
         b"d" => {
             let (member, not_before) = match rest.split_once(';') {
@@ -121,14 +118,17 @@ fn parse_id(text: &str) -> Result<EntryId> {
 mod tests {
     use super::*;
     use crate::{
-        domain::Generation,
+        domain::{Generation, Strand},
         id::{AppId, EndpointId, MessageId},
     };
 
-    fn delivery(generation: u64) -> Delivery {
+    const STRANDS: [Strand; 3] = [Strand::Live, Strand::Replay, Strand::Ordered(7)];
+
+    fn delivery(generation: u64, strand: Strand) -> Delivery {
         Delivery {
             app: AppId::new(),
             endpoint: EndpointId::new(),
+            strand,
             message: MessageId::new(),
             generation: Generation(generation),
         }
@@ -137,8 +137,8 @@ mod tests {
     #[test]
     fn deliveries_round_trip() {
         for not_before in [None, Some(Millis(0)), Some(Millis(u64::MAX))] {
-            for generation in [0, u64::MAX] {
-                let delivery = delivery(generation);
+            for (generation, strand) in [0, 9, u64::MAX].into_iter().zip(STRANDS) {
+                let delivery = delivery(generation, strand);
                 let packed = pack_delivery(&delivery, not_before);
                 let entry = Entry::Delivery { delivery, not_before };
                 assert_eq!(unpack(b"d", packed.as_bytes()), Some(entry));
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn nudges_round_trip() {
         for kind in [NudgeKind::Changed, NudgeKind::Deleted] {
-            let queue = delivery(0).queue();
+            let queue = delivery(0, Strand::Live).queue();
             let packed = pack_nudge(queue, kind);
             assert_eq!(unpack(b"n", packed.as_bytes()), Some(Entry::Nudge { queue, kind }));
         }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn fan_outs_round_trip() {
-        let Delivery { app, endpoint, message, .. } = delivery(0);
+        let Delivery { app, endpoint, message, .. } = delivery(0, Strand::Live);
         for after in [None, Some(endpoint)] {
             for not_before in [None, Some(Millis(7))] {
                 let (version, until) = (Version(3), Millis(5));
@@ -171,10 +171,11 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_is_unknown() {
-        let packed = pack_delivery(&delivery(0), None);
+        let packed = pack_delivery(&delivery(0, Strand::Live), None);
         assert_eq!(unpack(b"x", packed.as_bytes()), None);
         assert_eq!(unpack(b"d", format!("{packed};u=1").as_bytes()), None);
-        assert_eq!(unpack(b"n", format!("{}moved", &packed[..QUEUE_LEN]).as_bytes()), None);
+        assert_eq!(unpack(b"n", format!("{}moved", &packed[..44]).as_bytes()), None);
+        assert_eq!(unpack(b"d", format!("{}~x{}", &packed[..44], &packed[44..]).as_bytes()), None);
         assert_eq!(unpack(b"d", b"short"), None);
     }
 }

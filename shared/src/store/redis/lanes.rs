@@ -113,8 +113,7 @@ impl Lanes for Redis {
         let mut call = Call::new(&DUE);
         call.key(keys::lease(fence.lane)).arg(fence_text(fence)).number(PARKED_BELOW);
         for Ask { queue, parked, retries } in asks {
-            let shard = Shard::of(queue.app);
-            call.key(keys::wait(shard, queue.endpoint)).key(keys::tries(shard, queue.endpoint));
+            call.key(keys::wait(*queue)).key(keys::tries(*queue));
             call.count(*parked).count(*retries);
         }
         let answers: Option<Vec<DueAnswer>> = self.serving.call(&call).await?;
@@ -166,8 +165,7 @@ impl Lanes for Redis {
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
-        let key = keys::wait(Shard::of(queue.app), queue.endpoint);
-        self.serving.command(cmd("ZCARD").arg(key)).await
+        self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
     }
 }
 
@@ -186,9 +184,10 @@ impl Redis {
             .arg(expand.rest().as_ref().map(pack_fan_out).unwrap_or_default())
             .number(millis(self.lifetimes.retention))
             .number(millis(self.lifetimes.history));
-        for Target { endpoint, not_before } in &expand.targets {
+        for Target { endpoint, strand, not_before } in &expand.targets {
             let generation = Generation::default();
-            let delivery = Delivery { app, endpoint: *endpoint, message, generation };
+            let delivery =
+                Delivery { app, endpoint: *endpoint, strand: *strand, message, generation };
             call.key(keys::lane(delivery.lane())).arg(pack_delivery(&delivery, *not_before));
         }
         call
@@ -262,7 +261,7 @@ fn park_call(fence: &Fence, parks: &[Park]) -> Call {
         .count(parks.len())
         .count(queues.len());
     for queue in &queues {
-        call.key(keys::wait(Shard::of(queue.app), queue.endpoint)).arg(queue.member());
+        call.key(keys::wait(*queue)).arg(queue.member());
     }
     for Park { entry, delivery, delay } in parks {
         let before = queues.partition_point(|queue| *queue < delivery.queue());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    domain::Delivery,
+    domain::{Delivery, Strand},
     id::AppId,
     store::{
         Entry, EntryId, Expand, Expanded, FanOut, Lifetimes, MAX_FAN_OUT, Place, Publication,
@@ -58,7 +58,8 @@ fn step(
     more: bool,
 ) -> Expand {
     let endpoints = &tenant.endpoints[nth];
-    let target = |endpoint: &_| Target { endpoint: *endpoint, not_before: None };
+    let target =
+        |endpoint: &_| Target { endpoint: *endpoint, strand: Strand::Live, not_before: None };
     let next = endpoints.last().copied().filter(|_| more);
     Expand { entry, fan_out, targets: endpoints.iter().map(target).collect(), next }
 }

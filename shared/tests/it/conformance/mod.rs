@@ -15,4 +15,5 @@ mod publishing;
 mod reading;
 mod resending;
 mod settling;
+mod strands;
 mod verdicts;

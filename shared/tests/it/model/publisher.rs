@@ -78,8 +78,9 @@ impl State {
     }
 
     pub(super) fn append_targets(&mut self, app: AppId, message: MessageId, targets: &[Target]) {
-        for &Target { endpoint, not_before } in targets {
-            let delivery = Delivery { app, endpoint, message, generation: Generation::default() };
+        for &Target { endpoint, strand, not_before } in targets {
+            let delivery =
+                Delivery { app, endpoint, strand, message, generation: Generation::default() };
             self.append(delivery.lane(), Entry::Delivery { delivery, not_before });
         }
     }
