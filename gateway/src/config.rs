@@ -25,6 +25,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long a message with open deliveries lives: longer than all its retries take.
     pub message_lifetime: Duration,
+    /// How long a message may ask for its payload to be kept once it is settled.
+    pub longest_retention: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
 }

@@ -46,6 +46,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
         guard: Guard::new(config.allow_cidr.clone()),
+        longest_retention: config.longest_retention,
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,

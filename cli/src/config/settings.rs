@@ -74,6 +74,8 @@ pub(crate) struct LifetimeSettings {
     pub(super) retention: Duration,
     #[serde(with = "humantime_serde")]
     pub(super) history: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) longest_retention: Duration,
 }
 
 /// Section `log`.
@@ -151,6 +153,7 @@ impl Settings {
             retry_schedule: self.retry_schedule(),
             request_timeout: self.dispatcher.request_timeout,
             message_lifetime: self.lifetimes.message,
+            longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
         }
     }
@@ -178,7 +181,7 @@ impl Settings {
 
     /// What the store wants to know.
     pub(crate) fn lifetimes(&self) -> Lifetimes {
-        let LifetimeSettings { message, retention, history } = self.lifetimes;
+        let LifetimeSettings { message, retention, history, .. } = self.lifetimes;
         Lifetimes { message, retention, history }
     }
 }

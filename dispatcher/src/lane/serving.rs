@@ -149,6 +149,9 @@ impl LaneActor {
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
                 }
+                Found::Expunged => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expunged), ctx)
+                }
                 Found::TooLate => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Exhausted), ctx)
                 }
@@ -252,7 +255,12 @@ impl LaneActor {
         self.pump(destination, now, ctx);
     }
 
-    fn end_without_attempt(&mut self, taken: Taken, verdict: Verdict, ctx: &mut Context<Self>) {
+    pub(super) fn end_without_attempt(
+        &mut self,
+        taken: Taken,
+        verdict: Verdict,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.destination()) {
             seat.brain.give_back();
         }

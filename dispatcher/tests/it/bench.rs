@@ -10,8 +10,8 @@ use loadtests::{
 use prometheus::Registry;
 use shared::{
     domain::{
-        Application, DeadLetter, Delivery, Endpoint, Generation, Message, MessageHeader, Queue,
-        Secret, SigningSecret,
+        Application, DeadLetter, Delivery, Endpoint, Generation, Message, MessageHeader,
+        MessageOptions, Queue, Secret, SigningSecret,
     },
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
@@ -191,6 +191,7 @@ impl Bench {
                     not_before: None,
                 }],
                 fan_out: None,
+                terms: Default::default(),
                 dedup: vec![],
             });
         }
@@ -198,6 +199,26 @@ impl Bench {
         let published = self.store.publish(batch).await.unwrap();
         assert!(published.iter().all(|one| *one == Published::Accepted));
         ids
+    }
+
+    /// Publishes a message with these options to one endpoint.
+    pub(crate) async fn publish_with(
+        &self,
+        queue: Queue,
+        options: MessageOptions,
+        not_before: Option<Millis>,
+    ) -> MessageId {
+        let mut publication = self.fan_out().await;
+        let header = MessageHeader { options, ..publication.header };
+        let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+        publication.record = message.encode().unwrap();
+        publication.fan_out = None;
+        let Queue { endpoint, strand, .. } = queue;
+        publication.targets = vec![Target { endpoint, strand, not_before }];
+        let id = header.id;
+        publication.header = header;
+        assert_eq!(self.store.publish(vec![publication]).await.unwrap(), [Published::Accepted]);
+        id
     }
 
     /// A message whose targets the dispatcher is to choose.
@@ -219,6 +240,7 @@ impl Bench {
             version,
             targets: vec![],
             fan_out: Some(fan_out),
+            terms: Default::default(),
             dedup: vec![],
         }
     }
@@ -232,6 +254,7 @@ impl Bench {
             tags: vec![],
             event_id: None,
             created_at: Millis::now(),
+            options: Default::default(),
             extra: Default::default(),
         }
     }

@@ -5,6 +5,7 @@ mod bench;
 mod fanning_out;
 mod isolation;
 mod limits;
+mod options;
 mod outages;
 mod policies;
 mod resuming;

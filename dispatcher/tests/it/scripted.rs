@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
     store::*,
 };
@@ -97,6 +97,7 @@ macro_rules! forward {
 forward!(Publisher {
     fn publish(batch: Vec<Publication>) -> Vec<Published>;
     fn resend(resend: Resend) -> Resent;
+    fn expunge(app: AppId, message: MessageId, record: Bytes) -> bool;
 });
 
 forward!(Documents {
@@ -118,6 +119,7 @@ forward!(History {
     fn messages(app: AppId, page: &PageRequest) -> Page<LogEntry>;
     fn endpoint_attempts(queue: Queue, page: &PageRequest) -> Page<Attempt>;
     fn message_attempts(app: AppId, message: MessageId, page: &PageRequest) -> Page<Attempt>;
+    fn expunge_responses(app: AppId, message: MessageId, attempt: Option<AttemptId>) -> bool;
     fn dead_letters(queue: Queue, page: &PageRequest) -> Page<DeadLetter>;
 });
 

@@ -7,6 +7,7 @@
 mod application;
 mod application_settings;
 mod attempt;
+mod content;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
@@ -18,6 +19,7 @@ mod event_type;
 mod health;
 mod list;
 mod message;
+mod message_settings;
 mod patch;
 mod recipients;
 mod retry_policy;
@@ -46,6 +48,8 @@ pub(crate) struct Api {
     pub(crate) store: SharedStore,
     pub(crate) secret_overlap: Duration,
     pub(crate) guard: Guard,
+    /// How long a message may have its payload kept.
+    pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
 }
 

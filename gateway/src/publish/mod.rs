@@ -9,17 +9,17 @@ mod configurations;
 mod dedup;
 mod writer;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
-    domain::{Message, MessageHeader},
+    domain::{Message, MessageHeader, MessageOptions},
     id::{AppId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
-        Target,
+        Target, Terms,
     },
     time::Millis,
 };
@@ -39,8 +39,42 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MOST_CHOICES: usize = 2;
 /// How often an application that was deleted is looked for again: another may have its uid.
 const MOST_SEARCHES: usize = 8;
-/// Where a message header carries the time before which it is not to be sent.
-pub(crate) const DELIVER_AT: &str = "deliverAt";
+
+/// What a message asks for beyond the ordinary.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) deliver_at: Option<Millis>,
+    pub(crate) expiry: Option<Expiry>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) retention: Option<Duration>,
+}
+
+/// When no attempt is to start any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expiry {
+    At(Millis),
+    /// So long after it was accepted.
+    After(Duration),
+}
+
+impl Wishes {
+    fn options(&self, created_at: Millis) -> MessageOptions {
+        MessageOptions {
+            deliver_at: self.deliver_at,
+            expires_at: self.expiry.map(|expiry| match expiry {
+                Expiry::At(time) => time,
+                Expiry::After(duration) => created_at.after(duration),
+            }),
+            headers: self.headers.clone(),
+            ..MessageOptions::default()
+        }
+    }
+
+    fn terms(&self, now: Millis) -> Terms {
+        let delay = self.deliver_at.map_or(Duration::ZERO, |time| time.since(now));
+        Terms { delay, retention: self.retention }
+    }
+}
 
 /// A message that was not given an id yet.
 #[derive(Debug)]
@@ -49,7 +83,7 @@ pub(crate) struct Event {
     pub(crate) channels: Vec<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) event_id: Option<String>,
-    pub(crate) deliver_at: Option<Millis>,
+    pub(crate) wishes: Wishes,
     /// The exact bytes to deliver.
     pub(crate) payload: Bytes,
     /// The request's idempotency key, if it has one.
@@ -58,10 +92,8 @@ pub(crate) struct Event {
 
 impl Event {
     fn header(&self, id: MessageId, app: AppId) -> MessageHeader {
-        let mut extra = serde_json::Map::new();
-        if let Some(time) = self.deliver_at {
-            extra.insert(DELIVER_AT.to_owned(), time.0.into());
-        }
+        // The id's own time, so that a repeated request can be answered from the id alone.
+        let created_at = Millis(id.made_at_ms());
         MessageHeader {
             id,
             app,
@@ -69,9 +101,9 @@ impl Event {
             channels: self.channels.clone(),
             tags: self.tags.clone(),
             event_id: self.event_id.clone(),
-            // The id's own time, so that a repeated request can be answered from the id alone.
-            created_at: Millis(id.made_at_ms()),
-            extra,
+            created_at,
+            options: self.wishes.options(created_at),
+            extra: serde_json::Map::new(),
         }
     }
 
@@ -175,12 +207,12 @@ impl Publish {
     ) -> Result<Step> {
         let mut targets = match later {
             true => Vec::new(),
-            false => targets(configuration, &header, event.deliver_at),
+            false => targets(configuration, &header, event.wishes.deliver_at),
         };
         let mut fan_out = None;
         if later || targets.len() > MAX_FAN_OUT {
             targets.clear();
-            fan_out = Some(self::fan_out(configuration, &header, event.deliver_at));
+            fan_out = Some(self::fan_out(configuration, &header, event.wishes.deliver_at));
         }
         let deliveries = targets.len();
         let message = Message { header: header.clone(), payload: event.payload.clone() };
@@ -188,12 +220,17 @@ impl Publish {
             StoreError::caused_by(ErrorKind::Corrupt, "the message cannot be encoded", error)
         })?;
         let app = message.header.app;
+        let terms = event.wishes.terms(message.header.created_at);
+        // The log shows no headers, which may hold secrets.
+        let mut log = message.header;
+        log.options.headers.clear();
         let publication = Publication {
-            header: message.header,
+            header: log,
             record,
             version: configuration.version,
             targets,
             fan_out,
+            terms,
             dedup: event.dedup(),
         };
         Ok(match self.writer.write(publication).await? {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
     store::*,
 };
@@ -66,6 +66,10 @@ impl Publisher for Scripted {
     async fn resend(&self, resend: Resend) -> Result<Resent> {
         self.inner.resend(resend).await
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        self.inner.expunge(app, message, record).await
+    }
 }
 
 /// Implements a trait by asking the store behind.
@@ -119,6 +123,15 @@ impl History for Scripted {
         page: &PageRequest,
     ) -> Result<Page<Attempt>> {
         self.inner.message_attempts(app, message, page).await
+    }
+
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        self.inner.expunge_responses(app, message, attempt).await
     }
 
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {

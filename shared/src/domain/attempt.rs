@@ -111,12 +111,14 @@ pub struct DeadLetter {
 pub enum DeadReason {
     /// The retry schedule, or the horizon of the retry policy, came to its end.
     Exhausted,
-    /// The message's body is gone: it waited longer than messages live.
+    /// The message's own time is over, or its body is gone: it waited longer than messages live.
     Expired,
     /// The endpoint answered 410 Gone.
     Gone,
     /// The request cannot be made, now or later.
     Unsendable,
+    /// The message's content was removed on request.
+    Expunged,
 }
 
 impl DeadReason {
@@ -127,6 +129,7 @@ impl DeadReason {
             Self::Expired => "expired",
             Self::Gone => "gone",
             Self::Unsendable => "unsendable",
+            Self::Expunged => "expunged",
         }
     }
 }

@@ -43,6 +43,7 @@ pub use lanes::{
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use publisher::{
     Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
+    Terms,
 };
 use serde::{Deserialize, Serialize};
 

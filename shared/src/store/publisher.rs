@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{FanOut, Result, Version};
 use crate::{
     domain::{Delivery, Endpoint, MessageHeader, Strand},
-    id::{EndpointId, MessageId},
+    id::{AppId, EndpointId, MessageId},
     time::Millis,
 };
 
@@ -27,8 +27,28 @@ pub struct Publication {
     pub targets: Vec<Target>,
     /// Instead of `targets`: the owner of a lane chooses them later. `version` need not be the latest.
     pub fan_out: Option<FanOut>,
+    /// What it asks of the store beyond the ordinary.
+    pub terms: Terms,
     /// Keys under which this message must not be published again.
     pub dedup: Vec<Dedup>,
+}
+
+/// How a message is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Its targets are not to be sent before so long from now: so much longer its body lives.
+    pub delay: Duration,
+    /// How long its body lives once its last delivery is settled, in whole minutes, at least one and
+    /// less than 2^20; [`super::Lifetimes::retention`] if nothing is said.
+    pub retention: Option<Duration>,
+}
+
+impl Terms {
+    /// The retention in whole minutes; 0: as all others.
+    pub fn minutes(&self) -> u32 {
+        let minutes = self.retention.map_or(0, |retention| retention.as_secs().div_ceil(60).max(1));
+        u32::try_from(minutes).unwrap_or(u32::MAX).min((1 << 20) - 1)
+    }
 }
 
 /// One destination of a new message.
@@ -123,7 +143,9 @@ pub trait Publisher: Send + Sync {
     /// - With [`Publication::fan_out`] the application MUST exist at any version, the entry is appended
     ///   to the stream of [`FanOut::lane`], and counts as one open delivery of the message.
     /// - A message without targets is stored and listed like all others, and lives for
-    ///   [`super::Lifetimes::retention`]; one with targets for [`super::Lifetimes::message`].
+    ///   [`super::Lifetimes::retention`]; one with targets for [`super::Lifetimes::message`], and
+    ///   [`Terms::delay`] longer. Where [`Terms::retention`] is given, it MUST hold for this message
+    ///   instead of the former, here and wherever its last delivery ends.
     ///
     /// The error of a whole batch is [`super::ErrorKind::Ambiguous`], unless nothing was written.
     async fn publish(&self, batch: Vec<Publication>) -> Result<Vec<Published>>;
@@ -133,4 +155,8 @@ pub trait Publisher: Send + Sync {
     /// The body MUST live at least [`super::Lifetimes::message`] from now. It may live so long even
     /// when all its deliveries are settled: an engine need not know whether one is still open.
     async fn resend(&self, resend: Resend) -> Result<Resent>;
+
+    /// Replaces a message's record by one without content; whether there was such a message. Its life
+    /// and its deliveries MUST stay as they are, and nothing of the record before can be read again.
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool>;
 }

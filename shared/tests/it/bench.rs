@@ -182,6 +182,7 @@ impl Tenant {
                 .map(|&endpoint| Target { endpoint, strand: Strand::Live, not_before: None })
                 .collect(),
             fan_out: None,
+            terms: Default::default(),
             dedup: vec![],
         }
     }
@@ -252,6 +253,7 @@ pub(crate) fn header(app: AppId) -> MessageHeader {
         tags: vec![],
         event_id: Some("évènement".into()),
         created_at: Millis::now(),
+        options: Default::default(),
         extra: serde_json::Map::from_iter([("from".into(), "the future".into())]),
     }
 }

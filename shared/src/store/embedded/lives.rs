@@ -75,7 +75,7 @@ impl Draft<'_> {
             life.kept = self.now.after(lifetimes.history);
         }
         if life.open == 0 {
-            life.until = self.now.after(lifetimes.retention);
+            life.until = self.now.after(life.retention(lifetimes.retention));
         }
         life.until = life.until.max(life.kept);
         self.live(app, message, Some(old), life);

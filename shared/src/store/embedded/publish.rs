@@ -1,5 +1,7 @@
 //! Publishing: a message with its fan-out, and resends.
 
+use bytes::Bytes;
+
 use super::{
     Embedded, corrupt,
     documents::version,
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Generation},
-    id::AppId,
+    id::{AppId, MessageId},
     store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result, Target},
     time::Millis,
 };
@@ -45,6 +47,18 @@ impl Publisher for Embedded {
         self.core.has_room()?;
         self.writer.write(true, move |draft| resend_delivery(draft, &resend.delivery)).await
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        self.writer
+            .write(true, move |draft| {
+                let lives = life(draft, app, message)?.is_some_and(|life| life.until > draft.now);
+                if lives {
+                    draft.put(Table::Bodies, keys::message(app, message), &*record);
+                }
+                Ok(lives)
+            })
+            .await
+    }
 }
 
 /// The key's holder, if somebody holds it.
@@ -57,7 +71,7 @@ pub(super) fn taken(of: &impl Lookup, app: AppId, key: &str) -> Result<Option<Ta
 
 fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     let Prepared {
-        publication: Publication { header, record, version: chosen, targets, fan_out, dedup },
+        publication: Publication { header, record, version: chosen, targets, fan_out, terms, dedup },
         log,
     } = prepared;
     let (app, message) = (header.app, header.id);
@@ -90,11 +104,15 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     }
     let lifetimes = draft.core.lifetimes;
     let open = targets.len() + usize::from(fan_out.is_some());
-    let until = if open == 0 { lifetimes.retention } else { lifetimes.message };
+    let life = Life { until: draft.now, open: 0, kept: Millis(0), minutes: terms.minutes() };
+    let until = match open {
+        0 => life.retention(lifetimes.retention),
+        _ => lifetimes.message + terms.delay,
+    };
     let until = draft.now.after(until);
     draft.put(Table::Bodies, keys::message(app, message), &*record);
     let open = u32::try_from(open).unwrap_or(u32::MAX);
-    draft.live(app, message, None, Life { until, open, kept: Millis(0) });
+    draft.live(app, message, None, Life { until, open, ..life });
     draft.record(&keys::log(app), &log);
     for target in targets {
         let Target { endpoint, strand, not_before } = target;

@@ -1,5 +1,7 @@
 //! Records of the engine's own, as bytes. Documents and history are JSON and not defined here.
 
+use std::time::Duration;
+
 use super::{
     clock::Stamp,
     keys::{self, Key, Score},
@@ -160,17 +162,29 @@ pub(super) struct Life {
     pub(super) open: u32,
     /// Until when the last dead letter needs it; 0 if there is none.
     pub(super) kept: Millis,
+    /// The message's own retention in minutes; 0: as all others.
+    pub(super) minutes: u32,
 }
 
 impl Life {
+    /// How long the body lives once nothing is open.
+    pub(super) fn retention(&self, usual: Duration) -> Duration {
+        match self.minutes {
+            0 => usual,
+            minutes => Duration::from_secs(u64::from(minutes) * 60),
+        }
+    }
+
     pub(super) fn encode(&self) -> Key {
-        Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0)
+        let life = Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0);
+        if self.minutes == 0 { life } else { life.bytes(&self.minutes.to_be_bytes()) }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let until = Millis(fields.u64()?);
-        Some(Self { until, open: fields.u32()?, kept: Millis(fields.u64()?) })
+        let (open, kept) = (fields.u32()?, Millis(fields.u64()?));
+        Some(Self { until, open, kept, minutes: fields.u32().unwrap_or(0) })
     }
 }
 

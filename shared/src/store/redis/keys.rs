@@ -69,6 +69,11 @@ pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("att:{}", endpoint.bare()))
 }
 
+/// Sorted set: places of attempts whose responses are not to be shown any more, by when that was said.
+pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("struck:{}", endpoint.bare()))
+}
+
 /// Stream: dead letters of an endpoint.
 pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("dead:{}", endpoint.bare()))

@@ -1,6 +1,7 @@
 //! Publishing.
 
 use ::redis::Value;
+use bytes::Bytes;
 
 use super::{
     Redis,
@@ -8,15 +9,15 @@ use super::{
     entry::{pack_delivery, pack_fan_out},
     error::corrupt,
     keys, millis,
-    scripts::{Call, PUBLISH, RESEND},
+    scripts::{Call, EXPUNGE, PUBLISH, RESEND},
 };
 use crate::{
     domain::{Delivery, Generation},
-    id::{MessageId, TEXT_LEN},
+    id::{AppId, MessageId, TEXT_LEN},
     placement::Shard,
     store::{
-        ErrorKind, Fingerprint, Publication, Published, Publisher, Resend, Resent, Result,
-        StoreError,
+        ErrorKind, Fingerprint, Lifetimes, Publication, Published, Publisher, Resend, Resent,
+        Result, StoreError, Terms,
     },
 };
 
@@ -24,6 +25,9 @@ use crate::{
 const MOST_MESSAGES: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 const MOST_DELIVERIES: usize = 512;
+/// A message's `left` counts its open deliveries, and carries in this unit the minutes of a retention
+/// of its own; the scripts know it too.
+const KEPT: u64 = 10_000_000;
 
 #[async_trait::async_trait]
 impl Publisher for Redis {
@@ -62,6 +66,12 @@ impl Publisher for Redis {
             other => Err(corrupt("the script resend gave an unknown answer", other)),
         }
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        let mut call = Call::new(&EXPUNGE);
+        call.key(keys::body(Shard::of(app), message)).arg(record);
+        self.write(&call).await
+    }
 }
 
 impl Redis {
@@ -72,7 +82,7 @@ impl Redis {
             .number(millis(self.lifetimes.retention))
             .number(millis(self.lifetimes.history));
         for publication in part {
-            add(&mut call, publication)?;
+            add(&mut call, self.lifetimes, publication)?;
         }
         let answers: Vec<Value> = self.write(&call).await?;
         if answers.len() != part.len() {
@@ -109,8 +119,8 @@ fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
     })
 }
 
-fn add(call: &mut Call, publication: &Publication) -> Result<()> {
-    let Publication { header, record, version, targets, fan_out, dedup } = publication;
+fn add(call: &mut Call, lifetimes: Lifetimes, publication: &Publication) -> Result<()> {
+    let Publication { header, record, version, targets, fan_out, terms, dedup } = publication;
     let shard = Shard::of(header.app);
     let log = serde_json::to_string(header)
         .map_err(|error| corrupt("the header of the message cannot be written", error))?;
@@ -125,7 +135,8 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
         None => call.number(version.0),
         Some(_) => call.arg(""),
     };
-    call.count(dedup.len());
+    let open = targets.len() + usize::from(fan_out.is_some());
+    call.arg(terms_text(terms, open, lifetimes)).count(dedup.len());
     for dedup in dedup {
         call.key(keys::dedup(header.app, &dedup.key))
             .arg(hex(&dedup.fingerprint))
@@ -147,6 +158,19 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
         call.key(keys::lane(delivery.lane())).arg(pack_delivery(&delivery, target.not_before));
     }
     Ok(())
+}
+
+/// The life of a message and what its `left` begins with, unless both are as with all others.
+fn terms_text(terms: &Terms, open: usize, lifetimes: Lifetimes) -> String {
+    if *terms == Terms::default() {
+        return String::new();
+    }
+    let life = match (open, terms.retention) {
+        (0, None) => millis(lifetimes.retention),
+        (0, Some(_)) => u64::from(terms.minutes()) * 60_000,
+        _ => millis(lifetimes.message + terms.delay),
+    };
+    format!("{life} {}", open as u64 + u64::from(terms.minutes()) * KEPT)
 }
 
 fn published(answer: Value, publication: &Publication) -> Result<Published> {

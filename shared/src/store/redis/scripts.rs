@@ -23,6 +23,7 @@ scripts! {
     COMMIT = "commit",
     DUE = "due",
     EXPAND = "expand",
+    EXPUNGE = "expunge",
     FORGET = "forget",
     INDEX = "index",
     PARK = "park",

@@ -16,4 +16,5 @@ mod reading;
 mod resending;
 mod settling;
 mod strands;
+mod terms;
 mod verdicts;

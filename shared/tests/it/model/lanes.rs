@@ -304,11 +304,10 @@ impl State {
     /// One open delivery of a message less.
     fn close(&mut self, app: AppId, message: MessageId, needed_for: Option<Duration>) {
         let now = Instant::now();
-        let retained = now + self.lifetimes.retention;
         if let Some(body) = self.bodies.get_mut(&(app, message)) {
             body.needed = body.needed.max(needed_for.map(|lifetime| now + lifetime));
             body.open = body.open.saturating_sub(1);
-            let least = if body.open == 0 { retained } else { body.expires };
+            let least = if body.open == 0 { now + body.retention } else { body.expires };
             body.expires = body.needed.map_or(least, |needed| needed.max(least));
         }
     }

@@ -11,6 +11,7 @@ mod publisher;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub(crate) struct State {
 struct Body {
     record: Bytes,
     open: usize,
+    /// How long it lives once nothing is open.
+    retention: Duration,
     /// Until when a dead letter needs it.
     needed: Option<Instant>,
     expires: Instant,

@@ -1,5 +1,6 @@
 //! Publishing.
 
+use bytes::Bytes;
 use shared::{
     domain::{Delivery, Generation},
     id::{AppId, MessageId},
@@ -35,11 +36,17 @@ impl Publisher for Model {
         self.appended.notify_waiters();
         Ok(Resent::Queued)
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        let mut state = self.state();
+        let body = state.bodies.get_mut(&(app, message));
+        Ok(body.map(|body| body.record = record).is_some())
+    }
 }
 
 impl State {
     fn publish(&mut self, publication: Publication) -> Published {
-        let Publication { header, record, version, targets, fan_out, dedup } = publication;
+        let Publication { header, record, version, targets, fan_out, terms, dedup } = publication;
         let (app, message) = (header.app, header.id);
         if self.bodies.contains_key(&(app, message)) {
             return Published::Accepted;
@@ -61,8 +68,9 @@ impl State {
         let now = Instant::now();
         let Lifetimes { message: with_targets, retention, .. } = self.lifetimes;
         let open = targets.len() + usize::from(fan_out.is_some());
-        let lifetime = if open == 0 { retention } else { with_targets };
-        let body = Body { record, open, needed: None, expires: now + lifetime };
+        let retention = terms.retention.unwrap_or(retention);
+        let lifetime = if open == 0 { retention } else { with_targets + terms.delay };
+        let body = Body { record, open, needed: None, retention, expires: now + lifetime };
         self.bodies.insert((app, message), body);
         self.log.push(header);
         for wanted in dedup {

@@ -137,6 +137,7 @@ impl Universe {
                     version: Version(if wish.stale { version + 1000 } else { version }),
                     targets: targets.clone(),
                     fan_out: wish.later.then_some(fan_out),
+                    terms: Default::default(),
                     dedup: dedup.clone(),
                 });
             }

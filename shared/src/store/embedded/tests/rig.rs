@@ -100,6 +100,7 @@ impl Rig {
             tags: vec![],
             event_id: None,
             created_at: Millis::now(),
+            options: Default::default(),
             extra: Extra::new(),
         };
         let target =
@@ -110,6 +111,7 @@ impl Rig {
             version: Version(1),
             targets: vec![target],
             fan_out: None,
+            terms: Default::default(),
             dedup,
         }
     }

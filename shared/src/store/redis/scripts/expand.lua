@@ -6,8 +6,8 @@
 --       (ms), (delivery)...
 -- Answer: nothing if fenced, otherwise 1, or 0 if the entry is not there.
 
--- As in settle: one of the message's deliveries died.
-local DIED = 1000000
+-- As in settle: a delivery died, and the message's own retention.
+local DIED, KEPT, MINUTE = 1000000, 10000000, 60000
 
 local lease, lane, body, left = unpack(KEYS, 1, 4)
 local fence, entry, carried, rest, retention, history = unpack(ARGV, 1, 6)
@@ -23,6 +23,9 @@ end
 local life = redis.call('PTTL', body)
 local counted = redis.call('GET', left)
 local stored = tonumber(counted or 1)
+local minutes = math.floor(stored / KEPT)
+stored = stored % KEPT
+local kept = minutes > 0 and minutes * MINUTE or tonumber(retention)
 local died = stored >= DIED
 local open = stored % DIED + #KEYS - 4 - (rest == '' and 1 or 0)
 
@@ -36,18 +39,16 @@ redis.call('XDEL', lane, entry)
 if life <= 0 then
   return 1
 end
+local value = string.format('%.0f', open + (died and DIED or 0) + minutes * KEPT)
 if open > 0 then
-  local value = string.format('%.0f', open + (died and DIED or 0))
   if counted then
     redis.call('SET', left, value, 'KEEPTTL')
   else
     redis.call('SET', left, value, 'PX', life)
   end
-elseif died then
-  redis.call('SET', left, DIED, 'PX', history)
-  redis.call('PEXPIRE', body, history)
 else
-  redis.call('UNLINK', left)
-  redis.call('PEXPIRE', body, retention)
+  life = string.format('%.0f', died and math.max(kept, tonumber(history)) or kept)
+  redis.call('SET', left, value, 'PX', life)
+  redis.call('PEXPIRE', body, life)
 end
 return 1

@@ -2,7 +2,8 @@
 -- Stores messages with their fan-out: all checks first, then all writes.
 --
 -- ARGV: publications, life of a message, life of one without targets, life of history (ms); then each
---       id, record, header, version (empty: any, and its one entry is a fan-out), dedups, (fingerprint, life)..., targets, (entry)...
+--       id, record, header, version (empty: any, and its one entry is a fan-out), terms (empty, or its
+--       life and what left begins with), dedups, (fingerprint, life)..., targets, (entry)...
 -- KEYS: each body, left, app, log, (dedup)..., (lane)...
 -- Answer, for each: 'accepted', 'missing', 'stale', or '<dedup, from 0> <its value>' where one is taken.
 
@@ -14,10 +15,10 @@ for i = 1, tonumber(ARGV[1]) do
   local job = {
     body = KEYS[k + 1], left = KEYS[k + 2], app = KEYS[k + 3], log = KEYS[k + 4],
     id = ARGV[a + 1], record = ARGV[a + 2], header = ARGV[a + 3], version = ARGV[a + 4],
-    dedups = {}, targets = {},
+    terms = ARGV[a + 5], dedups = {}, targets = {},
   }
-  local dedups = tonumber(ARGV[a + 5])
-  k, a = k + 4, a + 5
+  local dedups = tonumber(ARGV[a + 6])
+  k, a = k + 4, a + 6
   for d = 1, dedups do
     job.dedups[d] = {key = KEYS[k + d], value = job.id .. ARGV[a + 1], life = ARGV[a + 2]}
     a = a + 2
@@ -90,10 +91,15 @@ for i, job in ipairs(jobs) do
       redis.call('PEXPIRE', job.log, ARGV[4])
       trimmed[job.log] = true
     end
-    if #job.targets > 1 then
-      redis.call('SET', job.left, #job.targets, 'PX', message_life)
+    local life = #job.targets > 0 and message_life or retention
+    if job.terms ~= '' then
+      local left
+      life, left = string.match(job.terms, '(%d+) (%d+)')
+      redis.call('SET', job.left, left, 'PX', life)
+    elseif #job.targets > 1 then
+      redis.call('SET', job.left, #job.targets, 'PX', life)
     end
-    redis.call('SET', job.body, job.record, 'PX', #job.targets > 0 and message_life or retention)
+    redis.call('SET', job.body, job.record, 'PX', life)
     for _, dedup in ipairs(job.dedups) do
       redis.call('SET', dedup.key, dedup.value, 'PX', dedup.life)
     end

@@ -16,6 +16,8 @@
 -- A message of which a delivery died keeps its body as long as the dead letter. `left` remembers that
 -- by this summand, because the last delivery to end may be another one.
 local DIED = 1000000
+-- A message with a retention of its own carries it there too, in minutes by this unit.
+local KEPT, MINUTE = 10000000, 60000
 
 local retention, history = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -222,22 +224,27 @@ end
 for i, left in ipairs(lefts) do
   local ending = endings[left]
   local stored = tonumber(opens[i] or ending.count)
+  local minutes = math.floor(stored / KEPT)
+  stored = stored % KEPT
+  local kept = minutes > 0 and minutes * MINUTE or tonumber(retention)
   local died = ending.died or stored >= DIED
   local open = stored % DIED - ending.count
+  local value = string.format('%.0f', math.max(open, 0) + (died and DIED or 0) + minutes * KEPT)
   if open > 0 then
-    redis.call('SET', left, string.format('%.0f', open + (died and DIED or 0)), 'KEEPTTL')
+    redis.call('SET', left, value, 'KEEPTTL')
     if ending.died then
       redis.call('PEXPIRE', left, history, 'GT')
       redis.call('PEXPIRE', ending.body, history, 'GT')
     end
-  elseif died then
-    redis.call('SET', left, DIED, 'PX', history)
-    redis.call('PEXPIRE', ending.body, history)
   else
-    if opens[i] then
+    local life = string.format('%.0f', died and math.max(kept, tonumber(history)) or kept)
+    if value ~= '0' then
+      -- What a resend must know.
+      redis.call('SET', left, value, 'PX', life)
+    elseif opens[i] then
       redis.call('UNLINK', left)
     end
-    redis.call('PEXPIRE', ending.body, retention)
+    redis.call('PEXPIRE', ending.body, life)
   end
 end
 return answers
