@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     attempts: IntCounterVec,
     settled: IntCounterVec,
     store_errors: IntCounterVec,
+    swept: IntCounterVec,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -64,6 +65,7 @@ impl Metrics {
             attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
+            swept: counters("deliveries_swept_total", "Ended by maintenance", "verdict")?,
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
@@ -88,17 +90,24 @@ impl Metrics {
     }
 
     pub(crate) fn settled(&self, verdict: &Verdict) {
-        let name = match verdict {
-            Verdict::Delivered => "delivered",
-            Verdict::Retry { .. } => "retry",
-            Verdict::Dead(reason) => reason.name(),
-            Verdict::Deleted => "deleted",
-        };
-        self.settled.with_label_values(&[name]).inc();
+        self.settled.with_label_values(&[name(verdict)]).inc();
+    }
+
+    pub(crate) fn swept(&self, verdict: &Verdict, count: usize) {
+        self.swept.with_label_values(&[name(verdict)]).inc_by(count as u64);
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {
         self.store_errors.with_label_values(&[kind.name()]).inc();
+    }
+}
+
+const fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Retry { .. } => "retry",
+        Verdict::Dead(reason) => reason.name(),
+        Verdict::Deleted => "deleted",
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     arriving::{Loaded, Wish},
     fanning_out::Chunk,
     fetching::Taken,
+    maintaining::Looked,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
 
@@ -63,6 +64,8 @@ pub(crate) enum Event {
     Credit { permit: Permit, proven: bool },
     /// A page of the agenda was read.
     Agenda(AgendaPage),
+    /// The front of a queue was looked at, due or not.
+    Maintained(Looked),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
 }

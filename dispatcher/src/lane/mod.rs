@@ -13,6 +13,7 @@
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`remembering`] | what the next owner should know |
 //! | [`timing`] | when to look at a queue again |
+//! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
@@ -21,6 +22,7 @@ mod checking;
 mod event;
 mod fanning_out;
 mod fetching;
+mod maintaining;
 mod pacing;
 mod remembering;
 mod seat;
@@ -110,6 +112,7 @@ pub(crate) struct LaneActor {
     to_forget: Vec<EntryId>,
     forgetting: bool,
     fan_outs: fanning_out::FanOuts,
+    maintenance: maintaining::Maintenance,
     to_park: Vec<Park>,
     parking: bool,
     to_look: VecDeque<Queue>,
@@ -163,6 +166,7 @@ impl LaneActor {
             to_forget: Vec::new(),
             forgetting: false,
             fan_outs: fanning_out::FanOuts::default(),
+            maintenance: maintaining::Maintenance::default(),
             to_park: Vec::new(),
             parking: false,
             to_look: VecDeque::new(),
@@ -207,6 +211,7 @@ impl LaneActor {
     fn let_go(&mut self, delivery: &Delivery) {
         let Some(held) = self.held.remove(delivery) else { return };
         self.checks.departed(*delivery);
+        self.maintenance.departed(*delivery);
         if let Some(backlog) = self.backlog(delivery.queue()) {
             backlog.let_go(*delivery, held.place);
             if held.doubtful {
@@ -328,6 +333,7 @@ impl Handler<Event> for LaneActor {
             Event::Accepted => self.refused -= 1,
             Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
+            Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
             Event::Parked(_, None)
             | Event::Forgotten(_, None)

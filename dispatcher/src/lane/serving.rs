@@ -277,7 +277,12 @@ impl LaneActor {
         self.look_for_more(destination, now);
     }
 
-    fn settle(&mut self, settlement: Settlement, permit: Option<Permit>, ctx: &Context<Self>) {
+    pub(super) fn settle(
+        &mut self,
+        settlement: Settlement,
+        permit: Option<Permit>,
+        ctx: &Context<Self>,
+    ) {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
         let lane = ctx.address();
@@ -325,7 +330,7 @@ impl LaneActor {
     }
 }
 
-fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
+pub(super) fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
     Settlement {
         delivery: ready.delivery,
         place: ready.place,

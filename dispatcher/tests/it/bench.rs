@@ -51,8 +51,11 @@ pub(crate) struct Running {
 
 impl Bench {
     pub(crate) async fn new(engine: Engine) -> Self {
+        Self::with_lifetimes(engine, Lifetimes::default()).await
+    }
+
+    pub(crate) async fn with_lifetimes(engine: Engine, lifetimes: Lifetimes) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let lifetimes = Lifetimes::default();
         let (store, home): (SharedStore, Box<dyn Any>) = match engine {
             Engine::Embedded => {
                 let store = embedded::open(directory.path(), Durability::Process, lifetimes);

@@ -5,6 +5,7 @@ mod bench;
 mod fanning_out;
 mod isolation;
 mod limits;
+mod maintaining;
 mod options;
 mod outages;
 mod policies;

@@ -223,6 +223,11 @@ impl Lanes for Scripted {
         self.inner.states(app, endpoints).await
     }
 
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        self.present()?;
+        self.inner.front(queue, limit).await
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.inner.waiting(queue).await
     }

@@ -201,6 +201,15 @@ pub struct Waiting {
     pub steps: u32,
 }
 
+/// A delivery that waits, due or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InFront {
+    /// Which.
+    pub waiting: Waiting,
+    /// Whether its message's body is still there.
+    pub lives: bool,
+}
+
 /// Where the owner found a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -360,6 +369,10 @@ pub trait Lanes: Send + Sync {
 
     /// What was last remembered of these endpoints.
     async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>>;
+
+    /// The first deliveries of a queue's waiting set in the order of their score, due or not: at most
+    /// `limit`. Where one is said to have no body, its body MUST be gone for ever.
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>>;
 
     /// How many deliveries wait in a queue's waiting set.
     async fn waiting(&self, queue: Queue) -> Result<u64>;

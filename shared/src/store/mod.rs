@@ -36,9 +36,9 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use fan_out::{Expand, Expanded, FanOut};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, LaneBatch, LaneRead, Lanes,
-    NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle, Settled, Settlement, StateChange,
-    Verdict, Waiting,
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, InFront, LaneBatch,
+    LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle, Settled,
+    Settlement, StateChange, Verdict, Waiting,
 };
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use publisher::{

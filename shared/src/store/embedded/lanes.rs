@@ -13,8 +13,8 @@ use crate::{
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, Lanes, Park,
-        Parked, Reader, Result, Settle, Settled,
+        AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, InFront,
+        Lanes, Park, Parked, Reader, Result, Settle, Settled,
     },
 };
 
@@ -99,6 +99,10 @@ impl Lanes for Embedded {
             Ok(state.map(|state| Bytes::copy_from_slice(&state)))
         };
         endpoints.iter().map(state).collect()
+    }
+
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        self.core.view()?.front(queue, limit)
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

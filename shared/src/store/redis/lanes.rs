@@ -25,8 +25,8 @@ use crate::{
     placement::{Lane, Shard},
     store::{
         AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
-        Fetched, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Target,
-        Version, Waiting,
+        Fetched, InFront, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled,
+        Target, Version, Waiting,
     },
 };
 
@@ -164,6 +164,36 @@ impl Lanes for Redis {
         states.into_iter().map(bytes).collect()
     }
 
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let shard = Shard::of(queue.app);
+        let mut command = cmd("ZRANGE");
+        command.arg(keys::wait(queue)).arg(0).arg(limit as i64 - 1);
+        let members: Vec<String> = self.serving.command(&command).await?;
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = pipe();
+        pipeline.cmd("HMGET").arg(keys::tries(queue)).arg(&members);
+        let deliveries = members.iter().map(|member| read_member(queue, member));
+        let deliveries = deliveries.collect::<Result<Vec<_>>>()?;
+        for delivery in &deliveries {
+            pipeline.cmd("EXISTS").arg(keys::body(shard, delivery.message));
+        }
+        let mut replies = self.serving.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
+        let tries = replies.next().map(decode::<Vec<Option<String>>>).transpose()?;
+        let found = deliveries.into_iter().zip(tries.unwrap_or_default()).zip(replies);
+        found
+            .map(|((delivery, tried), exists)| {
+                let (attempts, steps) = read_tries(tried)?;
+                let waiting = Waiting { delivery, attempts, steps };
+                Ok(InFront { waiting, lives: decode(exists)? })
+            })
+            .collect()
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
     }
@@ -283,13 +313,8 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
         members
             .iter()
             .map(|member| {
-                let delivery = Delivery::from_member(queue, member)
-                    .ok_or_else(|| corrupt("an unreadable delivery waits", member.as_str()))?;
-                let (attempts, steps) = match tries.next().flatten() {
-                    None => (0, 0),
-                    Some(tried) => parse_tries(&tried)
-                        .ok_or_else(|| corrupt("the tries of a delivery cannot be read", tried))?,
-                };
+                let delivery = read_member(queue, member)?;
+                let (attempts, steps) = read_tries(tries.next().flatten())?;
                 Ok(Waiting { delivery, attempts, steps })
             })
             .collect::<Result<Vec<_>>>()
@@ -300,6 +325,20 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
         next: u64::try_from(next).ok().map(Duration::from_millis),
         waiting,
     })
+}
+
+fn read_member(queue: Queue, member: &str) -> Result<Delivery> {
+    Delivery::from_member(queue, member)
+        .ok_or_else(|| corrupt("an unreadable delivery waits", member))
+}
+
+/// Attempts and steps; none of one that was never tried.
+fn read_tries(tried: Option<String>) -> Result<(u32, u32)> {
+    match tried {
+        None => Ok((0, 0)),
+        Some(tried) => parse_tries(&tried)
+            .ok_or_else(|| corrupt("the tries of a delivery cannot be read", tried)),
+    }
 }
 
 fn parse_tries(text: &str) -> Option<(u32, u32)> {

@@ -16,5 +16,6 @@ mod reading;
 mod resending;
 mod settling;
 mod strands;
+mod sweeping;
 mod terms;
 mod verdicts;

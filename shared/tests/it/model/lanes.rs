@@ -9,8 +9,8 @@ use shared::{
     placement::Lane,
     store::{
         AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
-        Fetched, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled,
-        Settlement, StateChange, Verdict, Waiting,
+        Fetched, InFront, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle,
+        Settled, Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -123,6 +123,17 @@ impl Lanes for Model {
         let state = self.state();
         let found = endpoints.iter().map(|&endpoint| Destination { app, endpoint });
         Ok(found.map(|found| state.endpoint_states.get(&found).cloned()).collect())
+    }
+
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        let state = self.state();
+        let mut set: Vec<_> = state.waiting.get(&queue).into_iter().flatten().collect();
+        set.sort_by_key(|(delivery, wait)| (wait.score, **delivery));
+        let in_front = |(delivery, wait): (&Delivery, &Wait)| InFront {
+            waiting: Waiting { delivery: *delivery, attempts: wait.attempts, steps: wait.steps },
+            lives: state.bodies.contains_key(&(delivery.app, delivery.message)),
+        };
+        Ok(set.into_iter().take(limit).map(in_front).collect())
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
