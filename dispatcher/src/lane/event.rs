@@ -1,13 +1,16 @@
 //! What a lane is told, by other actors and by its own tasks.
 
+use std::sync::Arc;
+
 use actix::Message;
-use shared::store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked};
+use shared::store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked};
 
 use super::{
     arriving::{Loaded, Wish},
     fanning_out::Chunk,
     fetching::Taken,
     maintaining::Looked,
+    turns::Cell,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
 
@@ -62,6 +65,10 @@ pub(crate) enum Event {
     Accepted,
     /// A credit was waited for, for an endpoint that is proven or for one that is not.
     Credit { permit: Permit, proven: bool },
+    /// Cells of these limits were taken.
+    Granted(Arc<[Metered]>, Vec<Cell>),
+    /// Limits with a name have changed.
+    LimitsChanged,
     /// A page of the agenda was read.
     Agenda(AgendaPage),
     /// The front of a queue was looked at, due or not.

@@ -49,7 +49,7 @@ async fn choose(parts: &Parts, entry: EntryId, fan_out: FanOut) -> Result<Expand
             let message = Message::decode(&record).map_err(|error| {
                 StoreError::caused_by(ErrorKind::Corrupt, "a message cannot be read", error)
             })?;
-            fan_out.choose(&message.header, routes.behind(fan_out.after))
+            fan_out.choose(&message, routes.behind(fan_out.after))
         }
         (Some(_), None) => {
             parts.metrics.fan_outs_expired.inc();

@@ -11,6 +11,7 @@
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`timing`] | when to look at a queue again |
 //! | [`maintaining`] | what has waited for too long, or for nobody |
@@ -28,6 +29,7 @@ mod remembering;
 mod seat;
 mod serving;
 mod timing;
+mod turns;
 mod waiting;
 
 use std::{
@@ -51,6 +53,7 @@ use shared::{
     store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
+use turns::Turns;
 
 use crate::{
     connector::Connector,
@@ -118,6 +121,7 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
+    turns: Turns,
     /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
     /// those that may get half of the credits only.
     proven: Line,
@@ -172,6 +176,7 @@ impl LaneActor {
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
+            turns: Turns::default(),
             proven: Line::default(),
             unproven: Line::default(),
             timers: BTreeSet::new(),
@@ -228,6 +233,7 @@ impl LaneActor {
         self.fan_out(ctx);
         self.look(ctx);
         self.fetch(ctx);
+        self.ask_for_turns(ctx);
         self.ask_for_credit(true, ctx);
         self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
@@ -292,6 +298,7 @@ impl Actor for LaneActor {
             me.finish(ctx);
         });
         self.read_from_the_beginning(ctx);
+        self.watch_named_limits(ctx);
     }
 }
 
@@ -332,6 +339,8 @@ impl Handler<Event> for LaneActor {
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
             Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
+            Event::Granted(from, cells) => self.granted(&from, cells, ctx),
+            Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Destination, ServingState, Strand},
+    domain::{Destination, Queue, ServingState, Strand},
     store::StateChange,
 };
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ impl LaneActor {
     pub(super) fn remember(&mut self, destination: Destination, now: Instant, ctx: &Context<Self>) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
         let is_time = match seat.brain.news() {
-            News::None => false,
+            News::None => self.draining && seat.brain.is_known_well(),
             News::Used => {
                 self.draining
                     || seat.remembered.is_none_or(|last| now.duration_since(last) >= PAUSE)
@@ -68,6 +68,13 @@ impl LaneActor {
     /// Whether an owner before may have served this lane's endpoints a moment ago, and did not say.
     pub(super) fn is_careful(&self, now: Instant) -> bool {
         self.unclean && now.duration_since(self.since) < CAREFUL_FOR
+    }
+
+    /// Until when an ordered queue is left alone: what the owner before may have sent can still arrive
+    /// for so long, and nothing is to overtake it.
+    pub(super) fn rests_until(&self, queue: Queue, now: Instant) -> Option<Instant> {
+        let until = self.since + self.parts.config.request_timeout;
+        (self.unclean && queue.strand.is_ordered() && now < until).then_some(until)
     }
 
     /// An endpoint's brain goes on from what was written down.

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -37,6 +38,8 @@ pub(crate) struct Scripted {
     pub(crate) deaf: AtomicUsize,
     /// How often it became another one.
     pub(crate) failovers: AtomicUsize,
+    /// Wishes for cells.
+    pub(crate) takes: AtomicUsize,
     /// Reads of a lane's stream from its beginning.
     pub(crate) rereads: Arc<AtomicUsize>,
 }
@@ -49,6 +52,7 @@ impl Scripted {
             away: AtomicBool::new(false),
             deaf: AtomicUsize::new(0),
             failovers: AtomicUsize::new(0),
+            takes: AtomicUsize::new(0),
             rereads: Arc::default(),
         })
     }
@@ -112,6 +116,20 @@ forward!(Documents {
     fn put_document(kind: Kind, document: &Document, expect: &Expect) -> ();
     fn delete_document(kind: Kind, name: &str) -> bool;
 });
+
+#[async_trait]
+impl Limits for Scripted {
+    async fn take(&self, take: &Take) -> Result<Granted> {
+        self.takes.fetch_add(1, Ordering::SeqCst);
+        self.present()?;
+        self.inner.take(take).await
+    }
+
+    async fn next(&self, buckets: &[Metered]) -> Result<Vec<Duration>> {
+        self.present()?;
+        self.inner.next(buckets).await
+    }
+}
 
 forward!(History {
     fn message(app: AppId, message: MessageId) -> Option<Bytes>;

@@ -4,6 +4,7 @@
 //! is told. Changes are decided on one version of a configuration and committed only if it is still
 //! the latest.
 
+mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
@@ -20,6 +21,7 @@ mod health;
 mod list;
 mod message;
 mod message_settings;
+mod ordering;
 mod patch;
 mod recipients;
 mod retry_policy;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
-    domain::{Message, MessageHeader, MessageOptions},
+    domain::{Message, MessageHeader, MessageOptions, Payload},
     id::{AppId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
@@ -207,7 +207,7 @@ impl Publish {
     ) -> Result<Step> {
         let mut targets = match later {
             true => Vec::new(),
-            false => targets(configuration, &header, event.wishes.deliver_at),
+            false => targets(configuration, &header, &event.payload, event.wishes.deliver_at),
         };
         let mut fan_out = None;
         if later || targets.len() > MAX_FAN_OUT {
@@ -261,11 +261,13 @@ impl Publish {
 fn targets(
     configuration: &Configuration,
     header: &MessageHeader,
+    payload: &[u8],
     not_before: Option<Millis>,
 ) -> Vec<Target> {
+    let payload = Payload::new(payload);
     let endpoints = configuration.endpoints.values();
     endpoints
-        .filter_map(|endpoint| Target::choose(endpoint, header, not_before))
+        .filter_map(|endpoint| Target::choose(endpoint, header, &payload, not_before))
         .take(MAX_FAN_OUT + 1)
         .collect()
 }

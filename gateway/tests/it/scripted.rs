@@ -163,6 +163,11 @@ forward!(Lanes {
     fn waiting(queue: Queue) -> u64;
 });
 
+forward!(Limits {
+    fn take(take: &Take) -> Granted;
+    fn next(buckets: &[Metered]) -> Vec<Duration>;
+});
+
 #[async_trait]
 impl Store for Scripted {
     fn durability(&self) -> Durability {

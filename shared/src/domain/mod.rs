@@ -3,6 +3,7 @@
 //! Each of these is also a record in the store, written as JSON. A record keeps the fields that this
 //! version does not know (`extra`), so that nodes of two versions can work side by side.
 
+mod api_key;
 mod application;
 mod attempt;
 mod delivery;
@@ -10,12 +11,15 @@ mod endpoint;
 mod event_type;
 mod message;
 mod message_options;
+mod named_limit;
+mod ordering;
 mod retry;
 mod secret;
 mod serving;
 mod settings;
 mod strand;
 
+pub use api_key::{ApiKey, Scope};
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
 pub use delivery::{Delivery, Destination, Generation, Queue};
@@ -23,6 +27,8 @@ pub use endpoint::{Endpoint, SigningSecret};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
 pub use message_options::MessageOptions;
+pub use named_limit::NamedLimit;
+pub use ordering::{OrderBy, Ordering, Payload, Poison};
 pub use retry::{Delay, JITTER, RetryPolicy, longest_course};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};

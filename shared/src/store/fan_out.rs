@@ -13,7 +13,7 @@
 
 use super::{MAX_FAN_OUT, Target, Version};
 use crate::{
-    domain::{Endpoint, MessageHeader},
+    domain::{Endpoint, Message, Payload},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::EntryId,
@@ -73,13 +73,18 @@ impl FanOut {
     /// their ids; and says where to go on.
     pub fn choose<'a>(
         &self,
-        message: &MessageHeader,
+        message: &Message,
         endpoints: impl Iterator<Item = &'a Endpoint>,
     ) -> (Vec<Target>, Option<EndpointId>) {
-        let mut targets = Vec::new();
+        let (mut targets, payload) = (Vec::new(), Payload::new(&message.payload));
         for (visited, endpoint) in endpoints.enumerate() {
             if endpoint.created_at <= self.until {
-                targets.extend(Target::choose(endpoint, message, self.not_before));
+                targets.extend(Target::choose(
+                    endpoint,
+                    &message.header,
+                    &payload,
+                    self.not_before,
+                ));
             }
             if targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED {
                 return (targets, Some(endpoint.id));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{FanOut, Result, Version};
 use crate::{
-    domain::{Delivery, Endpoint, MessageHeader, Strand},
+    domain::{Delivery, Endpoint, MessageHeader, Payload, Strand},
     id::{AppId, EndpointId, MessageId},
     time::Millis,
 };
@@ -68,10 +68,13 @@ impl Target {
     pub fn choose(
         endpoint: &Endpoint,
         message: &MessageHeader,
+        payload: &Payload<'_>,
         not_before: Option<Millis>,
     ) -> Option<Self> {
-        let strand = Strand::Live;
-        endpoint.wants(message).then_some(Self { endpoint: endpoint.id, strand, not_before })
+        endpoint.wants(message).then(|| {
+            let strand = endpoint.strand(payload);
+            Self { endpoint: endpoint.id, strand, not_before }
+        })
     }
 }
 

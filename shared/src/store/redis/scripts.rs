@@ -34,6 +34,7 @@ scripts! {
     RENEW = "renew",
     RESEND = "resend",
     SETTLE = "settle",
+    TAKE = "take",
     UNINDEX = "unindex",
 }
 

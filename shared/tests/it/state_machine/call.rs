@@ -1,15 +1,17 @@
 //! Calls of the store as values, so that they can be made on both sides, and made again.
 
+use std::time::Duration;
+
 use shared::{
     id::AppId,
     placement::Lane,
     store::{
         Change, EntryId, ErrorKind, Expand, Expanded, Fence, Lease, Owner, Park, Parked,
-        Publication, Published, Resend, Resent, Settle, Settled, Version,
+        Publication, Published, Resend, Resent, Settle, Settled, Take, Version,
     },
 };
 
-use super::universe::Side;
+use super::{HOUR, universe::Side};
 
 #[derive(Clone, Debug)]
 pub(super) enum Call {
@@ -23,6 +25,7 @@ pub(super) enum Call {
     Forget(Fence, EntryId),
     Expand(Fence, Expand),
     Settle(Vec<Settle>),
+    Take(Take),
 }
 
 /// An answer without what differs between stores: epochs and versions.
@@ -38,6 +41,8 @@ pub(super) enum Answer {
     Forgot(bool),
     Expanded(Option<Expanded>),
     Settled(Vec<Option<Vec<Settled>>>),
+    /// When the cells are due, in gaps.
+    Taken(Vec<u64>),
     Failed(ErrorKind),
 }
 
@@ -70,6 +75,16 @@ impl Call {
             }
             Self::Expand(fence, expand) => Answer::Expanded(store.expand(&fence, &expand).await?),
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
+            Self::Take(take) => {
+                let cells = store.take(&take).await?.cells;
+                Answer::Taken(cells.into_iter().map(in_gaps).collect())
+            }
         })
     }
+}
+
+/// All buckets have gaps of an hour or two, and no test takes as long: what is left is the same in both
+/// stores.
+pub(super) fn in_gaps(delay: Duration) -> u64 {
+    (delay.as_secs_f64() / (HOUR.as_secs_f64() / 0.99)).round() as u64
 }
