@@ -36,6 +36,7 @@ pub(crate) struct Settings {
 pub(crate) struct GatewaySettings {
     workers: usize,
     pub(super) body_limit: usize,
+    quota_bytes: u64,
     #[serde(with = "humantime_serde")]
     pub(super) body_deadline: Duration,
     #[serde(with = "humantime_serde")]
@@ -153,6 +154,7 @@ impl Settings {
             retry_schedule: self.retry_schedule(),
             request_timeout: self.dispatcher.request_timeout,
             message_lifetime: self.lifetimes.message,
+            quota_bytes: self.gateway.quota_bytes,
             longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
         }

@@ -16,12 +16,14 @@ const FIELD: &str = "sluicegate";
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ApplicationSettingsIn {
     retry: Patch<RetryIn>,
+    #[serde(rename = "quotaBytes")]
+    quota_bytes: Patch<u64>,
 }
 
 impl ApplicationSettingsIn {
     /// As part of a whole application: what is left out is reset.
     pub(super) fn whole(self) -> Self {
-        Self { retry: self.retry.whole() }
+        Self { retry: self.retry.whole(), quota_bytes: self.quota_bytes.whole() }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
@@ -33,5 +35,6 @@ impl ApplicationSettingsIn {
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.quota_bytes.apply_option(&mut settings.quota_bytes);
     }
 }

@@ -70,9 +70,9 @@ impl Wishes {
         }
     }
 
-    fn terms(&self, now: Millis) -> Terms {
+    fn terms(&self, now: Millis, quota: Option<u64>) -> Terms {
         let delay = self.deliver_at.map_or(Duration::ZERO, |time| time.since(now));
-        Terms { delay, retention: self.retention }
+        Terms { delay, retention: self.retention, quota }
     }
 }
 
@@ -120,6 +120,8 @@ pub(crate) struct Publish {
     configurations: Configurations,
     writer: Writer,
     metrics: Metrics,
+    /// The quota of applications that have none of their own; 0: none.
+    quota_bytes: u64,
 }
 
 /// What became of one write.
@@ -133,8 +135,18 @@ enum Step {
 }
 
 impl Publish {
-    pub(crate) fn new(configurations: Configurations, writer: Writer, metrics: Metrics) -> Self {
-        Self { configurations, writer, metrics }
+    pub(crate) fn new(
+        configurations: Configurations,
+        writer: Writer,
+        metrics: Metrics,
+        quota_bytes: u64,
+    ) -> Self {
+        Self { configurations, writer, metrics, quota_bytes }
+    }
+
+    fn quota(&self, configuration: &Configuration) -> Option<u64> {
+        let own = configuration.application.settings.quota_bytes;
+        Some(own.unwrap_or(self.quota_bytes)).filter(|quota| *quota > 0)
     }
 
     /// Stores a message of the application with this id or uid; answers what stands in the log.
@@ -168,6 +180,8 @@ impl Publish {
                 Ok(Step::SearchAgain) => return Err(changes_all_the_time().into()),
                 // Another message holds one of its keys: so this one was not stored, then or now.
                 Err(error @ (ApiError::Conflict(_) | ApiError::Invalid(_))) => return Err(error),
+                // A stored message is known before its application's quota is asked.
+                Err(ApiError::OverQuota) => return Err(ApiError::OverQuota),
                 // It may have happened: the same message again, which the store recognises. Once in
                 // doubt, a later no tells nothing of the first try.
                 Err(error) if in_doubt || is_ambiguous(&error) => {
@@ -220,7 +234,7 @@ impl Publish {
             StoreError::caused_by(ErrorKind::Corrupt, "the message cannot be encoded", error)
         })?;
         let app = message.header.app;
-        let terms = event.wishes.terms(message.header.created_at);
+        let terms = event.wishes.terms(message.header.created_at, self.quota(configuration));
         // The log shows no headers, which may hold secrets.
         let mut log = message.header;
         log.options.headers.clear();
@@ -235,6 +249,7 @@ impl Publish {
         };
         Ok(match self.writer.write(publication).await? {
             Published::Accepted => Step::Accepted(header, deliveries),
+            Published::OverQuota => return Err(ApiError::OverQuota),
             Published::Stale => {
                 self.configurations.reload(app, configuration.version).await;
                 Step::ChooseAgain

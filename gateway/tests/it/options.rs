@@ -130,3 +130,33 @@ async fn expunged_content_is_gone_and_the_rest_stays() {
     let attempt = format!("/app/acme/msg/{id}/attempt/atmpt_0000000000000000000000/content");
     api.delete(&attempt).await.expect_error(404, "not_found");
 }
+
+#[tokio::test]
+async fn an_application_over_its_quota_is_refused_alone() {
+    let stored = stored();
+    let mut config = config();
+    config.quota_bytes = 10;
+    let api = Api::start_with(&stored.store, config).await;
+    for app in ["small", "large", "unlimited", "deaf"] {
+        api.application(app).await;
+    }
+    for app in ["small", "large", "unlimited"] {
+        api.endpoint(app).await;
+    }
+    let quota = |bytes: u64| json!({"sluicegate": {"quotaBytes": bytes}});
+    let shown = api.patch("/app/large", quota(1_000_000)).await.expect(200);
+    assert_eq!(shown["sluicegate"]["quotaBytes"], 1_000_000);
+    api.patch("/app/unlimited", quota(0)).await.expect(200);
+    let refused = api.post("/app/small/msg", message(json!({}))).await;
+    refused.expect_error(429, "quota_exceeded");
+    assert_eq!(refused.headers["retry-after"], "5");
+    for app in ["large", "unlimited", "deaf"] {
+        api.post(&format!("/app/{app}/msg"), message(json!({}))).await.expect(202);
+    }
+    // Less than what it has already.
+    api.patch("/app/large", quota(10)).await.expect(200);
+    api.post("/app/large/msg", message(json!({}))).await.expect_error(429, "quota_exceeded");
+    api.patch("/app/large", json!({"sluicegate": {"quotaBytes": null}})).await.expect(200);
+    let bad = json!({"sluicegate": {"quotaBytes": -1}});
+    api.patch("/app/large", bad).await.expect_error(422, "validation_failed");
+}

@@ -41,6 +41,10 @@ pub struct Terms {
     /// How long its body lives once its last delivery is settled, in whole minutes, at least one and
     /// less than 2^20; [`super::Lifetimes::retention`] if nothing is said.
     pub retention: Option<Duration>,
+    /// Most bytes of records that the application's messages with open deliveries may have, this one
+    /// included. Where there is a quota, what this message has counts until its last delivery is
+    /// settled, but no longer than its body lives.
+    pub quota: Option<u64>,
 }
 
 impl Terms {
@@ -111,6 +115,8 @@ pub enum Published {
     Stale,
     /// There is no such application.
     NoApplication,
+    /// The application's messages hold too many bytes: [`Terms::quota`].
+    OverQuota,
 }
 
 /// A wish to send a message to an endpoint once more.
@@ -139,8 +145,11 @@ pub trait Publisher: Send + Sync {
     /// - One result per publication, in order. A publication MUST be judged on its own: a stale one
     ///   neither fails nor repeats the others of its batch.
     /// - Checks come first, in this order: message already stored → `Accepted`; no application →
-    ///   `NoApplication`; `version` differs → `Stale`; first taken key → `Duplicate`. Whatever is not
+    ///   `NoApplication`; `version` differs → `Stale`; first taken key → `Duplicate`; more bytes than
+    ///   [`Terms::quota`] → `OverQuota`, unless nothing will be open. Whatever is not
     ///   accepted MUST leave no trace: in particular it takes no key.
+    /// - Bytes that count MUST stop counting when the message's last delivery ends, or, should nobody
+    ///   settle it, soon after its body is gone. They count in the same batch too.
     /// - A key is taken by at most one message while it lives, also among those of one batch.
     /// - `Accepted` MUST be answered only when the write is durable.
     /// - With [`Publication::fan_out`] the application MUST exist at any version, the entry is appended

@@ -2,7 +2,13 @@
 
 use super::view::View;
 use super::{
-    corrupt, draft::Draft, expiry::Expiring, keys, records::Life, tables::Table, view::Lookup,
+    corrupt,
+    draft::Draft,
+    expiry::Expiring,
+    keys,
+    records::{Fields, Life},
+    tables::Table,
+    view::Lookup,
 };
 use crate::{
     id::{AppId, MessageId},
@@ -46,6 +52,31 @@ impl Draft<'_> {
         self.put(Table::Lives, key, life.encode());
     }
 
+    /// What counts towards an application's quota.
+    pub(super) fn charged(&self, app: AppId) -> Result<u64> {
+        match self.get(Table::Documents, keys::charged(app))? {
+            None => Ok(0),
+            Some(bytes) => Fields(&bytes).u64().ok_or_else(|| corrupt("a count of bytes")),
+        }
+    }
+
+    /// Sets it.
+    pub(super) fn charge(&mut self, app: AppId, bytes: u64) {
+        match bytes {
+            0 => self.remove(Table::Documents, keys::charged(app)),
+            bytes => self.put(Table::Documents, keys::charged(app), bytes.to_be_bytes()),
+        }
+    }
+
+    /// Gives back what counts no more.
+    pub(super) fn give_back(&mut self, app: AppId, bytes: u64) -> Result<()> {
+        if bytes > 0 {
+            let charged = self.charged(app)?;
+            self.charge(app, charged.saturating_sub(bytes));
+        }
+        Ok(())
+    }
+
     /// So many more of the message's deliveries are open. Its body lives no longer for it.
     pub(super) fn begin_deliveries(
         &mut self,
@@ -75,6 +106,7 @@ impl Draft<'_> {
             life.kept = self.now.after(lifetimes.history);
         }
         if life.open == 0 {
+            self.give_back(app, std::mem::take(&mut life.charged))?;
             life.until = self.now.after(life.retention(lifetimes.retention));
         }
         life.until = life.until.max(life.kept);

@@ -51,11 +51,13 @@ impl Publisher for Embedded {
     async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
         self.writer
             .write(true, move |draft| {
-                let lives = life(draft, app, message)?.is_some_and(|life| life.until > draft.now);
-                if lives {
-                    draft.put(Table::Bodies, keys::message(app, message), &*record);
-                }
-                Ok(lives)
+                let lives = life(draft, app, message)?.filter(|life| life.until > draft.now);
+                let Some(old) = lives else { return Ok(false) };
+                draft.put(Table::Bodies, keys::message(app, message), &*record);
+                let charged = old.charged.min(record.len() as u64);
+                draft.give_back(app, old.charged - charged)?;
+                draft.live(app, message, Some(old), Life { charged, ..old });
+                Ok(true)
             })
             .await
     }
@@ -92,6 +94,18 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
             _ => {}
         }
     }
+    let open = targets.len() + usize::from(fan_out.is_some());
+    let charged = match terms.quota.filter(|_| open > 0) {
+        None => 0,
+        Some(quota) => {
+            let (held, size) = (draft.charged(app)?, record.len() as u64);
+            if held + size > quota {
+                return Ok(Published::OverQuota);
+            }
+            draft.charge(app, held + size);
+            size
+        }
+    };
 
     for Dedup { key, fingerprint, lifetime } in dedup {
         let until = draft.now.after(lifetime);
@@ -103,8 +117,8 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
         draft.put(Table::Keys, name, Taken { until, message, fingerprint }.encode());
     }
     let lifetimes = draft.core.lifetimes;
-    let open = targets.len() + usize::from(fan_out.is_some());
-    let life = Life { until: draft.now, open: 0, kept: Millis(0), minutes: terms.minutes() };
+    let life =
+        Life { until: draft.now, open: 0, kept: Millis(0), minutes: terms.minutes(), charged };
     let until = match open {
         0 => life.retention(lifetimes.retention),
         _ => lifetimes.message + terms.delay,

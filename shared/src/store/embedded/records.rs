@@ -168,6 +168,8 @@ pub(super) struct Life {
     pub(super) kept: Millis,
     /// The message's own retention in minutes; 0: as all others.
     pub(super) minutes: u32,
+    /// Bytes that count towards the application's quota while deliveries are open.
+    pub(super) charged: u64,
 }
 
 impl Life {
@@ -181,14 +183,18 @@ impl Life {
 
     pub(super) fn encode(&self) -> Key {
         let life = Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0);
-        if self.minutes == 0 { life } else { life.bytes(&self.minutes.to_be_bytes()) }
+        match (self.minutes, self.charged) {
+            (0, 0) => life,
+            (minutes, charged) => life.bytes(&minutes.to_be_bytes()).u64(charged),
+        }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let until = Millis(fields.u64()?);
         let (open, kept) = (fields.u32()?, Millis(fields.u64()?));
-        Some(Self { until, open, kept, minutes: fields.u32().unwrap_or(0) })
+        let (minutes, charged) = (fields.u32().unwrap_or(0), fields.u64().unwrap_or(0));
+        Some(Self { until, open, kept, minutes, charged })
     }
 }
 

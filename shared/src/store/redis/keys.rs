@@ -105,7 +105,8 @@ pub(super) fn dedup(app: AppId, key: &str) -> String {
     tagged(Shard::of(app), format_args!("dedup:{}:{key}", app.bare()))
 }
 
-/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint.
+/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint; where there is a
+/// quota, `b:<n>` what counts towards it.
 pub(super) fn app(app: AppId) -> String {
     tagged(Shard::of(app), format_args!("app:{}", app.bare()))
 }

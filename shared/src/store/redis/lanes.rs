@@ -208,6 +208,7 @@ impl Redis {
             .key(keys::lane(fence.lane))
             .key(keys::body(shard, message))
             .key(keys::left(shard, message))
+            .key(keys::app(app))
             .arg(fence_text(fence))
             .arg(id_text(expand.entry))
             .arg(pack_fan_out(&expand.fan_out))

@@ -28,6 +28,8 @@ const MOST_DELIVERIES: usize = 512;
 /// A message's `left` counts its open deliveries, and carries in this unit the minutes of a retention
 /// of its own; the scripts know it too.
 const KEPT: u64 = 10_000_000;
+/// Bytes that count towards a quota are counted by when their body ends, in so many parts of a life.
+const SLOTS_OF_LIFE: u64 = 16;
 
 #[async_trait::async_trait]
 impl Publisher for Redis {
@@ -69,7 +71,11 @@ impl Publisher for Redis {
 
     async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
         let mut call = Call::new(&EXPUNGE);
-        call.key(keys::body(Shard::of(app), message)).arg(record);
+        let shard = Shard::of(app);
+        call.key(keys::body(shard, message))
+            .key(keys::left(shard, message))
+            .key(keys::app(app))
+            .arg(record);
         self.write(&call).await
     }
 }
@@ -170,7 +176,11 @@ fn terms_text(terms: &Terms, open: usize, lifetimes: Lifetimes) -> String {
         (0, Some(_)) => u64::from(terms.minutes()) * 60_000,
         _ => millis(lifetimes.message + terms.delay),
     };
-    format!("{life} {}", open as u64 + u64::from(terms.minutes()) * KEPT)
+    let left = open as u64 + u64::from(terms.minutes()) * KEPT;
+    let width = (millis(lifetimes.message) / SLOTS_OF_LIFE).max(1);
+    // A quota of 0 would be none.
+    let quota = terms.quota.map_or(0, |quota| quota.max(1));
+    format!("{life} {left} {quota} {width}")
 }
 
 fn published(answer: Value, publication: &Publication) -> Result<Published> {
@@ -179,6 +189,7 @@ fn published(answer: Value, publication: &Publication) -> Result<Published> {
         "accepted" => Ok(Published::Accepted),
         "missing" => Ok(Published::NoApplication),
         "stale" => Ok(Published::Stale),
+        "full" => Ok(Published::OverQuota),
         taken => duplicate(taken, publication)
             .ok_or_else(|| corrupt("a dedup key holds something unreadable", "")),
     }

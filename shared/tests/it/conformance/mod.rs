@@ -14,6 +14,7 @@ mod limits;
 mod ordering;
 mod parking;
 mod publishing;
+mod quotas;
 mod reading;
 mod resending;
 mod settling;

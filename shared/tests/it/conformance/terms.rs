@@ -17,7 +17,7 @@ use crate::bench::{Bench, Tenant, whole};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MOMENT: Duration = Duration::from_millis(60);
-const KEPT: Terms = Terms { delay: Duration::ZERO, retention: Some(HOUR) };
+const KEPT: Terms = Terms { delay: Duration::ZERO, retention: Some(HOUR), quota: None };
 
 mod retention {
     use super::*;
@@ -105,7 +105,7 @@ async fn a_message_without_targets_may_have_a_retention_of_its_own(bench: Bench)
 
 async fn a_delayed_message_lives_longer_by_its_delay(bench: Bench) {
     let tenant = bench.tenant(2).await;
-    let terms = Terms { delay: HOUR, retention: None };
+    let terms = Terms { delay: HOUR, retention: None, quota: None };
     let delayed = publish(&bench, Publication { terms, ..tenant.publication() }).await;
     let usual = publish(&bench, tenant.publication()).await;
     bench.until_gone(tenant.app, usual).await;

@@ -340,6 +340,7 @@ impl State {
         if let Some(body) = self.bodies.get_mut(&(app, message)) {
             body.needed = body.needed.max(needed_for.map(|lifetime| now + lifetime));
             body.open = body.open.saturating_sub(1);
+            body.charged &= body.open > 0;
             let least = if body.open == 0 { now + body.retention } else { body.expires };
             body.expires = body.needed.map_or(least, |needed| needed.max(least));
         }

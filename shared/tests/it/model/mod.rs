@@ -61,6 +61,8 @@ pub(crate) struct State {
 struct Body {
     record: Bytes,
     open: usize,
+    /// Whether its bytes count towards a quota while deliveries are open.
+    charged: bool,
     /// How long it lives once nothing is open.
     retention: Duration,
     /// Until when a dead letter needs it.

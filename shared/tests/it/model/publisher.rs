@@ -68,9 +68,19 @@ impl State {
         let now = Instant::now();
         let Lifetimes { message: with_targets, retention, .. } = self.lifetimes;
         let open = targets.len() + usize::from(fan_out.is_some());
+        if let Some(quota) = terms.quota
+            && open > 0
+        {
+            let ours = self.bodies.iter().filter(|((of, _), body)| *of == app && body.charged);
+            let held: usize = ours.map(|(_, body)| body.record.len()).sum();
+            if (held + record.len()) as u64 > quota {
+                return Published::OverQuota;
+            }
+        }
         let retention = terms.retention.unwrap_or(retention);
         let lifetime = if open == 0 { retention } else { with_targets + terms.delay };
-        let body = Body { record, open, needed: None, retention, expires: now + lifetime };
+        let charged = terms.quota.is_some() && open > 0;
+        let body = Body { record, open, charged, needed: None, retention, expires: now + lifetime };
         self.bodies.insert((app, message), body);
         self.log.push(header);
         for wanted in dedup {

@@ -3,11 +3,16 @@
 --
 -- ARGV: publications, life of a message, life of one without targets, life of history (ms); then each
 --       id, record, header, version (empty: any, and its one entry is a fan-out), terms (empty, or its
---       life and what left begins with), dedups, (fingerprint, life)..., targets, (entry)...
+--       life, what left begins with, quota (0: none), and width of a slot of time (ms)), dedups, (fingerprint, life)..., targets, (entry)...
 -- KEYS: each body, left, app, log, (dedup)..., (lane)...
--- Answer, for each: 'accepted', 'missing', 'stale', or '<dedup, from 0> <its value>' where one is taken.
+-- Answer, for each: 'accepted', 'missing', 'stale', 'full', or '<dedup, from 0> <its value>' where one is taken.
 
 local message_life, retention, history = ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+-- Where an application has a quota, its hash counts the bytes of messages with open deliveries by the
+-- slot of time in which their bodies end at the latest: fields b:<slot % SLOTS>, each '<slot> <bytes>'.
+-- What nobody gives back goes with its slot. Which field a message counts in, `left` says by this unit.
+local SLOTS, CHARGED = 64, 100000000000000
 
 local jobs, bodies = {}, {}
 local k, a = 0, 4
@@ -37,6 +42,41 @@ end
 local some_known = redis.call('EXISTS', unpack(bodies)) > 0
 local accepted, versions, claimed = {}, {}, {}
 
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local rings = {}
+local function ring(app)
+  if not rings[app] then
+    local fields = {}
+    for i = 1, SLOTS do
+      fields[i] = 'b:' .. (i - 1)
+    end
+    rings[app] = redis.call('HMGET', app, unpack(fields))
+  end
+  return rings[app]
+end
+
+-- Takes room for a message, if there is enough: in memory, written later.
+local function charge(job)
+  local first = math.floor(now / job.width)
+  local slot = math.min(math.floor((now + job.life) / job.width), first + SLOTS - 1)
+  local at, held, before = slot % SLOTS + 1, 0, 0
+  for i, value in ipairs(ring(job.app)) do
+    local of, bytes = string.match(value or '', '^(%d+) (%d+)$')
+    if of and tonumber(of) >= first then
+      held = held + bytes
+      before = (i == at and tonumber(of) == slot) and tonumber(bytes) or before
+    end
+  end
+  if held + #job.record > job.quota then
+    return false
+  end
+  rings[job.app][at] = string.format('%.0f %.0f', slot, before + #job.record)
+  job.charged = at
+  return true
+end
+
 local function judge(job)
   if accepted[job.body] or (some_known and redis.call('EXISTS', job.body) == 1) then
     return 'accepted', false
@@ -61,6 +101,14 @@ local function judge(job)
       return (d - 1) .. ' ' .. value, false
     end
   end
+  if job.terms ~= '' then
+    local life, left, quota, width = string.match(job.terms, '^(%d+) (%d+) (%d+) (%d+)$')
+    job.life, job.left_begins = tonumber(life), tonumber(left)
+    job.quota, job.width = tonumber(quota), tonumber(width)
+    if job.quota > 0 and #job.targets > 0 and not charge(job) then
+      return 'full', false
+    end
+  end
   accepted[job.body] = true
   for _, dedup in ipairs(job.dedups) do
     claimed[dedup.key] = dedup.value
@@ -73,8 +121,7 @@ for i, job in ipairs(jobs) do
   answers[i], stores[i] = judge(job)
 end
 
-local time = redis.call('TIME')
-local oldest = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - history)
+local oldest = string.format('%.0f', now - history)
 local trimmed = {}
 for i, job in ipairs(jobs) do
   if stores[i] then
@@ -93,9 +140,12 @@ for i, job in ipairs(jobs) do
     end
     local life = #job.targets > 0 and message_life or retention
     if job.terms ~= '' then
-      local left
-      life, left = string.match(job.terms, '(%d+) (%d+)')
-      redis.call('SET', job.left, left, 'PX', life)
+      life = string.format('%.0f', job.life)
+      local left = job.left_begins + (job.charged or 0) * CHARGED
+      redis.call('SET', job.left, string.format('%.0f', left), 'PX', life)
+      if job.charged then
+        redis.call('HSET', job.app, 'b:' .. (job.charged - 1), rings[job.app][job.charged])
+      end
     elseif #job.targets > 1 then
       redis.call('SET', job.left, #job.targets, 'PX', life)
     end
