@@ -1,6 +1,11 @@
 //! Routes: an application's configuration, prepared for sending, cached by version.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::ArbiterHandle;
 use http::{
@@ -31,7 +36,7 @@ const LOADED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Routes {
     version: Version,
-    endpoints: HashMap<EndpointId, Arc<Route>>,
+    endpoints: BTreeMap<EndpointId, Arc<Route>>,
     names_limits: bool,
 }
 
@@ -145,6 +150,12 @@ impl Routes {
     /// The route to an endpoint, unless that was deleted.
     pub(crate) fn get(&self, endpoint: EndpointId) -> Option<Arc<Route>> {
         self.endpoints.get(&endpoint).cloned()
+    }
+
+    /// The endpoints behind this one, in the order of their ids.
+    pub(crate) fn behind(&self, endpoint: Option<EndpointId>) -> impl Iterator<Item = &Endpoint> {
+        let from = endpoint.map_or(Unbounded, Excluded);
+        self.endpoints.range((from, Unbounded)).map(|(_, route)| route.endpoint.as_ref())
     }
 }
 

@@ -57,6 +57,11 @@ pub(crate) enum ApiError {
     Malformed(String),
     #[error("the request is not valid")]
     Invalid(Vec<Fault>),
+    #[error(
+        "the application's messages that were not delivered yet hold as many bytes as its quota \
+         allows; try again when some were"
+    )]
+    OverQuota,
     #[error("too many messages wait to be stored")]
     Overloaded,
     #[error(transparent)]
@@ -96,6 +101,7 @@ impl ApiError {
             Self::UnsupportedMedia => "unsupported_media_type",
             Self::Malformed(_) => "bad_request",
             Self::Invalid(_) => "validation_failed",
+            Self::OverQuota => "quota_exceeded",
             Self::Overloaded => "overloaded",
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
@@ -127,6 +133,7 @@ impl ApiError {
         match self {
             Self::Store(error) if error.kind() == ErrorKind::Full => Some(RETRY_AFTER_FULL_S),
             Self::TooManyFailures { wait } => Some(wait.as_secs() + 1),
+            Self::OverQuota => Some(RETRY_AFTER_FULL_S),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
             _ => None,
         }
@@ -159,6 +166,7 @@ impl ResponseError for ApiError {
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,

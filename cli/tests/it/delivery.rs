@@ -131,3 +131,36 @@ async fn nothing_goes_to_this_machine_unless_allowed() {
     process.stop();
     assert_eq!(receiver.rest(), 0);
 }
+
+#[rstest]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
+#[actix_rt::test]
+async fn a_message_brings_headers_and_a_time_of_its_own(
+    #[case] engine: Engine,
+    #[case] form: Form,
+) {
+    let site = Site::new(engine);
+    let process = site.deploy(form);
+    process.ready().await;
+    let (api, mut receiver) = (Api::of(&process.gateway), Receiver::start());
+    let endpoint = api.subscribe(&receiver.url()).await;
+    let headers = r#"{"headers": {"x-tenant": "endpoint", "x-other": "endpoint"}}"#;
+    let path = format!("app/demo/endpoint/{endpoint}/headers");
+    api.call(reqwest::Method::PUT, &path, Some(headers)).await;
+    let due = shared::time::Millis::now().after(Duration::from_secs(1));
+    let message = format!(
+        r#"{{"eventType": "demo.greeted", "payload": {{}}, "deliverAt": "{}",
+            "sluicegate": {{"headers": {{"X-Tenant": "message"}}, "ttl": "1h"}}}}"#,
+        due.rfc3339()
+    );
+    api.post("app/demo/msg", &message).await;
+    let arrival = receiver.next().await;
+    arrival.verify(SECRET);
+    assert_eq!(arrival.header("x-tenant"), "message");
+    assert_eq!(arrival.header("x-other"), "endpoint");
+    // Signed as it was sent, so this is when; in whole seconds.
+    let sent: u64 = arrival.header("webhook-timestamp").parse().unwrap();
+    assert!(sent >= due.0 / 1000);
+    process.stop();
+}

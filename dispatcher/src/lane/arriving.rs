@@ -140,6 +140,10 @@ impl LaneActor {
                 }
                 None
             }
+            Entry::FanOut(fan_out) => {
+                self.take_up_fan_out(id, fan_out);
+                None
+            }
             Entry::Unknown => None,
         }
     }

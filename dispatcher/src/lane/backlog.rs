@@ -57,6 +57,12 @@ impl Backlog {
         self.ready.push_back(ready);
     }
 
+    /// One that waits is in hand, though not to be sent.
+    pub(super) fn hold_waiting(&mut self) {
+        self.held += 1;
+        self.held_waiting += 1;
+    }
+
     pub(super) fn let_go(&mut self, delivery: Delivery, place: Place) {
         self.held = self.held.saturating_sub(1);
         if place == Place::Waiting {

@@ -11,7 +11,9 @@ use shared::{
 
 use super::{
     arriving::{Loaded, Wish},
+    fanning_out::Chunk,
     fetching::Taken,
+    maintaining::Looked,
     turns::Cell,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
@@ -59,6 +61,8 @@ pub(crate) enum Event {
     Parked(Parted<Park, Parked>),
     /// Nudges were removed; `None`: fenced.
     Forgotten(Vec<EntryId>, Option<()>),
+    /// A chunk of a fan-out was tried; `None`: fenced.
+    FannedOut(EntryId, Option<Chunk>),
     /// Waiting sets were looked into, or cannot be.
     Looked(Parted<Ask, Due>),
     /// Bodies were read; `None`: fenced.
@@ -81,6 +85,8 @@ pub(crate) enum Event {
     LimitsChanged,
     /// A page of the agenda was read.
     Agenda(AgendaPage),
+    /// The front of a queue was looked at, due or not.
+    Maintained(Looked),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
 }

@@ -7,6 +7,7 @@
 //! | [`backlog`] | what is known of one queue here |
 //! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
 //! | [`parking`] | what is moved into the waiting sets |
+//! | [`fanning_out`] | whom a message is for, where its publication did not say |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
@@ -15,6 +16,7 @@
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
 //! | [`timing`] | when to look at a queue again |
+//! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
@@ -22,7 +24,9 @@ mod backlog;
 mod checking;
 mod disabling;
 mod event;
+mod fanning_out;
 mod fetching;
+mod maintaining;
 mod pacing;
 mod parking;
 mod remembering;
@@ -116,6 +120,8 @@ pub(crate) struct LaneActor {
     nudges: HashSet<EntryId>,
     to_forget: Vec<EntryId>,
     forgetting: bool,
+    fan_outs: fanning_out::FanOuts,
+    maintenance: maintaining::Maintenance,
     to_park: Vec<Park>,
     parking: bool,
     /// What the store refused to park, and what came behind it.
@@ -175,6 +181,8 @@ impl LaneActor {
             nudges: HashSet::new(),
             to_forget: Vec::new(),
             forgetting: false,
+            fan_outs: fanning_out::FanOuts::default(),
+            maintenance: maintaining::Maintenance::default(),
             to_park: Vec::new(),
             parking: false,
             aside: HashMap::new(),
@@ -223,6 +231,7 @@ impl LaneActor {
     fn let_go(&mut self, delivery: &Delivery) {
         let Some(held) = self.held.remove(delivery) else { return };
         self.checks.departed(*delivery);
+        self.maintenance.departed(*delivery);
         if let Some(backlog) = self.backlog(delivery.queue()) {
             backlog.let_go(*delivery, held.place);
             if held.doubtful {
@@ -239,6 +248,7 @@ impl LaneActor {
         self.configure_wished(ctx);
         self.park_waiting(ctx);
         self.forget_nudges(ctx);
+        self.fan_out(ctx);
         self.look(ctx);
         self.fetch(ctx);
         self.ask_for_turns(ctx);
@@ -286,7 +296,8 @@ impl LaneActor {
 
     /// Whether nothing is in hand that somebody else must not touch.
     fn is_empty(&self) -> bool {
-        !self.parking && !self.forgetting && self.remembering == 0 && self.held.is_empty()
+        let under_way = self.parking || self.forgetting || self.fan_outs.under_way;
+        !under_way && self.remembering == 0 && self.held.is_empty()
     }
 
     /// The store says that the lane is another node's.
@@ -303,6 +314,7 @@ impl LaneActor {
         self.held.clear();
         self.parking = false;
         self.forgetting = false;
+        self.fan_outs.under_way = false;
         self.remembering = 0;
         self.answer_drained(|| Ok(()));
         ctx.stop();
@@ -358,6 +370,7 @@ impl Handler<Event> for LaneActor {
             Event::Configured(app, loaded) => self.configured(app, loaded, ctx),
             Event::Parked(parted) => self.parked(parted, ctx),
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
+            Event::FannedOut(entry, Some(chunk)) => self.fanned_out(entry, chunk, ctx),
             Event::Looked(parted) => self.looked(parted, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
@@ -372,8 +385,10 @@ impl Handler<Event> for LaneActor {
             Event::Granted(from, cells) => self.granted(&from, cells, ctx),
             Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
+            Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
             Event::Forgotten(_, None)
+            | Event::FannedOut(_, None)
             | Event::Prepared(None)
             | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),
         }

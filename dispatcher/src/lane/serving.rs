@@ -168,6 +168,9 @@ impl LaneActor {
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
                 }
+                Found::Expunged => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expunged), ctx)
+                }
                 Found::TooLate => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Exhausted), ctx)
                 }
@@ -289,7 +292,12 @@ impl LaneActor {
         self.pump(destination, now, ctx);
     }
 
-    fn end_without_attempt(&mut self, taken: Taken, verdict: Verdict, ctx: &mut Context<Self>) {
+    pub(super) fn end_without_attempt(
+        &mut self,
+        taken: Taken,
+        verdict: Verdict,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.destination()) {
             seat.brain.give_back();
         }
@@ -306,7 +314,12 @@ impl LaneActor {
         self.look_for_more(destination, now);
     }
 
-    fn settle(&mut self, settlement: Settlement, permit: Option<Permit>, ctx: &Context<Self>) {
+    pub(super) fn settle(
+        &mut self,
+        settlement: Settlement,
+        permit: Option<Permit>,
+        ctx: &Context<Self>,
+    ) {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
         let lane = ctx.address();
@@ -354,7 +367,7 @@ impl LaneActor {
     }
 }
 
-fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
+pub(super) fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
     Settlement {
         delivery: ready.delivery,
         place: ready.place,

@@ -3,9 +3,12 @@
 
 mod bench;
 mod disabling;
+mod fanning_out;
 mod isolation;
 mod limits;
 mod limits_shared;
+mod maintaining;
+mod options;
 mod ordering;
 mod outages;
 mod pausing;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Destination, Queue},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
     store::*,
 };
@@ -149,6 +149,7 @@ macro_rules! forward {
 forward!(Publisher {
     fn publish(batch: Vec<Publication>) -> Vec<Published>;
     fn resend(resend: Resend) -> Resent;
+    fn expunge(app: AppId, message: MessageId, record: Bytes) -> bool;
 });
 
 forward!(Documents {
@@ -184,6 +185,7 @@ forward!(History {
     fn messages(app: AppId, page: &PageRequest) -> Page<LogEntry>;
     fn endpoint_attempts(queue: Queue, page: &PageRequest) -> Page<Attempt>;
     fn message_attempts(app: AppId, message: MessageId, page: &PageRequest) -> Page<Attempt>;
+    fn expunge_responses(app: AppId, message: MessageId, attempt: Option<AttemptId>) -> bool;
     fn dead_letters(queue: Queue, page: &PageRequest) -> Page<DeadLetter>;
 });
 
@@ -268,6 +270,11 @@ impl Lanes for Scripted {
         self.inner.forget(fence, entries).await
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        self.present()?;
+        self.inner.expand(fence, expand).await
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         self.readable(Call::Due, [fence.lane])?;
         self.unspoiled(Call::Due, asks.iter().map(|ask| ask.queue.endpoint))?;
@@ -291,6 +298,11 @@ impl Lanes for Scripted {
 
     async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
         self.inner.heads(of).await
+    }
+
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        self.present()?;
+        self.inner.front(queue, limit).await
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

@@ -17,12 +17,14 @@ const FIELD: &str = "sluicegate";
 pub(super) struct ApplicationSettingsIn {
     paused: Patch<bool>,
     retry: Patch<RetryIn>,
+    #[serde(rename = "quotaBytes")]
+    quota_bytes: Patch<u64>,
 }
 
 impl ApplicationSettingsIn {
     /// As part of a whole application: what is left out is reset; except that a paused one stays so.
     pub(super) fn whole(self) -> Self {
-        Self { retry: self.retry.whole(), ..self }
+        Self { retry: self.retry.whole(), quota_bytes: self.quota_bytes.whole(), ..self }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
@@ -35,5 +37,6 @@ impl ApplicationSettingsIn {
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
         self.paused.apply(&mut settings.paused, false);
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.quota_bytes.apply_option(&mut settings.quota_bytes);
     }
 }

@@ -14,7 +14,7 @@ use shared::{
 use super::{
     Api, find_endpoint,
     list::{ListQuery, Listed, gather},
-    message::{MessageOut, fits},
+    message::{Content, MessageOut, fits},
 };
 use crate::error::{ApiError, Result};
 
@@ -93,7 +93,7 @@ impl<'a> AttemptOut<'a> {
                 Trigger::Manual => 1,
             },
             timestamp: attempt.at.rfc3339(),
-            msg: message.map(|message| MessageOut::new(&message.header, None)),
+            msg: message.map(|message| MessageOut::new(&message.header, Content::Unwanted)),
         }
     }
 }
@@ -215,7 +215,12 @@ pub(super) async fn resend(
     let configuration = api.configuration(&app).await?;
     let app = configuration.application.id;
     let endpoint = find_endpoint(&configuration, &endpoint)?;
-    let message = api.find_message(app, &message).await?.header.id;
+    let message = api.find_message(app, &message).await?.header;
+    if message.options.expunged {
+        let detail = "the message's content was removed: there is nothing to send";
+        return Err(ApiError::Conflict(detail.to_owned()));
+    }
+    let message = message.id;
     let delivery = Delivery {
         app,
         endpoint: endpoint.id,

@@ -127,7 +127,7 @@ impl EndpointIn {
             faults.metadata(metadata);
         }
         if let Some(headers) = self.headers.value() {
-            endpoint_headers::check(headers, &mut faults);
+            endpoint_headers::check(headers, "headers", &mut faults);
         }
         faults.into_result()?;
         Ok(Checked { input: self, url, secret, retry_bounds: api.retry_bounds.clone() })

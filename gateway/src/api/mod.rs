@@ -8,6 +8,7 @@ mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
+mod content;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
@@ -19,6 +20,7 @@ mod event_type;
 mod health;
 mod list;
 mod message;
+mod message_settings;
 mod ordering;
 mod patch;
 mod pausing;
@@ -49,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) store: SharedStore,
     pub(crate) secret_overlap: Duration,
     pub(crate) guard: Guard,
+    /// How long a message may have its payload kept.
+    pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
 }
 

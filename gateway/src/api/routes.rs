@@ -6,8 +6,8 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret,
-    endpoint_state, event_type, health, message, pausing, recipients,
+    api_key, application, attempt, content, dead_letter, endpoint, endpoint_headers,
+    endpoint_secret, endpoint_state, event_type, health, message, pausing, recipients,
 };
 use crate::{access, error::ApiError};
 
@@ -136,6 +136,14 @@ fn messages(config: &mut ServiceConfig) {
                 .route(web::post().to(message::create)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
+        .service(
+            resource("/app/{app}/msg/{message}/content")
+                .route(web::delete().to(content::expunge_message)),
+        )
+        .service(
+            resource("/app/{app}/msg/{message}/attempt/{attempt}/content")
+                .route(web::delete().to(content::expunge_attempt)),
+        )
         .service(
             resource("/app/{app}/msg/{message}/endpoint").route(web::get().to(recipients::list)),
         )

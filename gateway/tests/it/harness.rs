@@ -35,6 +35,8 @@ pub(crate) fn config() -> Config {
         retry_schedule: vec![Duration::from_secs(5)],
         request_timeout: Duration::from_secs(15),
         message_lifetime: Lifetimes::default().message,
+        quota_bytes: 0,
+        longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
     }
 }

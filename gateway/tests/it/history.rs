@@ -20,7 +20,7 @@ async fn first_delivery(store: &SharedStore, lane: Lane) -> (EntryId, Delivery) 
     let entries = store.page(lane, EntryId::START, 100).await.unwrap();
     let deliveries = entries.into_iter().filter_map(|(id, entry)| match entry {
         Entry::Delivery { delivery, .. } => Some((id, delivery)),
-        Entry::Nudge { .. } | Entry::Unknown => None,
+        Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => None,
     });
     deliveries.into_iter().next().unwrap()
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Destination, Queue},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
     store::*,
 };
@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Refuse(ErrorKind),
     /// Everything, but its answer is lost.
     LoseTheAnswer,
+    /// Says of each message that the configuration has changed.
+    Stale,
     /// Waits until somebody adds a permit.
     Wait(Arc<Semaphore>),
 }
@@ -51,6 +53,7 @@ impl Publisher for Scripted {
         match act {
             None => {}
             Some(Act::Refuse(kind)) => return Err(StoreError::new(kind, "as the script says")),
+            Some(Act::Stale) => return Ok(vec![Published::Stale; batch.len()]),
             Some(Act::LoseTheAnswer) => {
                 self.inner.publish(batch).await?;
                 return Err(StoreError::new(ErrorKind::Ambiguous, "as the script says"));
@@ -62,6 +65,10 @@ impl Publisher for Scripted {
 
     async fn resend(&self, resend: Resend) -> Result<Resent> {
         self.inner.resend(resend).await
+    }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        self.inner.expunge(app, message, record).await
     }
 }
 
@@ -118,6 +125,15 @@ impl History for Scripted {
         self.inner.message_attempts(app, message, page).await
     }
 
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        self.inner.expunge_responses(app, message, attempt).await
+    }
+
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.inner.dead_letters(queue, page).await
     }
@@ -138,11 +154,13 @@ forward!(Lanes {
     fn fetch(fetches: &[Fetch]) -> Vec<Fetched>;
     fn park(fence: &Fence, parks: &[Park]) -> Option<Vec<Parked>>;
     fn forget(fence: &Fence, entries: &[EntryId]) -> Option<()>;
+    fn expand(fence: &Fence, expand: &Expand) -> Option<Expanded>;
     fn due(fence: &Fence, asks: &[Ask]) -> Option<Vec<Due>>;
     fn settle(batch: &[Settle]) -> Vec<Option<Vec<Settled>>>;
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
     fn heads(of: Destination) -> Vec<Head>;
+    fn front(queue: Queue, limit: usize) -> Vec<InFront>;
     fn waiting(queue: Queue) -> u64;
 });
 

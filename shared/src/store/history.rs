@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use crate::{
     domain::{Attempt, DeadLetter, MessageHeader, Queue},
-    id::{AppId, MessageId},
+    id::{AppId, AttemptId, MessageId},
 };
 
 /// Which end of a list comes first.
@@ -72,6 +72,16 @@ pub trait History: Send + Sync {
         message: MessageId,
         page: &PageRequest,
     ) -> Result<Page<Attempt>>;
+
+    /// Removes the bodies of responses from the attempts of a message, from all or from one; whether
+    /// there was any. The attempts MUST stay listed, in both lists. It is not one write: repeated
+    /// until it was answered, it has happened as a whole.
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool>;
 
     /// The dead letters of an endpoint.
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>>;

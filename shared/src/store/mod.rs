@@ -23,6 +23,7 @@
 mod documents;
 pub mod embedded;
 mod error;
+mod fan_out;
 mod history;
 mod lanes;
 mod leases;
@@ -34,9 +35,10 @@ use std::{sync::Arc, time::Duration};
 
 pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed, Kind, Version};
 pub use error::{ErrorKind, Result, StoreError};
+pub use fan_out::{Expand, Expanded, FanOut};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, LONGEST_READ,
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, InFront, LONGEST_READ,
     LaneBatch, LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle,
     Settled, Settlement, StateChange, Verdict, Waiting,
 };
@@ -44,6 +46,7 @@ pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};
 pub use publisher::{
     Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
+    Terms,
 };
 use serde::{Deserialize, Serialize};
 

@@ -211,6 +211,7 @@ fn commit(
                     nudges.insert(endpoint, NudgeKind::Deleted);
                 }
                 draft.drop_list(&keys::log(app));
+                draft.charge(app, 0);
                 draft.remove(Table::Documents, keys::bucket(&Bucket::Application(app)));
             }
         }

@@ -7,6 +7,7 @@ use super::{
     Embedded,
     clock::Stamp,
     corrupt,
+    draft::Draft,
     keys::{self, Key},
     publish::taken,
     records::Fields,
@@ -15,10 +16,13 @@ use super::{
 };
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
     time::Millis,
 };
+
+/// Of how many attempts the responses are taken out in one write.
+const STRUCK_AT_ONCE: usize = 250;
 
 #[async_trait::async_trait]
 impl History for Embedded {
@@ -57,9 +61,60 @@ impl History for Embedded {
         })
     }
 
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        let list = keys::message_attempts(app, message);
+        let (mut from, mut any) = (list.clone(), false);
+        loop {
+            let (list, start) = (list.clone(), from);
+            let (found, next) = self
+                .writer
+                .write(true, move |draft| strike(draft, app, &list, start, attempt))
+                .await?;
+            any |= found;
+            match next {
+                Some(next) => from = next,
+                None => return Ok(any),
+            }
+        }
+    }
+
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.core.view()?.history(keys::dead_letters(queue), page)
     }
+}
+
+/// Takes the responses out of some of a message's attempts, from a place in their list on; whether
+/// there was any, and where to go on.
+fn strike(
+    draft: &mut Draft<'_>,
+    app: AppId,
+    list: &Key,
+    from: Key,
+    wanted: Option<AttemptId>,
+) -> Result<(bool, Option<Key>)> {
+    let page = draft.first(Table::History, from, list.clone().end(), STRUCK_AT_ONCE)?;
+    let mut any = false;
+    for (key, endpoint) in &page {
+        let endpoint = Fields(endpoint).id().ok_or_else(|| corrupt("an attempt"))?;
+        let queue = Queue::live(app, EndpointId::from_bits(endpoint));
+        let place = keys::attempts(queue).bytes(&key[list.len()..]);
+        let Some(json) = draft.get(Table::History, &place)? else { continue };
+        let mut attempt: Attempt = decode(&json)?;
+        if wanted.is_some_and(|wanted| wanted != attempt.id) {
+            continue;
+        }
+        any = true;
+        attempt.response.clear();
+        let json = serde_json::to_vec(&attempt).map_err(|_| corrupt("an attempt"))?;
+        draft.put(Table::History, place, json);
+    }
+    let next = page.get(STRUCK_AT_ONCE - 1).map(|(last, _)| Key::new().bytes(last).byte(0));
+    Ok((any, next))
 }
 
 fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {

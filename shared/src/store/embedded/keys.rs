@@ -195,6 +195,11 @@ pub(super) fn endpoint(queue: Queue) -> Key {
     endpoints(queue.app).id(queue.endpoint.bits())
 }
 
+/// Bytes that count towards an application's quota.
+pub(super) fn charged(app: AppId) -> Key {
+    Key::new().byte(b'b').id(app.bits())
+}
+
 pub(super) fn state(app: AppId, endpoint: EndpointId) -> Key {
     Key::new().byte(b's').id(app.bits()).id(endpoint.bits())
 }

@@ -230,6 +230,7 @@ fn commit_call(
     let mut remove = |endpoint: EndpointId| {
         let shard = Shard::of(app);
         drops.push(keys::attempts(shard, endpoint));
+        drops.push(keys::struck(shard, endpoint));
         drops.push(keys::dead(shard, endpoint));
         drops.push(keys::state(shard, endpoint));
         removals.push(keys::endpoint_field(endpoint));

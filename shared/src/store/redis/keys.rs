@@ -70,6 +70,11 @@ pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("att:{}", endpoint.bare()))
 }
 
+/// Sorted set: places of attempts whose responses are not to be shown any more, by when that was said.
+pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("struck:{}", endpoint.bare()))
+}
+
 /// Stream: dead letters of an endpoint.
 pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("dead:{}", endpoint.bare()))
@@ -100,7 +105,8 @@ pub(super) fn dedup(app: AppId, key: &str) -> String {
     tagged(Shard::of(app), format_args!("dedup:{}:{key}", app.bare()))
 }
 
-/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint.
+/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint; where there is a
+/// quota, `b:<n>` what counts towards it.
 pub(super) fn app(app: AppId) -> String {
     tagged(Shard::of(app), format_args!("app:{}", app.bare()))
 }

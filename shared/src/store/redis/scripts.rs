@@ -22,6 +22,8 @@ scripts! {
     BEAT = "beat",
     COMMIT = "commit",
     DUE = "due",
+    EXPAND = "expand",
+    EXPUNGE = "expunge",
     FORGET = "forget",
     INDEX = "index",
     PARK = "park",

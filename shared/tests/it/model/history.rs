@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, MessageId},
+    id::{AppId, AttemptId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
 };
 
@@ -83,6 +83,24 @@ impl History for Model {
         let list =
             wanted(&state.attempts, move |(of, attempt)| *of == app && attempt.message == message);
         Ok(entries(page(list, request)))
+    }
+
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        let mut any = false;
+        for (of, found) in &mut state.attempts {
+            let wanted = attempt.is_none_or(|attempt| attempt == found.id);
+            if *of == app && found.message == message && wanted {
+                found.response.clear();
+                any = true;
+            }
+        }
+        Ok(any)
     }
 
     async fn dead_letters(&self, queue: Queue, request: &PageRequest) -> Result<Page<DeadLetter>> {

@@ -12,6 +12,7 @@ mod publisher;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -60,6 +61,10 @@ pub(crate) struct State {
 struct Body {
     record: Bytes,
     open: usize,
+    /// Whether its bytes count towards a quota while deliveries are open.
+    charged: bool,
+    /// How long it lives once nothing is open.
+    retention: Duration,
     /// Until when a dead letter needs it.
     needed: Option<Instant>,
     expires: Instant,

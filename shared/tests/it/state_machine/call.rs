@@ -6,8 +6,8 @@ use shared::{
     id::AppId,
     placement::Lane,
     store::{
-        Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
-        Resend, Resent, Settle, Settled, Take, Version,
+        Change, EntryId, ErrorKind, Expand, Expanded, Fence, Lease, Owner, Park, Parked,
+        Publication, Published, Resend, Resent, Settle, Settled, Take, Version,
     },
 };
 
@@ -23,6 +23,7 @@ pub(super) enum Call {
     Release(Fence),
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
+    Expand(Fence, Expand),
     Settle(Vec<Settle>),
     Take(Take),
 }
@@ -38,6 +39,7 @@ pub(super) enum Answer {
     Released,
     Parked(Option<Vec<Parked>>),
     Forgot(bool),
+    Expanded(Option<Expanded>),
     Settled(Vec<Option<Vec<Settled>>>),
     /// When the cells are due, in gaps.
     Taken(Vec<u64>),
@@ -71,6 +73,7 @@ impl Call {
             Self::Forget(fence, entry) => {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
+            Self::Expand(fence, expand) => Answer::Expanded(store.expand(&fence, &expand).await?),
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
             Self::Take(take) => {
                 let cells = store.take(&take).await?.cells;

@@ -47,6 +47,15 @@ pub(super) enum Operation {
         owner: usize,
         nth: usize,
     },
+    /// Of any entry, though only fan-outs can be.
+    Expand {
+        owner: usize,
+        nth: usize,
+        targets: [Option<usize>; 2],
+        more: bool,
+        /// Names another cursor than the entry's.
+        wrong: bool,
+    },
     /// In one write.
     Settle {
         owner: usize,
@@ -81,6 +90,8 @@ pub(super) struct Wish {
     pub(super) keys: Vec<usize>,
     pub(super) fingerprint: u8,
     pub(super) stale: bool,
+    /// Its targets are to be chosen later.
+    pub(super) later: bool,
 }
 
 /// A wish to park an entry.
@@ -151,6 +162,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
             Operation::Forget { endpoint, owner, nth }
         }),
+        6 => (owner(), ANY, targets(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+            |(owner, nth, targets, more, wrong)| {
+                Operation::Expand { owner, nth, targets, more, wrong }
+            }
+        ),
         24 => (owner(), vec(ending(), 1..5)).prop_map(|(owner, endings)| {
             Operation::Settle { owner, endings }
         }),
@@ -171,16 +187,24 @@ fn strand() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(0usize), 2 => 1..4usize]
 }
 
+/// For each of an application's endpoints, whether it is wanted, and with which strand.
+fn targets() -> impl Strategy<Value = [Option<usize>; 2]> {
+    [option::of(strand()), option::of(strand())]
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     let rarely = prop::bool::weighted(0.1);
-    (ANY, [option::of(strand()), option::of(strand())], vec(0..3usize, 0..3), 0..2u8, rarely)
-        .prop_map(|(message, targets, keys, fingerprint, stale)| Wish {
+    let later = prop::bool::weighted(0.2);
+    (targets(), ANY, vec(0..3usize, 0..3), 0..2u8, rarely, later).prop_map(
+        |(targets, message, keys, fingerprint, stale, later)| Wish {
             message,
             targets,
             keys,
             fingerprint,
             stale,
-        })
+            later,
+        },
+    )
 }
 
 fn parking() -> impl Strategy<Value = Parking> {

@@ -147,6 +147,7 @@ impl Universe {
         match entry {
             Entry::Delivery { delivery, .. } => self.knows(&delivery.queue()),
             Entry::Nudge { queue, .. } => self.knows(queue),
+            Entry::FanOut(fan_out) => self.apps.contains(&fan_out.app),
             Entry::Unknown => true,
         }
     }

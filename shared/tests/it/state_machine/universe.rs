@@ -76,7 +76,15 @@ impl Universe {
             }
         };
         let queues = vec![first, beside, queue(1)];
-        let messages = (0..6).map(|n| (apps[n % 2], MessageId::new())).collect();
+        // Fan-outs flow in lanes that have endpoints, too.
+        let message = |app: usize| loop {
+            let message = MessageId::new();
+            let lane = Lane::of_message(apps[app], message);
+            if queues.iter().any(|queue: &Queue| queue.lane() == lane) {
+                break (apps[app], message);
+            }
+        };
+        let messages = (0..6).map(|n| message(n % 2)).collect();
         let owner = |name| Owner::new(&format!("{name}-{:032x}", rand::random::<u128>()));
         for side in &sides {
             for &app in &apps {
