@@ -84,11 +84,9 @@ impl Backlog {
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
         self.departed.clear();
-        // All that is parked is in hand now. Parks that are under way say so when they are answered: to
-        // look for them before would only be to look again and again.
-        if all_parked_seen && !self.parked_meanwhile {
-            self.parked = false;
-        }
+        // If it saw all, what is parked is in hand now. Parks that are under way say so when they are
+        // answered: to look for them before would only be to look again and again.
+        self.parked = !all_parked_seen || self.parked_meanwhile;
         self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
     }
 
@@ -173,6 +171,17 @@ mod tests {
         backlog.begin_look();
         backlog.end_look(true, None);
         assert!(!backlog.has_waiting_work(now) && !backlog.is_before_arrivals());
+    }
+
+    #[test]
+    fn a_new_owner_who_has_seen_a_part_looks_for_the_rest() {
+        let now = Instant::now();
+        let mut backlog = Backlog::default();
+        // All that the agenda tells.
+        backlog.will_be_due(now);
+        backlog.begin_look();
+        backlog.end_look(false, None);
+        assert!(backlog.has_waiting_work(now));
     }
 
     #[test]
