@@ -58,6 +58,8 @@ pub enum Kind {
     EventType,
     /// [`crate::domain::NamedLimit`] by name.
     Limit,
+    /// [`crate::domain::ApiKey`] by id.
+    ApiKey,
 }
 
 impl Kind {
@@ -66,6 +68,7 @@ impl Kind {
         match self {
             Self::EventType => "event-type",
             Self::Limit => "limit",
+            Self::ApiKey => "api-key",
         }
     }
 }
