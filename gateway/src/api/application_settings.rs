@@ -4,6 +4,7 @@ use serde::Deserialize;
 use shared::domain::ApplicationSettings;
 
 use super::{
+    limit::{self, LimitIn},
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -15,16 +16,18 @@ const FIELD: &str = "sluicegate";
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ApplicationSettingsIn {
+    limits: Patch<Vec<LimitIn>>,
     retry: Patch<RetryIn>,
 }
 
 impl ApplicationSettingsIn {
     /// As part of a whole application: what is left out is reset.
     pub(super) fn whole(self) -> Self {
-        Self { retry: self.retry.whole() }
+        Self { limits: self.limits.whole(), retry: self.retry.whole() }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
+        limit::check(&self.limits, FIELD, faults);
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
@@ -32,6 +35,7 @@ impl ApplicationSettingsIn {
 
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
+        limit::apply(&self.limits, &mut settings.limits);
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
     }
 }

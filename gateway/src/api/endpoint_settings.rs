@@ -1,24 +1,19 @@
 //! The object `sluicegate` of an endpoint: settings that the compatible API has no name for.
 
-use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
-use shared::{
-    domain::{EndpointSettings, Limit},
-    time::parse_duration,
-};
+use shared::domain::EndpointSettings;
 
 use super::{
+    limit::{self, LimitIn},
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
 use crate::ingest::Faults;
 
 const FIELD: &str = "sluicegate";
-const MAX_LIMITS: usize = 8;
-const PER: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(7 * 24 * 60 * 60);
-const MAX_COUNT: u32 = 1_000_000;
+const MAX_SHARED_LIMITS: usize = 8;
 const MAX_CONCURRENCY: u32 = 10_000;
 
 /// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
@@ -26,30 +21,10 @@ const MAX_CONCURRENCY: u32 = 10_000;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SettingsIn {
     limits: Patch<Vec<LimitIn>>,
+    #[serde(rename = "sharedLimits")]
+    shared_limits: Patch<Vec<String>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
-}
-
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitIn {
-    count: u32,
-    per: String,
-    burst: Option<u32>,
-}
-
-impl LimitIn {
-    fn read(&self) -> Option<Limit> {
-        let burst = match self.burst {
-            None => None,
-            Some(burst) => Some(NonZeroU32::new(burst).filter(|_| burst <= self.count)?),
-        };
-        Some(Limit {
-            count: NonZeroU32::new(self.count).filter(|count| count.get() <= MAX_COUNT)?,
-            per: parse_duration(&self.per).filter(|per| PER.contains(per))?,
-            burst,
-        })
-    }
 }
 
 impl SettingsIn {
@@ -57,25 +32,16 @@ impl SettingsIn {
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
+            shared_limits: self.shared_limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
         }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
-        if let Some(limits) = self.limits.value() {
-            if limits.len() > MAX_LIMITS {
-                faults.add(FIELD, format!("more than {MAX_LIMITS} limits"));
-            }
-            if limits.iter().any(|limit| limit.read().is_none()) {
-                faults.add(
-                    FIELD,
-                    format!(
-                        "each limit must have a count from 1 to {MAX_COUNT}, a duration from 100ms to \
-                         7d such as 10s, and if any a burst from 1 to the count"
-                    ),
-                );
-            }
+        limit::check(&self.limits, FIELD, faults);
+        if let Some(names) = self.shared_limits.value() {
+            faults.names(FIELD, names, MAX_SHARED_LIMITS);
         }
         if let Some(concurrency) = self.concurrency.value()
             && !(1..=MAX_CONCURRENCY).contains(concurrency)
@@ -89,18 +55,18 @@ impl SettingsIn {
 
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
-        match &self.limits {
-            Patch::Absent => {}
-            Patch::Null => settings.limits.clear(),
-            Patch::Value(limits) => {
-                settings.limits = limits.iter().filter_map(LimitIn::read).collect();
-            }
-        }
+        limit::apply(&self.limits, &mut settings.limits);
+        self.shared_limits.apply(&mut settings.shared_limits, vec![]);
         match self.concurrency {
             Patch::Absent => {}
             Patch::Null => settings.concurrency = None,
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+    }
+
+    /// The names of limits that it is to share with others.
+    pub(super) fn shared_limits(&self) -> &[String] {
+        self.shared_limits.value().map_or(&[], Vec::as_slice)
     }
 }

@@ -1,13 +1,16 @@
 //! How an endpoint is being served: what its lane's owner last wrote down, and what waits for it.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Limit, ServingState},
+    domain::{Endpoint, Limit, NamedLimit, Queue, ServingState},
+    store::{Bucket, Configuration, Metered},
     time::Millis,
 };
 
-use super::Api;
+use super::{Api, find_endpoint};
 use crate::error::Result;
 
 /// An endpoint's serving state as it is shown.
@@ -23,6 +26,8 @@ struct StateOut {
     failing_since: Option<String>,
     window: Option<usize>,
     limits: Vec<LimitOut>,
+    /// Limits of the application, and those that it names, as of now.
+    shared_limits: Vec<SharedLimitOut>,
     /// Deliveries in the waiting set.
     waiting: u64,
     lane: u16,
@@ -48,6 +53,51 @@ struct LimitOut {
     next: String,
 }
 
+/// Limits that the endpoint shares with others.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SharedLimitOut {
+    /// `application`, or the name of the limit.
+    name: String,
+    limits: Vec<Limit>,
+    /// When they grant the next attempt that nobody has asked for yet.
+    next: String,
+}
+
+impl SharedLimitOut {
+    fn new(metered: Metered, wait: Duration, now: Millis) -> Self {
+        let name = match metered.bucket {
+            Bucket::Application(_) => "application".to_owned(),
+            Bucket::Named(name) => name,
+        };
+        Self { name, limits: metered.limits, next: now.after(wait).rfc3339() }
+    }
+}
+
+impl Api {
+    /// What an endpoint shares with others.
+    async fn shared_limits(
+        &self,
+        configuration: &Configuration,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<SharedLimitOut>> {
+        let mut shared: Vec<_> = configuration.limit().into_iter().collect();
+        for name in &endpoint.settings.shared_limits {
+            if let Some(NamedLimit { limit, version, .. }) = self.named_limit(name).await? {
+                let bucket = Bucket::Named(name.clone());
+                shared.push(Metered { bucket, version, limits: vec![limit] });
+            }
+        }
+        if shared.is_empty() {
+            return Ok(vec![]);
+        }
+        let waits = self.store.next(&shared).await?;
+        let now = Millis::now();
+        let shown = shared.into_iter().zip(waits);
+        Ok(shown.map(|(metered, wait)| SharedLimitOut::new(metered, wait, now)).collect())
+    }
+}
+
 impl StateOut {
     fn new(state: Option<ServingState>, now: Millis) -> Self {
         let known = state.is_some();
@@ -70,6 +120,7 @@ impl StateOut {
             limits: limits
                 .map(|limit| LimitOut { limit: limit.limit, next: limit.next.rfc3339() })
                 .collect(),
+            shared_limits: vec![],
             waiting: 0,
             lane: 0,
             owner: None,
@@ -82,12 +133,15 @@ pub(super) async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let queue = api.queue(&app, &name).await?;
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?;
+    let queue = Queue::live(configuration.application.id, endpoint.id);
     let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
     let state = record.and_then(|record| serde_json::from_slice(&record).ok());
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
     Ok(HttpResponse::Ok().json(StateOut {
+        shared_limits: api.shared_limits(&configuration, endpoint).await?,
         waiting: api.store.waiting(queue).await?,
         lane: queue.lane().index(),
         owner: lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()),

@@ -123,6 +123,11 @@ impl History for Scripted {
     }
 }
 
+forward!(Limits {
+    fn take(take: &Take) -> Granted;
+    fn next(buckets: &[Metered]) -> Vec<Duration>;
+});
+
 forward!(Leases {
     fn heartbeat(owner: &Owner) -> Vec<Beat>;
     fn forget_node(owner: &Owner) -> ();
