@@ -105,7 +105,9 @@ impl Seat {
     pub(super) fn backlog(&mut self, strand: Strand) -> &mut Backlog {
         match strand {
             Strand::Live => &mut self.live,
-            Strand::Replay | Strand::Ordered(_) => self.others.entry(strand).or_default(),
+            Strand::Replay | Strand::Ordered(_) => {
+                self.others.entry(strand).or_insert_with(|| Backlog::new(strand))
+            }
         }
     }
 

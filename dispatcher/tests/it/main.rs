@@ -5,6 +5,7 @@ mod bench;
 mod isolation;
 mod limits;
 mod limits_shared;
+mod ordering;
 mod outages;
 mod policies;
 mod resuming;

@@ -7,6 +7,7 @@ use shared::domain::EndpointSettings;
 
 use super::{
     limit::{self, LimitIn},
+    ordering::OrderingIn,
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -25,6 +26,7 @@ pub(super) struct SettingsIn {
     shared_limits: Patch<Vec<String>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
+    ordering: Patch<OrderingIn>,
 }
 
 impl SettingsIn {
@@ -35,6 +37,7 @@ impl SettingsIn {
             shared_limits: self.shared_limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
+            ordering: self.ordering.whole(),
         }
     }
 
@@ -51,6 +54,9 @@ impl SettingsIn {
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
+        if let Some(Err(fault)) = self.ordering.value().map(OrderingIn::read) {
+            faults.add(FIELD, fault);
+        }
     }
 
     /// Changes the settings; what was checked can be read.
@@ -63,6 +69,7 @@ impl SettingsIn {
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.ordering.read_option(&mut settings.ordering, |ordering| ordering.read().ok());
     }
 
     /// The names of limits that it is to share with others.

@@ -21,6 +21,7 @@ mod limit;
 mod list;
 mod message;
 mod named_limit;
+mod ordering;
 mod patch;
 mod recipients;
 mod retry_policy;

@@ -123,11 +123,6 @@ impl History for Scripted {
     }
 }
 
-forward!(Limits {
-    fn take(take: &Take) -> Granted;
-    fn next(buckets: &[Metered]) -> Vec<Duration>;
-});
-
 forward!(Leases {
     fn heartbeat(owner: &Owner) -> Vec<Beat>;
     fn forget_node(owner: &Owner) -> ();
@@ -148,6 +143,11 @@ forward!(Lanes {
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
     fn waiting(queue: Queue) -> u64;
+});
+
+forward!(Limits {
+    fn take(take: &Take) -> Granted;
+    fn next(buckets: &[Metered]) -> Vec<Duration>;
 });
 
 #[async_trait]

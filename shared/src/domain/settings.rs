@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, RetryPolicy};
+use super::{Extra, Ordering, RetryPolicy};
 use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
@@ -45,6 +45,9 @@ pub struct EndpointSettings {
     /// When deliveries that failed are tried again; the application's where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Whether messages arrive one after the other, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordering: Option<Ordering>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,

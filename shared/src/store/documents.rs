@@ -56,10 +56,10 @@ pub enum Change {
 pub enum Kind {
     /// [`crate::domain::EventType`] by name.
     EventType,
-    /// [`crate::domain::NamedLimit`] by name.
-    Limit,
     /// [`crate::domain::ApiKey`] by id.
     ApiKey,
+    /// [`crate::domain::NamedLimit`] by name.
+    Limit,
 }
 
 impl Kind {
@@ -67,8 +67,8 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EventType => "event-type",
-            Self::Limit => "limit",
             Self::ApiKey => "api-key",
+            Self::Limit => "limit",
         }
     }
 }

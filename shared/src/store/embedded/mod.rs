@@ -14,8 +14,8 @@
 //! | system | one letter (+ lane) | layout, clock, leases |
 //! | documents | letter, ids or names | configuration, index, endpoint states, buckets |
 //! | streams | lane, entry id | a delivery or a nudge |
-//! | waiting | queue, score, delivery | attempts, steps |
-//! | members | queue, delivery | score, attempts, steps |
+//! | waiting | queue, score, delivery | as in members |
+//! | members | queue, delivery | score, attempts, steps, when due (ordered queues) |
 //! | agenda | queue | when it opens, how many wait |
 //! | bodies | application, message | the message's record |
 //! | lives | application, message | open deliveries and deadline of the body; below it, its resends |

@@ -49,7 +49,8 @@ pub(super) fn wait(queue: Queue) -> String {
     of_queue("wait", queue)
 }
 
-/// Hash: `<attempts>:<steps>` of a queue's deliveries that failed.
+/// Hash: `<attempts>:<steps>` of a queue's deliveries that failed; in an ordered one `:<due>` follows, where
+/// one is not due at once.
 pub(super) fn tries(queue: Queue) -> String {
     of_queue("try", queue)
 }

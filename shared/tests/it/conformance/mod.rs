@@ -10,6 +10,7 @@ mod history;
 mod leases;
 mod lifetimes;
 mod limits;
+mod ordering;
 mod parking;
 mod publishing;
 mod reading;

@@ -74,6 +74,8 @@ struct Key {
 #[derive(Clone, Copy)]
 struct Wait {
     score: Score,
+    /// Of an ordered queue's member.
+    not_before: Option<Instant>,
     attempts: u32,
     steps: u32,
 }

@@ -125,13 +125,16 @@ impl Snapshot {
     async fn history(&mut self, store: &SharedStore, queue: Queue) {
         let page = whole(Order::OldestFirst);
         let attempts = store.endpoint_attempts(queue, &page).await.unwrap().entries;
-        let ids: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
-        self.see(format!("attempts at {queue:?}"), ids);
+        // What one write settles of several strands has no order.
+        let mut records: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
+        records.sort_by_key(|attempt| attempt.id);
+        self.see(format!("attempts at {queue:?}"), records);
         let letters = store.dead_letters(queue, &page).await.unwrap().entries;
-        let letters: Vec<_> = letters
+        let mut letters: Vec<_> = letters
             .into_iter()
             .map(|(_, dead)| (dead.message, dead.generation, dead.reason, dead.attempts))
             .collect();
+        letters.sort_by_key(|letter| (letter.0, letter.1));
         self.see(format!("dead letters of {queue:?}"), letters);
         let states = store.states(queue.app, &[queue.endpoint]).await.unwrap();
         self.see(format!("state of {queue:?}"), states);
