@@ -130,8 +130,12 @@ impl LaneActor {
             Entry::Nudge { queue, kind } => {
                 if self.nudges.insert(id) {
                     tracing::debug!(?queue, kind = kind.name(), "nudged");
-                    let (NudgeKind::Changed | NudgeKind::Deleted) = kind;
-                    self.wishes.push(Wish { queue, nudge: Some(id) });
+                    match kind {
+                        NudgeKind::Changed | NudgeKind::Deleted => {
+                            self.wishes.push(Wish { queue, nudge: Some(id) });
+                        }
+                        NudgeKind::Task => self.to_forget.push(id),
+                    }
                 }
                 None
             }

@@ -12,6 +12,7 @@ mod message;
 mod secret;
 mod serving;
 mod settings;
+mod task;
 
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
@@ -22,6 +23,7 @@ pub use message::{Message, MessageHeader, RecordError};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{EndpointSettings, Limit};
+pub use task::{Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

@@ -12,7 +12,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | system | one letter (+ lane) | layout, clock, leases |
-//! | documents | letter, ids or names | configuration, index, endpoint states |
+//! | documents | letter, ids or names | configuration, index, endpoint states, tasks |
 //! | streams | lane, entry id | a delivery or a nudge |
 //! | waiting | queue, score, delivery | attempts, steps |
 //! | members | queue, delivery | score, attempts, steps |
@@ -40,6 +40,7 @@ mod records;
 mod settle;
 mod sweep;
 mod tables;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;

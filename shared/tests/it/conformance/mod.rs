@@ -14,4 +14,5 @@ mod publishing;
 mod reading;
 mod resending;
 mod settling;
+mod tasks;
 mod verdicts;
