@@ -31,8 +31,17 @@ pub(crate) struct Job {
     pub(crate) route: Arc<Route>,
 }
 
+/// What came of it.
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) record: Attempt,
+    pub(crate) route: Arc<Route>,
+    /// When the message was accepted.
+    pub(crate) accepted_at: Millis,
+}
+
 /// Makes the attempt. Never fails: how it ended is data, even where our own code panicked.
-pub(crate) async fn make(job: Job, connector: &Connector) -> (Outcome, Attempt) {
+pub(crate) async fn make(job: Job, connector: &Connector) -> Ended {
     let (at, started) = (Millis::now(), Instant::now());
     let answer = match request(&job, at) {
         None => Answer::without_response(Outcome::Unsendable),
@@ -62,7 +71,8 @@ pub(crate) async fn make(job: Job, connector: &Connector) -> (Outcome, Attempt) 
         next: None,
         extra: Default::default(),
     };
-    (answer.outcome, record)
+    let accepted_at = job.message.header.created_at;
+    Ended { outcome: answer.outcome, record, route: job.route, accepted_at }
 }
 
 fn request(job: &Job, at: Millis) -> Option<Request> {

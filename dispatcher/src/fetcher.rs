@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use shared::{
     domain::{Delivery, Message},
     store::{Fence, Fetch, Fetched},
+    time::Millis,
 };
 
 use crate::{
@@ -50,6 +51,8 @@ pub(crate) enum Found {
     NoRoute,
     /// The body is gone.
     Expired,
+    /// It waited beyond the horizon of its endpoint's retry policy.
+    TooLate,
     /// The body cannot be read.
     Corrupt,
 }
@@ -140,6 +143,7 @@ fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&bytes::Bytes>)
         (Some(_), None) => Found::Expired,
         (Some(route), _) if route.endpoint.disabled => Found::Disabled,
         (Some(route), Some(record)) => match Message::decode(record) {
+            Ok(message) if is_too_late(taken, &message, &route) => Found::TooLate,
             Ok(message) => Found::Sendable(message, route),
             Err(error) => {
                 tracing::error!(message = %taken.delivery().message, %error, "corrupt record");
@@ -147,4 +151,9 @@ fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&bytes::Bytes>)
             }
         },
     }
+}
+
+fn is_too_late(taken: &Taken, message: &Message, route: &Route) -> bool {
+    let began = || taken.delivery().began(message.header.created_at);
+    route.schedule.has_horizon() && !route.schedule.reaches(Millis::now().since(began()))
 }

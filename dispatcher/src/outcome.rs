@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::{domain::DeadReason, store::Verdict};
 
-use crate::retry::Schedule;
+use crate::retry::{Course, Schedule};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +125,11 @@ impl Outcome {
         }
     }
 
-    /// What becomes of the delivery, of which `steps` steps of the schedule were used before this
-    /// attempt. `jitter` lies in 0.0..1.0.
-    pub(crate) fn verdict(self, steps: u32, schedule: &Schedule, jitter: f64) -> Verdict {
-        match self {
+    /// What becomes of the delivery, that had come so far when this attempt ended. `jitter` lies in
+    /// 0.0..1.0.
+    pub(crate) fn verdict(self, course: Course, schedule: &Schedule, jitter: f64) -> Verdict {
+        let Course { steps, age } = course;
+        let verdict = match self {
             Self::Delivered => Verdict::Delivered,
             Self::Gone => Verdict::Dead(DeadReason::Gone),
             Self::Unsendable => Verdict::Dead(DeadReason::Unsendable),
@@ -147,6 +148,12 @@ impl Outcome {
                 Some(delay) => Verdict::Retry { delay, steps: steps + 1 },
                 None => Verdict::Dead(DeadReason::Exhausted),
             },
+        };
+        match verdict {
+            Verdict::Retry { delay, .. } if !schedule.reaches(age.saturating_add(delay)) => {
+                Verdict::Dead(DeadReason::Exhausted)
+            }
+            verdict => verdict,
         }
     }
 }
@@ -189,12 +196,36 @@ mod tests {
         assert_eq!(names.len(), Outcome::ALL.len());
     }
 
+    fn course(steps: u32) -> Course {
+        Course { steps, age: Duration::from_secs(100) }
+    }
+
+    #[test]
+    fn nothing_is_put_off_beyond_the_horizon() {
+        let schedule = Schedule::new(vec![Duration::from_secs(5); 2]);
+        let schedule = |horizon: &str| {
+            let policy = serde_json::json!({"horizon": horizon, "jitter": 0});
+            schedule.with(&serde_json::from_value(policy).unwrap())
+        };
+        let wait = Outcome::Deferred(Duration::from_secs(30));
+        for (outcome, horizon, lives) in [
+            (Outcome::Timeout, "104s", false),
+            (Outcome::Timeout, "105s", true),
+            (wait, "129s", false),
+            (wait, "130s", true),
+        ] {
+            let verdict = outcome.verdict(course(0), &schedule(horizon), 0.5);
+            let is_retry = matches!(verdict, Verdict::Retry { .. });
+            assert_eq!(is_retry, lives, "{outcome:?} {horizon}: {verdict:?}");
+        }
+    }
+
     #[test]
     fn a_deferred_delivery_uses_up_no_step() {
         let schedule = Schedule::new(vec![Duration::from_secs(5)]);
         let wait = Duration::from_secs(3);
         assert_eq!(
-            Outcome::Deferred(wait).verdict(1, &schedule, 0.5),
+            Outcome::Deferred(wait).verdict(course(1), &schedule, 0.5),
             Verdict::Retry { delay: wait, steps: 1 }
         );
     }
@@ -203,11 +234,11 @@ mod tests {
     fn a_failed_delivery_dies_at_the_end_of_the_schedule() {
         let schedule = Schedule::new(vec![Duration::from_secs(5)]);
         assert_eq!(
-            Outcome::Timeout.verdict(0, &schedule, 0.5),
+            Outcome::Timeout.verdict(course(0), &schedule, 0.5),
             Verdict::Retry { delay: Duration::from_secs(5), steps: 1 }
         );
         assert_eq!(
-            Outcome::Timeout.verdict(1, &schedule, 0.5),
+            Outcome::Timeout.verdict(course(1), &schedule, 0.5),
             Verdict::Dead(DeadReason::Exhausted)
         );
     }

@@ -1,7 +1,7 @@
 //! Ownership: which lanes this node holds, one round at a time.
 //!
 //! Every node does the same, and there is no leader: it shows a sign of life, sees who else is alive,
-//! renews what it holds, and takes what rendezvous hashing gives it as soon as the lease is free or
+//! renews what it holds, and takes its share ([`crate::placement`]) as soon as the lease is free or
 //! has not moved for one TTL on its own clock.
 
 use std::{
@@ -17,7 +17,7 @@ use shared::{
 };
 
 use crate::{
-    placement::preferred,
+    placement::shares,
     tenure::{LeaseTime, Tenure},
 };
 
@@ -132,8 +132,10 @@ impl Ownership {
     /// The lanes that this node should hold, and those of them that it does not.
     fn wanted(&self) -> (BTreeSet<Lane>, Vec<Lane>) {
         let now = LeaseTime::now();
-        let mine: BTreeSet<_> = Lane::all()
-            .filter(|lane| preferred(*lane, self.live(now)) == Some(&self.owner))
+        let mine: BTreeSet<_> = shares(self.live(now))
+            .into_iter()
+            .filter(|(_, owner)| **owner == self.owner)
+            .map(|(lane, _)| lane)
             .collect();
         let missing = mine
             .iter()

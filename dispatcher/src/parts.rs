@@ -12,7 +12,6 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
-    pub(crate) schedule: Schedule,
     pub(crate) metrics: Metrics,
 }
 
@@ -20,8 +19,10 @@ impl Parts {
     pub(crate) fn new(config: Config, store: SharedStore, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
-            routes: RouteCache::new(Arc::clone(&store)),
-            schedule: Schedule::new(config.retry_schedule.clone()),
+            routes: RouteCache::new(
+                Arc::clone(&store),
+                Schedule::new(config.retry_schedule.clone()),
+            ),
             config,
             store,
             metrics,

@@ -1,26 +1,60 @@
-//! The retry schedule: fixed delays, each spread by a fifth either way, then no more.
+//! The retry schedule: fixed delays, each spread either way, then no more.
 
 use std::time::{Duration, SystemTime};
 
-/// How far a delay is spread, as a part of it.
-const SPREAD: f64 = 0.2;
+use shared::domain::{JITTER, RetryPolicy};
+
 /// The longest Retry-After that is followed; a receiver that names a longer one is asked again then.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// Delays between the attempts of one delivery.
-#[derive(Debug, Clone)]
-pub(crate) struct Schedule(Vec<Duration>);
+/// Delays between the attempts of one delivery, and how late one may start.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Schedule {
+    delays: Vec<Duration>,
+    /// How far a delay is spread, as a part of it.
+    spread: f64,
+    /// Since the delivery began.
+    horizon: Option<Duration>,
+}
+
+/// How far a delivery has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// Steps of the schedule used so far.
+    pub(crate) steps: u32,
+    /// Since it began.
+    pub(crate) age: Duration,
+}
 
 impl Schedule {
-    /// A schedule of these delays.
+    /// A schedule of these delays, without horizon.
     pub(crate) fn new(delays: Vec<Duration>) -> Self {
-        Self(delays)
+        Self { delays, spread: JITTER, horizon: None }
+    }
+
+    /// What a policy says; the rest is as in this one.
+    pub(crate) fn with(&self, policy: &RetryPolicy) -> Self {
+        Self {
+            delays: policy.delays(&self.delays),
+            spread: policy.spread(),
+            horizon: policy.horizon.map(|horizon| horizon.0),
+        }
     }
 
     /// The delay after so many used steps; `None` at the end. `jitter` lies in 0.0..1.0.
     pub(crate) fn delay(&self, steps: u32, jitter: f64) -> Option<Duration> {
-        let delay = self.0.get(steps as usize)?;
-        Some(delay.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * jitter))
+        let delay = self.delays.get(steps as usize)?;
+        Some(delay.mul_f64(1.0 - self.spread + 2.0 * self.spread * jitter))
+    }
+
+    /// Whether an attempt may start at this age of the delivery.
+    pub(crate) fn reaches(&self, age: Duration) -> bool {
+        self.horizon.is_none_or(|horizon| age <= horizon)
+    }
+
+    /// Whether the age of deliveries matters.
+    pub(crate) fn has_horizon(&self) -> bool {
+        self.horizon.is_some()
     }
 }
 
@@ -40,6 +74,19 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_holds_as_a_whole() {
+        let configured = Schedule::new(vec![Duration::from_secs(10)]);
+        let policy = |json| serde_json::from_str::<RetryPolicy>(json).unwrap();
+        let own = configured.with(&policy(r#"{"schedule": ["1s", "2s"], "jitter": 0}"#));
+        assert_eq!(own.delay(1, 0.9), Some(Duration::from_secs(2)));
+        assert!(own.reaches(Duration::MAX));
+        let short = configured.with(&policy(r#"{"horizon": "1m"}"#));
+        assert_eq!(short.delay(0, 0.0), Some(Duration::from_secs(8)));
+        let minute = Duration::from_secs(60);
+        assert!(short.reaches(minute) && !short.reaches(minute + Duration::from_millis(1)));
+    }
 
     #[test]
     fn delays_are_spread_by_a_fifth() {

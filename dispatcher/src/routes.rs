@@ -13,6 +13,8 @@ use shared::{
 };
 use url::Url;
 
+use crate::retry::Schedule;
+
 /// Forgotten when nobody asked for this long.
 const IDLE: Duration = Duration::from_secs(600);
 const MOST_APPLICATIONS: u64 = 100_000;
@@ -30,6 +32,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
+    /// When its deliveries are tried again.
+    pub(crate) schedule: Arc<Schedule>,
 }
 
 /// URL and fixed headers of the requests to an endpoint.
@@ -40,9 +44,14 @@ pub(crate) struct Target {
 }
 
 impl Route {
-    fn new(endpoint: Arc<Endpoint>) -> Self {
+    /// `schedule` is the application's.
+    fn new(endpoint: Arc<Endpoint>, schedule: &Arc<Schedule>, configured: &Schedule) -> Self {
         let target = Target::of(&endpoint);
-        Self { endpoint, target }
+        let schedule = match &endpoint.settings.retry {
+            Some(policy) => Arc::new(configured.with(policy)),
+            None => Arc::clone(schedule),
+        };
+        Self { endpoint, target, schedule }
     }
 }
 
@@ -65,11 +74,15 @@ impl Target {
 }
 
 impl Routes {
-    fn new(configuration: Configuration) -> Self {
+    fn new(configuration: Configuration, configured: &Arc<Schedule>) -> Self {
+        let schedule = match &configuration.application.settings.retry {
+            Some(policy) => Arc::new(configured.with(policy)),
+            None => Arc::clone(configured),
+        };
         let endpoints = configuration
             .endpoints
             .into_iter()
-            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint))))
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &schedule, configured))))
             .collect();
         Self { version: configuration.version, endpoints }
     }
@@ -85,13 +98,15 @@ impl Routes {
 pub(crate) struct RouteCache {
     store: SharedStore,
     routes: moka::sync::Cache<AppId, Arc<Routes>>,
+    /// What holds where nobody sets another one.
+    configured: Arc<Schedule>,
 }
 
 impl RouteCache {
-    pub(crate) fn new(store: SharedStore) -> Self {
+    pub(crate) fn new(store: SharedStore, configured: Schedule) -> Self {
         let routes =
             moka::sync::Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
-        Self { store, routes }
+        Self { store, routes, configured: Arc::new(configured) }
     }
 
     /// The routes of an application at this version or a later one; `None` if it was deleted.
@@ -110,7 +125,7 @@ impl RouteCache {
     pub(crate) async fn load(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
         match self.store.configuration(app).await? {
             Some(configuration) => {
-                let routes = Arc::new(Routes::new(configuration));
+                let routes = Arc::new(Routes::new(configuration, &self.configured));
                 self.routes.insert(app, Arc::clone(&routes));
                 Ok(Some(routes))
             }

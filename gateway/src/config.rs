@@ -19,6 +19,12 @@ pub struct Config {
     pub body_deadline: Duration,
     /// How long a rotated secret still signs beside the new one.
     pub secret_overlap: Duration,
+    /// Delays between attempts where nobody sets others; policies are measured by it.
+    pub retry_schedule: Vec<Duration>,
+    /// Deadline of one attempt.
+    pub request_timeout: Duration,
+    /// How long a message with open deliveries lives: longer than all its retries take.
+    pub message_lifetime: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
 }

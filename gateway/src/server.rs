@@ -13,7 +13,7 @@ use shared::{health::Probe, store::SharedStore};
 use tokio::task::JoinHandle;
 
 use crate::{
-    api::{Api, routes},
+    api::{Api, RetryBounds, routes},
     config::Config,
     error::ApiError,
     ingest::{Token, observe},
@@ -46,6 +46,11 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
         guard: Guard::new(config.allow_cidr.clone()),
+        retry_bounds: RetryBounds {
+            schedule: config.retry_schedule.clone(),
+            request_timeout: config.request_timeout,
+            message_lifetime: config.message_lifetime,
+        },
     });
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);

@@ -14,6 +14,19 @@ use crate::ledger::Outcome;
 /// The type of messages that need no other.
 pub const EVENT_TYPE: &str = "load.test";
 
+/// A message to publish.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// Its type.
+    pub event_type: &'a str,
+    /// Its only channel, if it has one.
+    pub channel: Option<&'a str>,
+    /// An idempotency key makes repeating it harmless.
+    pub key: Option<&'a str>,
+    /// Exactly these bytes of JSON.
+    pub payload: &'a [u8],
+}
+
 /// A client of one server. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -75,6 +88,35 @@ impl Api {
         created(self.post(&path, body).send().await?).await
     }
 
+    /// Creates an endpoint for the messages of one channel, `c` and its number.
+    pub async fn create_subscriber(
+        &self,
+        application: &str,
+        url: &str,
+        channel: u64,
+    ) -> anyhow::Result<String> {
+        let endpoint = json!({ "url": url, "channels": [format!("c{channel}")] });
+        self.create_endpoint_with(application, &endpoint).await
+    }
+
+    /// Nothing is sent to any endpoint of the application until it is resumed.
+    pub async fn pause(&self, application: &str) -> anyhow::Result<()> {
+        self.post(&format!("/api/v1/app/{application}/pause"), "")
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    /// Ends a pause.
+    pub async fn resume(&self, application: &str) -> anyhow::Result<()> {
+        self.post(&format!("/api/v1/app/{application}/resume"), "")
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
     /// Changes what `change` names of an endpoint.
     pub async fn change_endpoint(
         &self,
@@ -88,23 +130,19 @@ impl Api {
         Ok(())
     }
 
-    /// Publishes a message whose payload is exactly these bytes of JSON.
-    ///
-    /// A key makes repeating it harmless.
-    pub async fn publish(
-        &self,
-        application: &str,
-        event_type: &str,
-        key: Option<&str>,
-        payload: &[u8],
-    ) -> Outcome {
-        let mut body = Vec::with_capacity(payload.len() + 64);
-        body.extend_from_slice(format!(r#"{{"eventType":"{event_type}","payload":"#).as_bytes());
-        body.extend_from_slice(payload);
+    /// Publishes a message.
+    pub async fn publish(&self, application: &str, event: Event<'_>) -> Outcome {
+        let mut body = Vec::with_capacity(event.payload.len() + 96);
+        body.extend_from_slice(format!(r#"{{"eventType":"{}","#, event.event_type).as_bytes());
+        if let Some(channel) = event.channel {
+            body.extend_from_slice(format!(r#""channels":["{channel}"],"#).as_bytes());
+        }
+        body.extend_from_slice(br#""payload":"#);
+        body.extend_from_slice(event.payload);
         body.push(b'}');
         let path = format!("/api/v1/app/{application}/msg");
         let mut request = self.post(&path, Bytes::from(body));
-        if let Some(key) = key {
+        if let Some(key) = event.key {
             request = request.header("idempotency-key", key);
         }
         match request.send().await {

@@ -15,8 +15,9 @@ use loadtests::{
     ledger::{Account, Destinations, Flush, Ledger},
     pipe,
     scenarios::{
-        backlog::Backlog, breaker::Breaker, lanes::Lanes, neighbours::Neighbours, paused::Paused,
-        rates::Rates, throughput::Throughput, torture::Torture,
+        backlog::Backlog, breaker::Breaker, endpoints::Endpoints, hot::Hot, lanes::Lanes,
+        neighbours::Neighbours, paused::Paused, rates::Rates, throughput::Throughput,
+        torture::Torture,
     },
     sender::{Load, Sender},
     sink::{ArrivalLine, Sink},
@@ -69,6 +70,10 @@ enum Command {
     Rates(Rates),
     /// Deliveries by the hundred thousand for a dead endpoint, and its neighbour in the lane
     Backlog(Backlog),
+    /// 100,000 endpoints with one message each next to one endpoint with all of them
+    Endpoints(Endpoints),
+    /// Two busy applications over two dispatchers
+    Hot(Hot),
     /// First half of the bare pipe
     #[command(hide = true)]
     PipeGateway {
@@ -147,6 +152,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Breaker(breaker) => many()?.block_on(breaker.run()),
         Command::Rates(rates) => many()?.block_on(rates.run()),
         Command::Backlog(backlog) => many()?.block_on(backlog.run()),
+        Command::Endpoints(endpoints) => many()?.block_on(endpoints.run()),
+        Command::Hot(hot) => many()?.block_on(hot.run()),
         Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
         Command::PipeDispatcher { redis, target, max_in_flight } => {
             tokio::runtime::Builder::new_current_thread()
@@ -174,6 +181,7 @@ impl Send {
             insist: false,
             permits: None,
             event_type: EVENT_TYPE,
+            channels: 0,
             timed: false,
         };
         let sent = Sender::start(api, vec![application], load, Some(ledger))?.finish().await?;

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
-    api::{Api, EVENT_TYPE},
+    api::{Api, EVENT_TYPE, Event},
     journal::BodyHash,
     ledger::{Ledger, Outcome},
 };
@@ -39,6 +39,9 @@ pub struct Load {
     pub permits: Option<Arc<Semaphore>>,
     /// Type of the messages, which endpoints may filter by.
     pub event_type: &'static str,
+    /// Over how many channels the messages of an application go in turn, named `c0`, `c1`, …; 0 for
+    /// messages without a channel.
+    pub channels: u64,
     /// Whether the moment of each acknowledgement is kept.
     pub timed: bool,
 }
@@ -55,6 +58,7 @@ impl Load {
             insist: false,
             permits: None,
             event_type: EVENT_TYPE,
+            channels: 0,
             timed: true,
         }
     }
@@ -234,12 +238,12 @@ impl Run {
             ledger.intend(&key, application, BodyHash::of(&payload)).await?;
         }
         let began = Instant::now();
-        let mut outcome = self.publish(application, &key, &payload).await;
+        let mut outcome = self.publish(application, number, &key, &payload).await;
         let insist = self.load.insist && number.is_multiple_of(2);
         if insist && matches!(outcome, Outcome::Ambiguous { .. }) {
             // Written at once: if this process dies while it insists, it has not forgotten.
             self.conclude(&key, &outcome)?;
-            outcome = self.insist(application, &key, &payload).await;
+            outcome = self.insist(application, number, &key, &payload).await;
         }
         self.counters.count(&outcome);
         if let Outcome::Acked { message } = &outcome {
@@ -257,18 +261,25 @@ impl Run {
         self.conclude(&key, &outcome)
     }
 
-    async fn publish(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
-        let key = self.load.keyed.then_some(key);
-        self.api.publish(application, self.load.event_type, key, payload).await
+    async fn publish(&self, application: &str, number: u64, key: &str, payload: &[u8]) -> Outcome {
+        let turn = number / self.applications.len() as u64;
+        let channel = turn.checked_rem(self.load.channels).map(|channel| format!("c{channel}"));
+        let event = Event {
+            event_type: self.load.event_type,
+            channel: channel.as_deref(),
+            key: self.load.keyed.then_some(key),
+            payload,
+        };
+        self.api.publish(application, event).await
     }
 
     /// A refusal says nothing about the try before it, so only an acknowledgement ends this early.
-    async fn insist(&self, application: &str, key: &str, payload: &[u8]) -> Outcome {
+    async fn insist(&self, application: &str, number: u64, key: &str, payload: &[u8]) -> Outcome {
         const TRIES: u32 = 100;
         const PAUSE: Duration = Duration::from_millis(100);
         for _ in 0..TRIES {
             tokio::time::sleep(PAUSE).await;
-            let outcome = self.publish(application, key, payload).await;
+            let outcome = self.publish(application, number, key, payload).await;
             if matches!(outcome, Outcome::Acked { .. }) {
                 return outcome;
             }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch. In records a number, in the API an RFC 3339 text ([`Millis::rfc3339`]).
@@ -50,9 +50,11 @@ impl fmt::Debug for Millis {
     }
 }
 
-/// Reads a duration such as `10s`, `1m 30s` or `500ms`; `None` if it is none, or negative.
+/// Reads a duration such as `10s`, `1m 30s`, `500ms` or `3d`, a day being 24 hours; `None` if it is
+/// none, or negative.
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    text.parse::<SignedDuration>().ok()?.try_into().ok()
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
 /// For `#[serde(with = "…")]`: durations as texts such as `10s`.
@@ -82,6 +84,7 @@ mod tests {
     fn durations_are_read_as_people_write_them() {
         assert_eq!(parse_duration("1m 30s"), Some(Duration::from_secs(90)));
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("3d"), Some(Duration::from_secs(3 * 86_400)));
         assert_eq!(parse_duration("-1s"), None);
         assert_eq!(parse_duration("10"), None);
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use shared::store::Durability;
+use shared::{
+    domain::{JITTER, longest_course},
+    store::Durability,
+};
 
 use super::settings::{Settings, StoreChoice};
 use crate::{arguments::Role, logging, token};
@@ -139,7 +142,7 @@ fn dispatcher(settings: &Settings, require: &mut Require<'_>) {
 
 fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {
     let lifetimes = settings.lifetimes;
-    let schedule = &settings.dispatcher.retry_schedule;
+    let schedule = settings.retry_schedule();
     require(
         schedule.len() <= LONGEST_SCHEDULE,
         format!(
@@ -147,13 +150,7 @@ fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {
             schedule.len()
         ),
     );
-    let delays = schedule.iter().fold(Duration::ZERO, |sum, delay| sum.saturating_add(delay.0));
-    let attempts = settings
-        .dispatcher
-        .request_timeout
-        .saturating_mul(u32::try_from(schedule.len() + 1).unwrap_or(u32::MAX));
-    // Each delay varies by up to 20 %, and each attempt may take its whole deadline.
-    let longest = delays.saturating_add(delays / 5).saturating_add(attempts);
+    let longest = longest_course(&schedule, JITTER, settings.dispatcher.request_timeout);
     require(
         lifetimes.message > longest,
         format!(

@@ -62,7 +62,7 @@ pub(crate) struct DispatcherSettings {
 /// A duration in a list.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Delay(#[serde(with = "humantime_serde")] pub(super) Duration);
+pub(crate) struct Delay(#[serde(with = "humantime_serde")] Duration);
 
 /// Section `lifetimes`.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -148,6 +148,9 @@ impl Settings {
             body_limit: self.gateway.body_limit,
             body_deadline: self.gateway.body_deadline,
             secret_overlap: self.gateway.secret_overlap,
+            retry_schedule: self.retry_schedule(),
+            request_timeout: self.dispatcher.request_timeout,
+            message_lifetime: self.lifetimes.message,
             allow_cidr: self.allow_cidr.clone(),
         }
     }
@@ -161,11 +164,16 @@ impl Settings {
             max_body_bytes: settings.max_body_bytes,
             max_window: settings.max_window,
             request_timeout: settings.request_timeout,
-            retry_schedule: settings.retry_schedule.iter().map(|delay| delay.0).collect(),
+            retry_schedule: self.retry_schedule(),
             lease_ttl: settings.lease_ttl,
             lease_renewal: settings.lease_renewal,
             allow_cidr: self.allow_cidr.clone(),
         }
+    }
+
+    /// The delays between attempts.
+    pub(super) fn retry_schedule(&self) -> Vec<Duration> {
+        self.dispatcher.retry_schedule.iter().map(|delay| delay.0).collect()
     }
 
     /// What the store wants to know.

@@ -10,6 +10,8 @@ mod limits;
 mod moment;
 mod window;
 
+use std::time::Duration;
+
 use breaker::{Admits, Breaker, Change};
 use limits::{LEAD, Limits};
 pub(crate) use moment::Moment;
@@ -18,6 +20,9 @@ use tokio::time::Instant;
 use window::Window;
 
 use crate::outcome::Sign;
+
+/// How much the receiver could take tells something about now for so long.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What an endpoint wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +106,8 @@ impl Brain {
     }
 
     /// Goes on from what an owner before has remembered. After an unclean takeover nobody knows what
-    /// was started since: the limits count as used up to now.
+    /// was started since: the limits count as used up to now, and the window starts anew. After a clean
+    /// one of a moment ago the endpoint is served on as if nothing had happened.
     pub(crate) fn restore(&mut self, state: &ServingState, unclean: bool, moment: Moment) {
         self.gate = state.gate.map(|gate| moment.instant(gate));
         self.failing_since = state.failing_since.map(|since| moment.instant(since));
@@ -111,12 +117,21 @@ impl Brain {
         self.limits.restore(&state.limits, moment);
         if unclean {
             self.limits.use_up(moment.now);
+        } else if state.window > 0 && moment.wall.since(state.at) < FRESH {
+            self.window.resume(state.window);
+            self.proven = self.failing_since.is_none() && self.window.has_grown();
         }
     }
 
     /// What there is to remember.
     pub(crate) fn news(&self) -> News {
         self.news
+    }
+
+    /// Whether the next owner should know of it although there is no news: it need not find out anew
+    /// how much the receiver can take.
+    pub(crate) fn is_known_well(&self) -> bool {
+        self.window.has_grown()
     }
 
     /// What the next owner needs to go on; there is no news then.

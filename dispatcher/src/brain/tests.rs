@@ -202,3 +202,38 @@ fn a_limit_goes_on_where_it_was_and_is_used_up_where_nobody_knows() {
     let mut next = taken_over(&mut brain, &endpoint, true, moment(now));
     assert!(go(&mut next, now).is_err());
 }
+
+#[test]
+fn after_a_clean_hand_over_the_window_and_the_trust_go_on() {
+    let now = Instant::now();
+    let endpoint = endpoint(json!({}));
+    let mut brain = brain(now);
+    for _ in 0..40 {
+        while brain.wants(now) != Wants::AfterAttempt {
+            go(&mut brain, now).unwrap();
+        }
+        brain.ended(Sign::Good, now, 0.5);
+    }
+    let size = brain.window.size();
+    assert!(size > 20 && brain.is_known_well() && brain.is_proven());
+    let mut next = taken_over(&mut brain, &endpoint, false, moment(now));
+    assert_eq!(next.wants(now), Wants::Now(size));
+    assert!(next.is_proven());
+    let mut next = taken_over(&mut brain, &endpoint, true, moment(now));
+    assert_eq!(next.wants(now), Wants::Now(1), "nobody knows what was under way");
+    assert!(!next.is_proven());
+    let mut capped = endpoint.clone();
+    capped.settings = serde_json::from_value(json!({"concurrency": 3})).unwrap();
+    let mut next = taken_over(&mut brain, &capped, false, moment(now));
+    assert_eq!(next.wants(now), Wants::Now(3));
+
+    let state = brain.remember(moment(now));
+    let later = now + 2 * FRESH;
+    let mut next = Brain::new(TOP, false, later);
+    next.restore(&state, false, Moment { now: later, wall: state.at.after(2 * FRESH) });
+    assert_eq!(next.wants(later), Wants::Now(4), "what was true then need not be true now");
+
+    brain.ended(Sign::Down, now, 0.5);
+    let next = taken_over(&mut brain, &endpoint, false, moment(now));
+    assert!(!next.is_proven());
+}

@@ -28,6 +28,16 @@ impl Window {
         Self { size: 1, ..Self::new(top) }
     }
 
+    /// Goes on from the size that it had in the hands of another owner a moment ago.
+    pub(crate) fn resume(&mut self, size: usize) {
+        self.size = size.clamp(1, self.top);
+    }
+
+    /// Whether good answers have let it grow beyond its start.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.size > START
+    }
+
     /// Changes how far it may grow. Attempts above that are not called back.
     pub(crate) fn set_top(&mut self, top: usize) {
         self.top = top.max(1);

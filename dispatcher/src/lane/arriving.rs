@@ -11,17 +11,14 @@ use std::{
 use actix::{AsyncContext, Context};
 use bytes::Bytes;
 use shared::{
-    domain::{Delivery, Queue, ServingState},
+    domain::{Delivery, Destination, ServingState},
     id::{AppId, EndpointId},
     store::{Entry, EntryId, NudgeKind, Park, Parked, Place, StoreError},
     time::Millis,
 };
 use tokio::time::Instant;
 
-use super::{
-    Arrivals, Event, LaneActor, Stage,
-    seat::{Configuration, Ready},
-};
+use super::{Arrivals, Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::{
     parts::Parts,
     persist::until_answered,
@@ -37,7 +34,7 @@ const LOAD_AGAIN: Duration = Duration::from_secs(1);
 /// A wish to know an endpoint's configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
-    queue: Queue,
+    destination: Destination,
     /// The nudge that it follows: what is cached is too old then.
     nudge: Option<EntryId>,
 }
@@ -112,27 +109,28 @@ impl LaneActor {
         }
         touched.dedup();
         let now = Instant::now();
-        for queue in touched {
-            self.pump(queue, now, ctx);
+        for destination in touched {
+            self.pump(destination, now, ctx);
         }
     }
 
-    /// Takes an entry of the stream in hand; answers the queue that it belongs to.
-    pub(super) fn take_up(&mut self, id: EntryId, entry: Entry) -> Option<Queue> {
+    /// Takes an entry of the stream in hand; answers whose it is.
+    pub(super) fn take_up(&mut self, id: EntryId, entry: Entry) -> Option<Destination> {
         match entry {
             Entry::Delivery { delivery, not_before } => {
                 if self.held.contains_key(&delivery) {
                     return None;
                 }
                 self.take_up_delivery(id, delivery, not_before);
-                Some(delivery.queue())
+                Some(delivery.destination())
             }
             Entry::Nudge { queue, kind } => {
                 if self.nudges.insert(id) {
                     tracing::debug!(?queue, kind = kind.name(), "nudged");
                     match kind {
                         NudgeKind::Changed | NudgeKind::Deleted => {
-                            self.wishes.push(Wish { queue, nudge: Some(id) });
+                            let destination = queue.destination();
+                            self.wishes.push(Wish { destination, nudge: Some(id) });
                         }
                         NudgeKind::Task => self.to_forget.push(id),
                     }
@@ -147,13 +145,13 @@ impl LaneActor {
         let now = Instant::now();
         let place = Place::Stream(id);
         let delay = not_before.map(|time| time.since(Millis::now())).filter(|d| !d.is_zero());
-        let seat = self.seat(delivery.queue(), now);
+        let seat = self.seat(delivery.destination(), now);
         let ready = Ready { delivery, place, attempts: 0, steps: 0 };
-        if delay.is_none() && seat.takes_arrivals(now) {
+        if delay.is_none() && seat.takes_arrivals(delivery.strand, now) {
             seat.push(ready, now);
             self.hold(delivery, place, Stage::Ready);
         } else {
-            seat.held += 1;
+            seat.backlog(delivery.strand).held += 1;
             self.hold(delivery, place, Stage::Ready);
             self.park(id, delivery, delay);
         }
@@ -162,8 +160,8 @@ impl LaneActor {
     /// Moves a delivery in hand into its queue's waiting set.
     pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
         self.set_stage(&delivery, Stage::Parking);
-        if let Some(seat) = self.seats.get_mut(&delivery.queue()) {
-            seat.parking += 1;
+        if let Some(backlog) = self.backlog(delivery.queue()) {
+            backlog.parking += 1;
         }
         self.to_park.push(Park { entry, delivery, delay });
     }
@@ -198,38 +196,39 @@ impl LaneActor {
         for (park, answer) in parks.into_iter().zip(answers) {
             let queue = park.delivery.queue();
             self.let_go(&park.delivery);
-            let Some(seat) = self.seats.get_mut(&queue) else { continue };
-            seat.parking = seat.parking.saturating_sub(1);
+            let Some(seat) = self.seats.get_mut(&queue.destination()) else { continue };
+            let backlog = seat.backlog(queue.strand);
+            backlog.parking = backlog.parking.saturating_sub(1);
             match (answer, park.delay) {
                 // Also the answer to the second of two calls, of which the first moved it.
                 (Parked::NotThere, _) => {
                     self.parts.metrics.unmatched.inc();
-                    seat.look_again();
+                    backlog.look_again();
                 }
                 (Parked::Moved, None) => {
                     self.parts.metrics.parked.inc();
-                    seat.look_again();
+                    backlog.look_again();
                 }
                 (Parked::Moved, Some(delay)) => {
                     self.parts.metrics.parked.inc();
-                    seat.will_be_due(now + delay);
+                    backlog.will_be_due(now + delay);
                 }
             }
-            touched.push(queue);
+            touched.push(queue.destination());
         }
         touched.dedup();
-        for queue in touched {
-            self.pump(queue, now, ctx);
+        for destination in touched {
+            self.pump(destination, now, ctx);
         }
     }
 
     /// Asks for an endpoint's configuration, unless that is under way.
-    pub(super) fn wish(&mut self, queue: Queue) {
-        if let Some(seat) = self.seats.get_mut(&queue)
+    pub(super) fn wish(&mut self, destination: Destination) {
+        if let Some(seat) = self.seats.get_mut(&destination)
             && seat.configuration == Configuration::Unknown
         {
             seat.configuration = Configuration::Asked;
-            self.wishes.push(Wish { queue, nudge: None });
+            self.wishes.push(Wish { destination, nudge: None });
         }
     }
 
@@ -245,14 +244,15 @@ impl LaneActor {
             let nudged: HashSet<AppId> = wishes
                 .iter()
                 .filter(|wish| wish.nudge.is_some())
-                .map(|wish| wish.queue.app)
+                .map(|wish| wish.destination.app)
                 .collect();
             let mut apps: HashMap<AppId, Option<Configured>> = HashMap::new();
             for wish in &wishes {
-                let app = wish.queue.app;
+                let app = wish.destination.app;
                 if let hash_map::Entry::Vacant(vacant) = apps.entry(app) {
-                    let new = |wish: &&Wish| wish.queue.app == app && wish.nudge.is_none();
-                    let new = wishes.iter().filter(new).map(|wish| wish.queue.endpoint).collect();
+                    let new = |wish: &&Wish| wish.destination.app == app && wish.nudge.is_none();
+                    let new =
+                        wishes.iter().filter(new).map(|wish| wish.destination.endpoint).collect();
                     let loaded = load(&parts, app, nudged.contains(&app), new).await;
                     vacant.insert(
                         loaded
@@ -264,9 +264,9 @@ impl LaneActor {
                     );
                 }
             }
-            let mut loaded = |wish: &Wish| match apps.get_mut(&wish.queue.app) {
+            let mut loaded = |wish: &Wish| match apps.get_mut(&wish.destination.app) {
                 Some(Some(Configured { routes, states })) => {
-                    let endpoint = wish.queue.endpoint;
+                    let endpoint = wish.destination.endpoint;
                     let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
                     let state = match wish.nudge {
                         None => states.get(&endpoint).cloned(),
@@ -294,7 +294,7 @@ impl LaneActor {
                 }
             };
             self.to_forget.extend(wish.nudge);
-            let Some(seat) = self.seats.get_mut(&wish.queue) else { continue };
+            let Some(seat) = self.seats.get_mut(&wish.destination) else { continue };
             // One whose own wish is not answered yet must not be served without its state.
             if wish.nudge.is_some() && !seat.is_configured() {
                 continue;
@@ -302,11 +302,11 @@ impl LaneActor {
             let endpoint = route.as_ref().map(|(route, _)| route.endpoint.as_ref());
             seat.configure(endpoint, now);
             if let Some((_, Some(state))) = &route {
-                self.restore(wish.queue, state);
+                self.restore(wish.destination, state);
             }
             // What is prepared was prepared for the configuration before.
-            self.put_back_primed(wish.queue);
-            self.pump(wish.queue, now, ctx);
+            self.put_back_primed(wish.destination);
+            self.pump(wish.destination, now, ctx);
         }
         if !failed.is_empty() {
             // Not at once, and the other applications of this lane do not wait for it.

@@ -7,12 +7,12 @@ use std::{collections::HashSet, mem, sync::Arc, time::Duration};
 
 use actix::Context;
 use shared::{
-    domain::{Delivery, Queue},
-    store::{AgendaPage, Entry, EntryId, Place},
+    domain::{Delivery, Destination},
+    store::{AgendaPage, Entry, EntryId},
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor};
+use super::{Event, LaneActor, Seat};
 use crate::persist::until_answered;
 
 const AGENDA_PAGE: usize = 512;
@@ -92,9 +92,9 @@ impl LaneActor {
         let now = Instant::now();
         for entry in page.entries {
             let opens = now + entry.opens_in;
-            let seat = self.seat(entry.queue, now);
-            seat.will_be_due(opens);
-            self.pump(entry.queue, now, ctx);
+            let destination = entry.queue.destination();
+            self.seat(destination, now).backlog(entry.queue.strand).will_be_due(opens);
+            self.pump(destination, now, ctx);
         }
         if page.next.is_some() && !self.draining {
             self.read_agenda(page.next, ctx);
@@ -107,28 +107,32 @@ impl LaneActor {
         }
         let now = Instant::now();
         self.remember_all(now, ctx);
-        self.seats.retain(|_, seat| !seat.is_idle(now));
-        let stuck: Vec<Queue> = self
+        self.seats.retain(|_, seat| {
+            seat.forget_idle_queues();
+            !seat.is_idle(now)
+        });
+        let stuck: Vec<Destination> = self
             .seats
             .iter()
             .filter(|(_, seat)| {
                 now.duration_since(seat.touched) > LONGEST_READY
-                    && seat.ready.iter().any(|ready| matches!(ready.place, Place::Stream(_)))
+                    && seat.backlogs().any(|(_, backlog)| backlog.pins_the_stream())
             })
-            .map(|(queue, _)| *queue)
+            .map(|(destination, _)| *destination)
             .collect();
-        for queue in stuck {
-            self.put_back_ready(queue);
+        for destination in stuck {
+            self.put_back_ready(destination);
         }
         // A lease that could not be renewed for a while may have come back.
-        let quiet: Vec<Queue> = self
+        let looks = |seat: &Seat| seat.backlogs().any(|(_, backlog)| backlog.looking);
+        let quiet: Vec<Destination> = self
             .seats
             .iter()
-            .filter(|(_, seat)| seat.timer.is_none() && !seat.hungry && !seat.looking)
-            .map(|(queue, _)| *queue)
+            .filter(|(_, seat)| seat.timer.is_none() && !seat.hungry && !looks(seat))
+            .map(|(destination, _)| *destination)
             .collect();
-        for queue in quiet {
-            self.pump(queue, now, ctx);
+        for destination in quiet {
+            self.pump(destination, now, ctx);
         }
         self.check(ctx);
     }
@@ -169,21 +173,22 @@ impl LaneActor {
                 continue;
             }
             let is_delivery = matches!(entry, Entry::Delivery { .. });
-            if let Some(queue) = self.take_up(id, entry) {
+            if let Some(destination) = self.take_up(id, entry) {
                 if is_delivery {
                     self.parts.metrics.found.inc();
                 }
-                self.pump(queue, now, ctx);
+                self.pump(destination, now, ctx);
             }
         }
         self.checks.agenda_from = agenda.next;
         for entry in agenda.entries {
-            let seat = self.seat(entry.queue, now);
+            let destination = entry.queue.destination();
+            let backlog = self.seat(destination, now).backlog(entry.queue.strand);
             let forgotten =
-                seat.held == 0 && !seat.has_waiting_work(now) && seat.next_due.is_none();
-            if forgotten && !seat.looking {
-                seat.will_be_due(now + entry.opens_in);
-                self.pump(entry.queue, now, ctx);
+                backlog.held == 0 && !backlog.has_waiting_work(now) && backlog.next_due.is_none();
+            if forgotten && !backlog.looking {
+                backlog.will_be_due(now + entry.opens_in);
+                self.pump(destination, now, ctx);
             }
         }
     }

@@ -1,16 +1,13 @@
 //! What a lane is told, by other actors and by its own tasks.
 
 use actix::Message;
-use shared::{
-    domain::Attempt,
-    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
-};
+use shared::store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked};
 
 use super::{
     arriving::{Loaded, Wish},
     fetching::Taken,
 };
-use crate::{credits::Permit, fetcher::Prepared, outcome::Outcome, settler::Reply};
+use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
 
 /// What the reader found in this lane.
 #[derive(Message)]
@@ -52,7 +49,7 @@ pub(crate) enum Event {
     /// Bodies were read; `None`: fenced.
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.
-    Attempted(Taken, Outcome, Box<Attempt>),
+    Attempted(Taken, Box<Ended>),
     /// Settlements were answered.
     Settled(Reply),
     /// The store refused a call for this lane's sake; it is repeated.

@@ -3,21 +3,16 @@
 use std::{collections::VecDeque, mem};
 
 use actix::{AsyncContext, Context};
-use shared::{
-    domain::{Delivery, Queue},
-    time::Millis,
-};
+use shared::domain::{Delivery, Destination};
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, seat::Ready};
+use super::{Event, LaneActor, backlog::Ready};
 use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::tell};
 
 /// A delivery that was started, with the right to hold it.
 pub(crate) struct Taken {
     pub(super) ready: Ready,
     pub(super) permit: Permit,
-    /// When the message was accepted: known once its body was read.
-    pub(super) accepted_at: Option<Millis>,
 }
 
 impl Taken {
@@ -26,15 +21,15 @@ impl Taken {
     }
 }
 
-/// Queues that want a credit, and whether one was asked for.
+/// Endpoints that want a credit, and whether one was asked for.
 #[derive(Default)]
 pub(super) struct Line {
-    pub(super) hungry: VecDeque<Queue>,
+    pub(super) hungry: VecDeque<Destination>,
     asked: bool,
 }
 
 impl LaneActor {
-    /// The queues of this kind that wait for credits.
+    /// The endpoints of this kind that wait for credits.
     pub(super) fn line(&mut self, proven: bool) -> &mut Line {
         if proven { &mut self.proven } else { &mut self.unproven }
     }
@@ -58,11 +53,11 @@ impl LaneActor {
     pub(super) fn feed(&mut self, permit: Permit, proven: bool, ctx: &mut Context<Self>) {
         let line = self.line(proven);
         line.asked = false;
-        let Some(queue) = line.hungry.pop_front() else { return };
-        if let Some(seat) = self.seats.get_mut(&queue) {
+        let Some(destination) = line.hungry.pop_front() else { return };
+        if let Some(seat) = self.seats.get_mut(&destination) {
             seat.hungry = false;
         }
-        self.pump_with(queue, Some(permit), Instant::now(), ctx);
+        self.pump_with(destination, Some(permit), Instant::now(), ctx);
     }
 
     /// Hands on what was started, for its body to be read.

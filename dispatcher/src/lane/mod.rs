@@ -3,7 +3,8 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | [`seat`] | what is known of one endpoint here |
+//! | [`seat`] | what is known of one endpoint here, and which of its queues is served next |
+//! | [`backlog`] | what is known of one queue here |
 //! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
@@ -14,6 +15,7 @@
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
+mod backlog;
 mod checking;
 mod event;
 mod fetching;
@@ -35,12 +37,13 @@ use actix::{
     Actor, ActorContext, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle,
 };
 use arriving::Wish;
+use backlog::Backlog;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
 use fetching::Line;
 pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
-    domain::{Delivery, Queue},
+    domain::{Delivery, Destination, Queue},
     store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -93,7 +96,7 @@ pub(crate) struct LaneActor {
     settler: Addr<Settler>,
     reader: Addr<Reader>,
     node: Addr<Node>,
-    seats: HashMap<Queue, Seat>,
+    seats: HashMap<Destination, Seat>,
     /// All that is in hand: what is read a second time is recognised by it.
     held: HashMap<Delivery, Held>,
     /// Entries up to this one have arrived.
@@ -109,11 +112,11 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
-    /// Queues that want a credit, by whether their endpoint is proven: the proven never stand behind
+    /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
     /// those that may get half of the credits only.
     proven: Line,
     unproven: Line,
-    timers: BTreeSet<(Instant, Queue)>,
+    timers: BTreeSet<(Instant, Destination)>,
     alarm: Option<(Instant, SpawnHandle)>,
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
@@ -175,9 +178,14 @@ impl LaneActor {
     }
 
     /// What is known of an endpoint; made at need.
-    fn seat(&mut self, queue: Queue, now: Instant) -> &mut Seat {
+    fn seat(&mut self, destination: Destination, now: Instant) -> &mut Seat {
         let (top, careful) = (self.parts.config.max_window, self.is_careful(now));
-        self.seats.entry(queue).or_insert_with(|| Seat::new(top, careful, now))
+        self.seats.entry(destination).or_insert_with(|| Seat::new(top, careful, now))
+    }
+
+    /// What is known of a queue, while its endpoint has a seat.
+    fn backlog(&mut self, queue: Queue) -> Option<&mut Backlog> {
+        Some(self.seats.get_mut(&queue.destination())?.backlog(queue.strand))
     }
 
     /// Takes a delivery in hand.
@@ -195,10 +203,10 @@ impl LaneActor {
     fn let_go(&mut self, delivery: &Delivery) {
         let Some(held) = self.held.remove(delivery) else { return };
         self.checks.departed(*delivery);
-        if let Some(seat) = self.seats.get_mut(&delivery.queue()) {
-            seat.let_go(*delivery, held.place);
+        if let Some(backlog) = self.backlog(delivery.queue()) {
+            backlog.let_go(*delivery, held.place);
             if held.doubtful {
-                seat.look_again();
+                backlog.look_again();
             }
         }
     }
@@ -303,9 +311,7 @@ impl Handler<Event> for LaneActor {
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
             Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
-            Event::Attempted(taken, outcome, record) => {
-                self.attempted(taken, outcome, *record, ctx)
-            }
+            Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
             Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
                 self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)

@@ -6,7 +6,7 @@
 use std::{mem, sync::Arc};
 
 use actix::Context;
-use shared::domain::{Message, Queue};
+use shared::domain::{Destination, Message};
 use tokio::time::Instant;
 
 use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE};
@@ -22,24 +22,29 @@ pub(super) struct Primed {
 impl LaneActor {
     /// Starts what is prepared, as far as the limits allow it now; gives it back where the endpoint
     /// has closed meanwhile.
-    pub(super) fn start_primed(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+    pub(super) fn start_primed(
+        &mut self,
+        destination: Destination,
+        now: Instant,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         if seat.primed.is_empty() {
             return;
         }
         match seat.brain.wants(now) {
             Wants::Now(_) | Wants::AfterAttempt => {}
-            Wants::Until(_) | Wants::AfterChange => return self.put_back_primed(queue),
+            Wants::Until(_) | Wants::AfterChange => return self.put_back_primed(destination),
         }
         if !self.tenure.holds() {
-            self.put_back_primed(queue);
-            return self.set_timer(queue, now + NOT_AT_ONCE);
+            self.put_back_primed(destination);
+            return self.set_timer(destination, now + NOT_AT_ONCE);
         }
-        while let Some(seat) = self.seats.get_mut(&queue)
+        while let Some(seat) = self.seats.get_mut(&destination)
             && !seat.primed.is_empty()
         {
             if let Err(time) = seat.brain.start(now) {
-                return self.set_timer(queue, time);
+                return self.set_timer(destination, time);
             }
             let Some(primed) = seat.primed.pop_front() else { return };
             self.attempt(primed, ctx);
@@ -48,8 +53,8 @@ impl LaneActor {
 
     /// Gives back what is prepared for an endpoint and has not started. While the lane is drained it
     /// stays where it is, for the next owner.
-    pub(super) fn put_back_primed(&mut self, queue: Queue) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+    pub(super) fn put_back_primed(&mut self, destination: Destination) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         for Primed { taken, .. } in mem::take(&mut seat.primed) {
             self.give_back(taken);
         }
@@ -57,11 +62,12 @@ impl LaneActor {
 
     /// The same for all endpoints.
     pub(super) fn put_back_all_primed(&mut self) {
-        let primed =
-            |(queue, seat): (&Queue, &super::Seat)| (!seat.primed.is_empty()).then_some(*queue);
-        let queues: Vec<_> = self.seats.iter().filter_map(primed).collect();
-        for queue in queues {
-            self.put_back_primed(queue);
+        let primed = |(destination, seat): (&Destination, &super::Seat)| {
+            (!seat.primed.is_empty()).then_some(*destination)
+        };
+        let destinations: Vec<_> = self.seats.iter().filter_map(primed).collect();
+        for destination in destinations {
+            self.put_back_primed(destination);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Queue, ServingState},
+    domain::{Destination, ServingState, Strand},
     store::StateChange,
 };
 use tokio::time::Instant;
@@ -29,10 +29,10 @@ const CAREFUL_FOR: Duration = Duration::from_secs(60);
 
 impl LaneActor {
     /// Writes down what is new of an endpoint, if it is time.
-    pub(super) fn remember(&mut self, queue: Queue, now: Instant, ctx: &Context<Self>) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+    pub(super) fn remember(&mut self, destination: Destination, now: Instant, ctx: &Context<Self>) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         let is_time = match seat.brain.news() {
-            News::None => false,
+            News::None => self.draining && seat.brain.is_known_well(),
             News::Used => {
                 self.draining
                     || seat.remembered.is_none_or(|last| now.duration_since(last) >= PAUSE)
@@ -45,19 +45,23 @@ impl LaneActor {
         seat.remembered = Some(now);
         let state = match serde_json::to_vec(&seat.brain.remember(Moment::now())) {
             Ok(state) => Some(state.into()),
-            Err(error) => return tracing::error!(?queue, %error, "state cannot be written"),
+            Err(error) => return tracing::error!(?destination, %error, "state cannot be written"),
         };
         self.remembering += 1;
         let (fence, lane) = (self.tenure.fence().clone(), ctx.address());
-        let what = What::State(StateChange { queue, state, reopens: None });
+        let what = What::State(StateChange {
+            queue: destination.queue(Strand::Live),
+            state,
+            reopens: None,
+        });
         tell(&self.settler, Enqueue(Wish { fence, lane, what }));
     }
 
     /// The same for all endpoints.
     pub(super) fn remember_all(&mut self, now: Instant, ctx: &Context<Self>) {
-        let queues: Vec<_> = self.seats.keys().copied().collect();
-        for queue in queues {
-            self.remember(queue, now, ctx);
+        let destinations: Vec<_> = self.seats.keys().copied().collect();
+        for destination in destinations {
+            self.remember(destination, now, ctx);
         }
     }
 
@@ -67,10 +71,10 @@ impl LaneActor {
     }
 
     /// An endpoint's brain goes on from what was written down.
-    pub(super) fn restore(&mut self, queue: Queue, state: &ServingState) {
+    pub(super) fn restore(&mut self, destination: Destination, state: &ServingState) {
         let moment = Moment::now();
         let careful = self.is_careful(moment.now);
-        if let Some(seat) = self.seats.get_mut(&queue) {
+        if let Some(seat) = self.seats.get_mut(&destination) {
             seat.brain.restore(state, careful, moment);
         }
     }

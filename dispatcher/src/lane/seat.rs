@@ -1,61 +1,42 @@
-//! A seat: what a lane knows of one endpoint that has work, or had some a moment ago.
+//! A seat: what a lane knows of one endpoint that has work, or had some a moment ago. What its queues
+//! hold, it knows of each [`Backlog`] apart; what may be sent now, its brain knows for all of them.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    mem,
+    ops::Bound::{Excluded, Unbounded},
     time::Duration,
 };
 
-use shared::{
-    domain::{Delivery, Endpoint},
-    store::Place,
-};
+use shared::domain::{Endpoint, Strand};
 use tokio::time::Instant;
 
-use super::pacing::Primed;
+use super::{
+    backlog::{Backlog, Ready},
+    pacing::Primed,
+};
 use crate::brain::{Brain, Wants};
 
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
-
-/// A delivery in hand that was not started.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ready {
-    pub(super) delivery: Delivery,
-    pub(super) place: Place,
-    /// Attempts made so far.
-    pub(super) attempts: u32,
-    /// Steps of the schedule used so far.
-    pub(super) steps: u32,
-}
+/// Of so many attempts, at least one is a replay if there is something to replay.
+const REPLAY_SHARE: u32 = 16;
 
 /// One endpoint.
 pub(super) struct Seat {
     pub(super) brain: Brain,
     pub(super) configuration: Configuration,
-    /// To be prepared next, in this order.
-    pub(super) ready: VecDeque<Ready>,
+    live: Backlog,
+    /// Its other strands, as far as they have work.
+    others: BTreeMap<Strand, Backlog>,
+    /// Which strand was served last, replays aside.
+    served: Strand,
+    /// How many deliveries of other strands were taken since the last replay.
+    since_replay: u32,
     /// Prepared: they start when the limits allow it, in this order.
     pub(super) primed: VecDeque<Primed>,
     /// When what its brain knows was last written down.
     pub(super) remembered: Option<Instant>,
-    /// The waiting set may hold parked work that is not in hand: what arrives must queue behind it.
-    pub(super) parked: bool,
-    /// Parks that are not answered yet.
-    pub(super) parking: usize,
-    /// When the earliest retry that is not in hand is due.
-    pub(super) next_due: Option<Instant>,
-    /// A look into the waiting set is wanted or under way.
-    pub(super) looking: bool,
-    /// Let go since that look began: its page may still show them.
-    pub(super) departed: HashSet<Delivery>,
-    /// Parked, or put back, since that look began: its page may not show them, or not let them be taken.
-    parked_meanwhile: bool,
-    /// The earliest retry that was written down since that look began: likewise.
-    due_meanwhile: Option<Instant>,
-    /// How many are in hand…
-    pub(super) held: usize,
-    /// …and how many of these have their place in the waiting set.
-    pub(super) held_waiting: usize,
     pub(super) timer: Option<Instant>,
     /// It stands in the queue for credits.
     pub(super) hungry: bool,
@@ -78,18 +59,12 @@ impl Seat {
         Self {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
-            ready: VecDeque::new(),
+            live: Backlog::default(),
+            others: BTreeMap::new(),
+            served: Strand::Live,
+            since_replay: 0,
             primed: VecDeque::new(),
             remembered: None,
-            parked: false,
-            parking: 0,
-            next_due: None,
-            looking: false,
-            departed: HashSet::new(),
-            parked_meanwhile: false,
-            due_meanwhile: None,
-            held: 0,
-            held_waiting: 0,
             timer: None,
             hungry: false,
             touched: now,
@@ -115,80 +90,87 @@ impl Seat {
         }
     }
 
+    /// What is known of one of its queues; made at need.
+    pub(super) fn backlog(&mut self, strand: Strand) -> &mut Backlog {
+        match strand {
+            Strand::Live => &mut self.live,
+            Strand::Replay | Strand::Ordered(_) => self.others.entry(strand).or_default(),
+        }
+    }
+
+    /// All its queues of which something is known.
+    pub(super) fn backlogs(&self) -> impl Iterator<Item = (Strand, &Backlog)> {
+        let others = self.others.iter().map(|(strand, backlog)| (*strand, backlog));
+        std::iter::once((Strand::Live, &self.live)).chain(others)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn backlogs_mut(&mut self) -> impl Iterator<Item = &mut Backlog> {
+        std::iter::once(&mut self.live).chain(self.others.values_mut())
+    }
+
     /// Whether what arrives from the stream is worth holding: it will be sent soon, and nothing waits
-    /// before it. Otherwise it is parked.
-    pub(super) fn takes_arrivals(&mut self, now: Instant) -> bool {
-        !self.parked
-            && self.parking == 0
-            && self.ready.len() < self.brain.appetite()
+    /// before it. Otherwise it is parked, as all is that is not to be sent as it comes.
+    pub(super) fn takes_arrivals(&mut self, strand: Strand, now: Instant) -> bool {
+        strand == Strand::Live
+            && !self.live.is_before_arrivals()
+            && self.live.ready.len() < self.brain.appetite()
             && matches!(self.brain.wants(now), Wants::Now(_) | Wants::AfterAttempt)
     }
 
     pub(super) fn push(&mut self, ready: Ready, now: Instant) {
-        if self.ready.is_empty() {
+        if self.backlogs().all(|(_, backlog)| backlog.ready.is_empty()) {
             self.touched = now;
         }
-        self.held += 1;
-        self.held_waiting += usize::from(ready.place == Place::Waiting);
-        self.ready.push_back(ready);
+        self.backlog(ready.delivery.strand).push(ready);
     }
 
-    pub(super) fn let_go(&mut self, delivery: Delivery, place: Place) {
-        self.held = self.held.saturating_sub(1);
-        if place == Place::Waiting {
-            self.held_waiting = self.held_waiting.saturating_sub(1);
+    /// The strand that is to be served next, of those that have something ready: live work by turns,
+    /// replays from what it leaves over, or when it is their turn at last.
+    pub(super) fn choose(&self, now: Instant) -> Option<Strand> {
+        let is_ready = |(strand, backlog): (&Strand, &Backlog)| {
+            (*strand != Strand::Replay && !backlog.ready.is_empty()).then_some(*strand)
+        };
+        let replay = self.others.get(&Strand::Replay).is_some_and(|it| !it.ready.is_empty());
+        if replay && (self.since_replay + 1 >= REPLAY_SHARE || !self.has_live_work(now)) {
+            return Some(Strand::Replay);
         }
-        if self.looking {
-            self.departed.insert(delivery);
+        let later = || self.others.range((Excluded(self.served), Unbounded)).find_map(is_ready);
+        let live = || is_ready((&Strand::Live, &self.live));
+        later().or_else(live).or_else(|| self.others.iter().find_map(is_ready))
+    }
+
+    /// Takes what is ready of this strand.
+    pub(super) fn take(&mut self, strand: Strand) -> Option<Ready> {
+        if strand == Strand::Replay {
+            self.since_replay = 0;
+        } else {
+            self.since_replay = self.since_replay.saturating_add(1);
+            self.served = strand;
         }
+        self.backlog(strand).ready.pop_front()
     }
 
-    /// Something in the waiting set is due at this time.
-    pub(super) fn will_be_due(&mut self, at: Instant) {
-        self.next_due = Some(self.next_due.map_or(at, |before| before.min(at)));
-        if self.looking {
-            self.due_meanwhile = Some(self.due_meanwhile.map_or(at, |before| before.min(at)));
-        }
+    /// Takes all that is ready.
+    pub(super) fn take_all(&mut self) -> Vec<Ready> {
+        self.backlogs_mut().flat_map(|backlog| mem::take(&mut backlog.ready)).collect()
     }
 
-    /// The waiting set may hold work that is not in hand, and that a look under way may not show.
-    pub(super) fn look_again(&mut self) {
-        self.parked = true;
-        self.parked_meanwhile = true;
+    /// Whether there may be work now that comes before replays. What a look under way has not shown
+    /// yet counts: a replay is not to slip in between two pages of a great backlog.
+    fn has_live_work(&self, now: Instant) -> bool {
+        let mut live = self.backlogs().filter(|(strand, _)| *strand != Strand::Replay);
+        live.any(|(_, backlog)| backlog.has_work(now))
     }
 
-    /// A look into the waiting set begins.
-    pub(super) fn begin_look(&mut self) {
-        self.looking = true;
-        self.departed.clear();
-        self.parked_meanwhile = false;
-        self.due_meanwhile = None;
-    }
-
-    /// A look ended: `next` is when the earliest retry is due that it did not show.
-    pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
-        self.looking = false;
-        self.departed.clear();
-        // All that is parked is in hand now. Parks that are under way say so when they are answered: to
-        // look for them before would only be to look again and again.
-        if all_parked_seen && !self.parked_meanwhile {
-            self.parked = false;
-        }
-        self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
-    }
-
-    /// Whether there may be work in the waiting set that can be served now.
-    pub(super) fn has_waiting_work(&self, now: Instant) -> bool {
-        self.parked || self.next_due.is_some_and(|due| due <= now)
+    /// Forgets queues of which nothing is known any more.
+    pub(super) fn forget_idle_queues(&mut self) {
+        self.others.retain(|_, backlog| !backlog.is_idle());
     }
 
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.held == 0
-            && !self.parked
-            && self.parking == 0
-            && self.next_due.is_none()
-            && !self.looking
+        self.backlogs().all(|(_, backlog)| backlog.is_idle())
             && !self.hungry
             && (self.brain.is_idle(now) || self.configuration == Configuration::Deleted)
             && now.duration_since(self.touched) > KEPT
@@ -196,22 +178,43 @@ impl Seat {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use shared::{
-        domain::Generation,
+        domain::{Delivery, Generation},
         id::{AppId, EndpointId, MessageId},
+        store::Place,
     };
 
     use super::*;
 
-    fn ready() -> Ready {
+    pub(in crate::lane) fn ready(strand: Strand) -> Ready {
         let delivery = Delivery {
             app: AppId::new(),
             endpoint: EndpointId::new(),
+            strand,
             message: MessageId::new(),
             generation: Generation(0),
         };
         Ready { delivery, place: Place::Waiting, attempts: 0, steps: 0 }
+    }
+
+    fn seat_with(now: Instant, work: &[(Strand, usize)]) -> Seat {
+        let mut seat = Seat::new(64, false, now);
+        for (strand, count) in work {
+            (0..*count).for_each(|_| seat.push(ready(*strand), now));
+        }
+        seat
+    }
+
+    /// What is served of all that is ready, in order.
+    fn serve(seat: &mut Seat, now: Instant) -> Vec<Strand> {
+        let next = || {
+            let strand = seat.choose(now)?;
+            let taken = seat.take(strand).unwrap();
+            assert_eq!(taken.delivery.strand, strand);
+            Some(strand)
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
@@ -235,54 +238,65 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_back_during_a_look_is_looked_for_again() {
+    fn a_seat_stays_while_one_of_its_queues_has_work() {
         let now = Instant::now();
-        let mut seat = Seat::new(64, false, now);
-        let ready = ready();
-        seat.push(ready, now);
-        seat.look_again();
-        seat.begin_look();
-        seat.let_go(ready.delivery, ready.place);
-        seat.look_again();
-        // The page may show it, but it departed: it cannot be told from what was settled.
-        assert!(seat.departed.contains(&ready.delivery));
-        seat.end_look(true, None);
-        assert!(seat.has_waiting_work(now));
-        assert!(!seat.is_idle(now + 2 * KEPT));
+        let later = now + 2 * KEPT;
+        for strand in [Strand::Live, Strand::Replay, Strand::Ordered(3)] {
+            let mut seat = Seat::new(64, false, now);
+            seat.backlog(strand).will_be_due(later);
+            seat.forget_idle_queues();
+            assert!(!seat.is_idle(later), "{strand:?}");
+            seat.backlog(strand).begin_look();
+            seat.backlog(strand).end_look(true, None);
+            seat.forget_idle_queues();
+            assert!(seat.is_idle(later) && seat.others.is_empty(), "{strand:?}");
+        }
     }
 
     #[test]
-    fn a_park_under_way_is_no_reason_to_look_again() {
+    fn only_live_work_is_taken_as_it_arrives() {
         let now = Instant::now();
         let mut seat = Seat::new(64, false, now);
-        seat.look_again();
-        seat.parking = 1;
-        seat.begin_look();
-        seat.end_look(true, None);
-        assert!(!seat.has_waiting_work(now));
-        assert!(!seat.takes_arrivals(now), "it would overtake what is being parked");
+        assert!(seat.takes_arrivals(Strand::Live, now));
+        assert!(!seat.takes_arrivals(Strand::Replay, now));
+        assert!(!seat.takes_arrivals(Strand::Ordered(0), now));
+        seat.backlog(Strand::Replay).look_again();
+        assert!(seat.takes_arrivals(Strand::Live, now), "replays do not hold it up");
+        seat.backlog(Strand::Live).look_again();
+        assert!(!seat.takes_arrivals(Strand::Live, now));
     }
 
     #[test]
-    fn all_that_was_parked_is_in_hand_after_a_look_that_saw_all() {
+    fn live_work_comes_first_and_a_replay_once_in_sixteen() {
         let now = Instant::now();
-        let mut seat = Seat::new(64, false, now);
-        seat.look_again();
-        seat.begin_look();
-        seat.end_look(false, None);
-        assert!(seat.has_waiting_work(now));
-        seat.begin_look();
-        seat.end_look(true, None);
-        assert!(!seat.has_waiting_work(now) && seat.takes_arrivals(now));
+        let mut seat = seat_with(now, &[(Strand::Replay, 5), (Strand::Live, 40)]);
+        let served = serve(&mut seat, now);
+        let replays: Vec<_> = served
+            .iter()
+            .enumerate()
+            .filter_map(|(nth, strand)| (*strand == Strand::Replay).then_some(nth))
+            .collect();
+        assert_eq!(replays, [15, 31, 42, 43, 44], "the last ones are left over");
     }
 
     #[test]
-    fn a_retry_written_down_during_a_look_counts() {
+    fn a_replay_does_not_slip_in_before_live_work_that_is_looked_for() {
         let now = Instant::now();
-        let mut seat = Seat::new(64, false, now);
-        seat.begin_look();
-        seat.will_be_due(now + KEPT);
-        seat.end_look(true, None);
-        assert_eq!(seat.next_due, Some(now + KEPT));
+        let mut seat = seat_with(now, &[(Strand::Replay, 2)]);
+        let live = seat.backlog(Strand::Live);
+        live.look_again();
+        live.begin_look();
+        assert_eq!(seat.choose(now), None);
+        seat.backlog(Strand::Live).end_look(true, None);
+        assert_eq!(seat.choose(now), Some(Strand::Replay));
+    }
+
+    #[test]
+    fn all_other_strands_are_served_by_turns() {
+        let now = Instant::now();
+        let [one, seven] = [Strand::Ordered(1), Strand::Ordered(7)];
+        let mut seat = seat_with(now, &[(Strand::Live, 2), (seven, 3), (one, 2)]);
+        let expected = [one, seven, Strand::Live, one, seven, Strand::Live, seven];
+        assert_eq!(serve(&mut seat, now), expected);
     }
 }

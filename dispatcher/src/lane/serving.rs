@@ -4,25 +4,24 @@ use std::{mem, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Attempt, DeadReason, Delivery, Queue},
+    domain::{DeadReason, Delivery, Destination},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
 
 use super::{
-    Event, LaneActor, Stage,
-    fetching::Taken,
-    pacing::Primed,
-    seat::{Configuration, Ready},
+    Event, LaneActor, Seat, Stage, backlog::Ready, fetching::Taken, pacing::Primed,
+    seat::Configuration,
 };
 use crate::{
-    attempt::{self, Job},
+    attempt::{self, Ended, Job},
     batcher::Enqueue,
     brain::{Pace, Wants, breaker::Change},
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
     outcome::Outcome,
+    retry::Course,
     settler::{What, Wish},
 };
 
@@ -33,14 +32,14 @@ const LATER: Duration = Duration::from_secs(5);
 
 impl LaneActor {
     /// Starts what an endpoint wants and can have; parks or leaves the rest.
-    pub(super) fn pump(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
-        self.pump_with(queue, None, now, ctx);
+    pub(super) fn pump(&mut self, destination: Destination, now: Instant, ctx: &mut Context<Self>) {
+        self.pump_with(destination, None, now, ctx);
     }
 
     /// As [`LaneActor::pump`]; the first delivery uses the permit at hand.
     pub(super) fn pump_with(
         &mut self,
-        queue: Queue,
+        destination: Destination,
         mut permit: Option<Permit>,
         now: Instant,
         ctx: &mut Context<Self>,
@@ -48,71 +47,73 @@ impl LaneActor {
         if self.draining || self.refused > 0 {
             return;
         }
-        self.start_primed(queue, now, ctx);
+        self.start_primed(destination, now, ctx);
         loop {
-            let Some(seat) = self.seats.get_mut(&queue) else { return };
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             match seat.configuration {
                 Configuration::Known => {}
-                Configuration::Unknown => return self.wish(queue),
+                Configuration::Unknown => return self.wish(destination),
                 Configuration::Asked => return,
-                Configuration::Deleted => return self.settle_deleted(queue, now, ctx),
+                Configuration::Deleted => return self.settle_deleted(destination, now, ctx),
             }
             match seat.brain.wants(now) {
                 Wants::Now(_) => {}
-                Wants::AfterAttempt => return self.park_surplus(queue),
-                Wants::AfterChange => return self.put_back_ready(queue),
+                Wants::AfterAttempt => return self.park_surplus(destination),
+                Wants::AfterChange => return self.put_back_ready(destination),
                 Wants::Until(time) => {
-                    self.put_back_ready(queue);
-                    return self.set_timer(queue, time);
+                    self.put_back_ready(destination);
+                    return self.set_timer(destination, time);
                 }
             }
-            let Some(seat) = self.seats.get_mut(&queue) else { return };
-            if seat.ready.is_empty() {
-                return self.look_later(queue, now);
-            }
+            self.look_for_more(destination, now);
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
+            let Some(strand) = seat.choose(now) else { return };
             match seat.brain.pace(now) {
                 Pace::Now => {}
                 Pace::AfterStart => return,
-                Pace::Until(time) => return self.set_timer(queue, time),
+                Pace::Until(time) => return self.set_timer(destination, time),
             }
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
-                    self.line(proven).hungry.push_back(queue);
+                    self.line(proven).hungry.push_back(destination);
                 }
-                return self.park_surplus(queue);
+                return self.park_surplus(destination);
             };
-            let Some(ready) = seat.ready.pop_front() else { return };
+            let Some(ready) = seat.take(strand) else { return };
             seat.brain.prepare();
             seat.touched = now;
             self.set_stage(&ready.delivery, Stage::Working);
-            self.to_fetch.push(Taken { ready, permit: credit, accepted_at: None });
+            self.to_fetch.push(Taken { ready, permit: credit });
         }
     }
 
     /// Parks what the endpoint will not want soon.
-    fn park_surplus(&mut self, queue: Queue) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
-        let keep = seat.brain.appetite().min(seat.ready.len());
-        let surplus = seat.ready.split_off(keep);
-        self.put_back(queue, surplus);
+    fn park_surplus(&mut self, destination: Destination) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
+        let keep = seat.brain.appetite();
+        let surplus: Vec<_> = seat
+            .backlogs_mut()
+            .flat_map(|backlog| backlog.ready.split_off(keep.min(backlog.ready.len())))
+            .collect();
+        self.put_back(surplus);
     }
 
     /// Puts everything back where it waits.
-    pub(super) fn put_back_ready(&mut self, queue: Queue) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
-        let ready = mem::take(&mut seat.ready);
-        self.put_back(queue, ready);
+    pub(super) fn put_back_ready(&mut self, destination: Destination) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
+        let ready = seat.take_all();
+        self.put_back(ready);
     }
 
-    fn put_back(&mut self, queue: Queue, deliveries: impl IntoIterator<Item = Ready>) {
+    fn put_back(&mut self, deliveries: impl IntoIterator<Item = Ready>) {
         for ready in deliveries {
             match ready.place {
                 Place::Stream(entry) => self.park(entry, ready.delivery, None),
                 Place::Waiting => {
                     self.let_go(&ready.delivery);
-                    if let Some(seat) = self.seats.get_mut(&queue) {
-                        seat.look_again();
+                    if let Some(backlog) = self.backlog(ready.delivery.queue()) {
+                        backlog.look_again();
                     }
                 }
             }
@@ -121,8 +122,7 @@ impl LaneActor {
 
     /// Lets go of all that was not started; it stays where it is, for the lane's next owner.
     pub(super) fn drop_ready(&mut self) {
-        let ready: Vec<_> =
-            self.seats.values_mut().flat_map(|seat| mem::take(&mut seat.ready)).collect();
+        let ready: Vec<_> = self.seats.values_mut().flat_map(Seat::take_all).collect();
         for ready in ready {
             self.let_go(&ready.delivery);
         }
@@ -134,11 +134,11 @@ impl LaneActor {
             match found {
                 Found::Sendable(message, route) => {
                     let room = self.parts.credits.weigh(&mut taken.permit, message.payload.len());
-                    let queue = taken.delivery().queue();
-                    match self.seats.get_mut(&queue) {
+                    let destination = taken.delivery().destination();
+                    match self.seats.get_mut(&destination) {
                         Some(seat) if room => {
                             seat.primed.push_back(Primed { taken, message, route });
-                            touched.push(queue);
+                            touched.push(destination);
                         }
                         _ => self.give_back_for(taken, NOT_AT_ONCE),
                     }
@@ -149,6 +149,9 @@ impl LaneActor {
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
                 }
+                Found::TooLate => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Exhausted), ctx)
+                }
                 Found::Corrupt => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Unsendable), ctx)
                 }
@@ -156,9 +159,9 @@ impl LaneActor {
         }
         touched.dedup();
         let now = Instant::now();
-        for queue in touched {
-            self.start_primed(queue, now, ctx);
-            self.pump(queue, now, ctx);
+        for destination in touched {
+            self.start_primed(destination, now, ctx);
+            self.pump(destination, now, ctx);
         }
         if self.draining {
             self.put_back_all_primed();
@@ -167,27 +170,26 @@ impl LaneActor {
 
     /// What was prepared will not be sent now, nor anything of its endpoint for so long.
     fn give_back_for(&mut self, taken: Taken, pause: Duration) {
-        let queue = taken.delivery().queue();
+        let destination = taken.delivery().destination();
         self.give_back(taken);
-        self.set_timer(queue, Instant::now() + pause);
+        self.set_timer(destination, Instant::now() + pause);
     }
 
     /// What was prepared will not be sent now.
     pub(super) fn give_back(&mut self, taken: Taken) {
-        let queue = taken.delivery().queue();
-        if let Some(seat) = self.seats.get_mut(&queue) {
+        let destination = taken.delivery().destination();
+        if let Some(seat) = self.seats.get_mut(&destination) {
             seat.brain.give_back();
         }
         if self.draining {
             self.let_go(&taken.ready.delivery);
         } else {
-            self.put_back(queue, [taken.ready]);
+            self.put_back([taken.ready]);
         }
     }
 
     pub(super) fn attempt(&mut self, primed: Primed, ctx: &mut Context<Self>) {
-        let Primed { mut taken, message, route } = primed;
-        taken.accepted_at = Some(message.header.created_at);
+        let Primed { taken, message, route } = primed;
         let job = Job {
             delivery: taken.ready.delivery,
             number: taken.ready.attempts + 1,
@@ -198,48 +200,43 @@ impl LaneActor {
         self.run(ctx, async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
-            let (outcome, record) = attempt::make(job, &connector).await;
+            let ended = attempt::make(job, &connector).await;
             parts.metrics.in_flight.dec();
-            Event::Attempted(taken, outcome, Box::new(record))
+            Event::Attempted(taken, Box::new(ended))
         });
     }
 
-    pub(super) fn attempted(
-        &mut self,
-        taken: Taken,
-        outcome: Outcome,
-        mut record: Attempt,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
+        let Ended { outcome, mut record, route, accepted_at } = ended;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
         let ended_at = record.at.after(Duration::from_millis(record.duration_ms));
-        if outcome == Outcome::Delivered
-            && let Some(accepted_at) = taken.accepted_at
-        {
+        if outcome == Outcome::Delivered {
             metrics.delivery_seconds.observe(ended_at.since(accepted_at).as_secs_f64());
         }
-        let queue = taken.ready.delivery.queue();
+        let destination = taken.ready.delivery.destination();
         tracing::debug!(
-            app = %queue.app, endpoint = %queue.endpoint, message = %record.message,
+            app = %destination.app, endpoint = %destination.endpoint, message = %record.message,
             attempt = record.number, outcome = outcome.name(), status = record.code,
             duration_ms = record.duration_ms, "delivery.attempted"
         );
-        if let Some(seat) = self.seats.get_mut(&queue) {
+        if let Some(seat) = self.seats.get_mut(&destination) {
             match seat.brain.ended(outcome.sign(), now, rand::random()) {
                 Some(Change::Opened) => {
                     metrics.breakers_opened.inc();
-                    tracing::info!(app = %queue.app, endpoint = %queue.endpoint, "breaker opened");
+                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker opened");
                 }
                 Some(Change::Closed) => {
                     metrics.breakers_closed.inc();
-                    tracing::info!(app = %queue.app, endpoint = %queue.endpoint, "breaker closed");
+                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker closed");
                 }
                 None => {}
             }
         }
-        let verdict = outcome.verdict(taken.ready.steps, &self.parts.schedule, rand::random());
+        let began = taken.delivery().began(accepted_at);
+        let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
+        let verdict = outcome.verdict(course, &route.schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
@@ -251,25 +248,25 @@ impl LaneActor {
             record: Some(record),
         };
         self.settle(settlement, Some(taken.permit), ctx);
-        self.remember(queue, now, ctx);
-        self.pump(queue, now, ctx);
+        self.remember(destination, now, ctx);
+        self.pump(destination, now, ctx);
     }
 
     fn end_without_attempt(&mut self, taken: Taken, verdict: Verdict, ctx: &mut Context<Self>) {
-        if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.queue()) {
+        if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.destination()) {
             seat.brain.give_back();
         }
         self.settle(unattempted(taken.ready, verdict), Some(taken.permit), ctx);
     }
 
     /// Settles what is in hand for an endpoint that was deleted, and looks for more.
-    fn settle_deleted(&mut self, queue: Queue, now: Instant, ctx: &mut Context<Self>) {
-        self.put_back_primed(queue);
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
-        for ready in mem::take(&mut seat.ready) {
+    fn settle_deleted(&mut self, destination: Destination, now: Instant, ctx: &mut Context<Self>) {
+        self.put_back_primed(destination);
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
+        for ready in seat.take_all() {
             self.settle(unattempted(ready, Verdict::Deleted), None, ctx);
         }
-        self.look_later(queue, now);
+        self.look_for_more(destination, now);
     }
 
     fn settle(&mut self, settlement: Settlement, permit: Option<Permit>, ctx: &Context<Self>) {
@@ -296,21 +293,21 @@ impl LaneActor {
                 Settled::NotThere => {
                     self.parts.metrics.unmatched.inc();
                     // Where it is, if it still is, the store knows better.
-                    if let Some(seat) = self.seats.get_mut(&queue) {
-                        seat.look_again();
+                    if let Some(backlog) = self.backlog(queue) {
+                        backlog.look_again();
                     }
                 }
             }
-            if let (Verdict::Retry { delay, .. }, Some(seat)) =
-                (settlement.verdict, self.seats.get_mut(&queue))
+            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
+                (settlement.verdict, self.backlog(queue))
             {
-                seat.will_be_due(now + delay);
+                backlog.will_be_due(now + delay);
             }
-            touched.push(queue);
+            touched.push(queue.destination());
         }
         touched.dedup();
-        for queue in touched {
-            self.pump(queue, now, ctx);
+        for destination in touched {
+            self.pump(destination, now, ctx);
         }
     }
 

@@ -1,36 +1,36 @@
-//! When to look at a queue again: one timer a queue, and one alarm for the earliest of them.
+//! When to look at an endpoint again: one timer each, and one alarm for the earliest of them.
 
 use actix::{AsyncContext, Context};
-use shared::domain::Queue;
+use shared::domain::Destination;
 use tokio::time::Instant;
 
 use super::LaneActor;
 
 impl LaneActor {
-    /// Calls [`LaneActor::pump`] for this queue at that time.
-    pub(super) fn set_timer(&mut self, queue: Queue, at: Instant) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
+    /// Calls [`LaneActor::pump`] for this endpoint at that time.
+    pub(super) fn set_timer(&mut self, destination: Destination, at: Instant) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
         if let Some(before) = seat.timer {
             if before <= at {
                 return;
             }
-            self.timers.remove(&(before, queue));
+            self.timers.remove(&(before, destination));
         }
         seat.timer = Some(at);
-        self.timers.insert((at, queue));
+        self.timers.insert((at, destination));
     }
 
     fn ring(&mut self, ctx: &mut Context<Self>) {
         self.alarm = None;
         let now = Instant::now();
-        while let Some((at, queue)) = self.timers.first().copied()
+        while let Some((at, destination)) = self.timers.first().copied()
             && at <= now
         {
             self.timers.pop_first();
-            if let Some(seat) = self.seats.get_mut(&queue) {
+            if let Some(seat) = self.seats.get_mut(&destination) {
                 seat.timer = None;
             }
-            self.pump(queue, now, ctx);
+            self.pump(destination, now, ctx);
         }
         self.finish(ctx);
     }

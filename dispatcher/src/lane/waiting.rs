@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use actix::Context;
 use shared::{
-    domain::Queue,
+    domain::{Destination, Queue},
     store::{Ask, Due, Place, Waiting},
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, Stage, seat::Ready};
+use super::{Event, LaneActor, Stage, backlog::Ready};
 use crate::persist::until_answered;
 
 /// Queues in one call.
@@ -22,16 +22,23 @@ const LOOKS: usize = 2;
 
 impl LaneActor {
     /// Looks into a queue's waiting set, if something may be due there, now or when it is.
-    pub(super) fn look_later(&mut self, queue: Queue, now: Instant) {
-        let Some(seat) = self.seats.get_mut(&queue) else { return };
-        if seat.looking {
-            return;
-        }
-        if seat.has_waiting_work(now) {
-            seat.begin_look();
+    fn look_later(&mut self, queue: Queue, now: Instant) {
+        let Some(backlog) = self.backlog(queue) else { return };
+        if backlog.has_waiting_work(now) {
+            backlog.begin_look();
             self.to_look.push_back(queue);
-        } else if let Some(due) = seat.next_due {
-            self.set_timer(queue, due);
+        } else if let Some(due) = backlog.next_due {
+            self.set_timer(queue.destination(), due);
+        }
+    }
+
+    /// Looks for more of all queues of an endpoint of which nothing is ready.
+    pub(super) fn look_for_more(&mut self, destination: Destination, now: Instant) {
+        let Some(seat) = self.seats.get(&destination) else { return };
+        let empty = seat.backlogs().filter(|(_, backlog)| backlog.is_worth_a_look());
+        let empty: Vec<_> = empty.map(|(strand, _)| destination.queue(strand)).collect();
+        for queue in empty {
+            self.look_later(queue, now);
         }
     }
 
@@ -42,14 +49,11 @@ impl LaneActor {
                 .to_look
                 .drain(..batch)
                 .filter_map(|queue| {
-                    let seat = self.seats.get(&queue)?;
+                    let seat = self.seats.get_mut(&queue.destination())?;
                     let wanted = seat.brain.appetite();
+                    let held = seat.backlog(queue.strand).held_waiting;
                     // Retries get up to half, so that new work never waits for old failures alone.
-                    Some(Ask {
-                        queue,
-                        parked: seat.held_waiting + wanted,
-                        retries: seat.held_waiting + wanted / 2 + 1,
-                    })
+                    Some(Ask { queue, parked: held + wanted, retries: held + wanted / 2 + 1 })
                 })
                 .collect();
             if asks.is_empty() {
@@ -72,7 +76,7 @@ impl LaneActor {
         let now = Instant::now();
         for (ask, due) in asks.into_iter().zip(dues) {
             self.take_due(ask, due, now);
-            self.pump(ask.queue, now, ctx);
+            self.pump(ask.queue.destination(), now, ctx);
         }
     }
 
@@ -81,14 +85,13 @@ impl LaneActor {
         let all_retries_seen = due.retries.len() < ask.retries;
         for waiting in interleave(due.retries, due.parked) {
             let departed = self
-                .seats
-                .get(&ask.queue)
-                .is_none_or(|seat| seat.departed.contains(&waiting.delivery));
+                .backlog(ask.queue)
+                .is_none_or(|backlog| backlog.departed.contains(&waiting.delivery));
             if departed || self.draining || self.holds(&waiting.delivery) {
                 continue;
             }
             self.hold(waiting.delivery, Place::Waiting, Stage::Ready);
-            if let Some(seat) = self.seats.get_mut(&ask.queue) {
+            if let Some(seat) = self.seats.get_mut(&ask.queue.destination()) {
                 seat.push(
                     Ready {
                         delivery: waiting.delivery,
@@ -104,8 +107,8 @@ impl LaneActor {
             true => due.next.map(|delay| now + delay),
             false => Some(now),
         };
-        if let Some(seat) = self.seats.get_mut(&ask.queue) {
-            seat.end_look(all_parked_seen, next);
+        if let Some(backlog) = self.backlog(ask.queue) {
+            backlog.end_look(all_parked_seen, next);
         }
     }
 }

@@ -70,6 +70,7 @@ impl Bench {
             uid: None,
             name: "test".into(),
             rate_limit: None,
+            settings: Default::default(),
             metadata: Default::default(),
             created_at: Millis::now(),
             updated_at: Millis::now(),
@@ -149,7 +150,7 @@ impl Bench {
             extra: Default::default(),
         };
         self.commit(Change::PutEndpoint(endpoint)).await;
-        Queue { app: self.app, endpoint: id }
+        Queue::live(self.app, id)
     }
 
     /// Changes an endpoint's configuration.
@@ -193,7 +194,11 @@ impl Bench {
                 header,
                 record: message.encode().unwrap(),
                 version,
-                targets: vec![Target { endpoint: queue.endpoint, not_before: None }],
+                targets: vec![Target {
+                    endpoint: queue.endpoint,
+                    strand: queue.strand,
+                    not_before: None,
+                }],
                 dedup: vec![],
             });
         }
@@ -204,7 +209,8 @@ impl Bench {
     }
 
     pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {
-        Delivery { app: queue.app, endpoint: queue.endpoint, message, generation: Generation(0) }
+        let Queue { app, endpoint, strand } = queue;
+        Delivery { app, endpoint, strand, message, generation: Generation(0) }
     }
 
     pub(crate) async fn dead_letters(&self, queue: Queue) -> Vec<DeadLetter> {

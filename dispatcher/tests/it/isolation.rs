@@ -107,3 +107,38 @@ async fn a_proven_endpoint_does_not_stand_in_line_behind_one_that_hangs() {
     bench.sink.wait_for(5, PATIENCE).await.unwrap();
     running.abandon().await;
 }
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn one_429_holds_its_whole_endpoint_for_the_time_it_names_and_nothing_else(
+    #[case] engine: Engine,
+) {
+    let bench = Bench::new(engine).await;
+    let limited = bench.endpoint("/retry-after/3").await;
+    let neighbour = bench.neighbour(limited, "/ok?neighbour").await;
+    let stranger = bench.stranger(limited, "/ok?stranger").await;
+    let running = bench.dispatch(&[]).await;
+    bench.publish(limited, 1).await;
+    let refused = async || running.metric("attempts_total") == 1.0;
+    bench.until("was refused", refused).await;
+    for queue in [limited, neighbour, stranger] {
+        bench.publish(queue, 5).await;
+    }
+    let again = async || arrived(&bench, "/retry-after/3") >= 2;
+    bench.until("was tried again", again).await;
+    let (before, held) = bench.sink.ask(|journal| {
+        let at = |arrival: &loadtests::journal::Arrival| arrival.received;
+        let limited: Vec<_> =
+            journal.arrivals().iter().filter(|one| one.path.starts_with("/retry")).collect();
+        let others = journal.arrivals().iter().filter(|one| one.path.starts_with("/ok"));
+        let before = others.filter(|one| one.received < at(limited[1])).count();
+        (before, at(limited[1]) - at(limited[0]))
+    });
+    assert!(held >= Duration::from_secs(3), "held for {held:?}");
+    assert_eq!(before, 10);
+    // None of its messages used up its only step.
+    assert!(bench.dead_letters(limited).await.is_empty());
+    running.abandon().await;
+}

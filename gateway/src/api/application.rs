@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, web};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use shared::{
-    domain::Application,
+    domain::{Application, ApplicationSettings},
     id::AppId,
     store::{Change, Configuration, ErrorKind, Indexed, Order, Page, StoreError, Version},
     time::Millis,
@@ -18,10 +18,12 @@ use shared::{
 
 use super::{
     Api, MAX_TRIES,
+    application_settings::ApplicationSettingsIn,
     list::{ListQuery, gather},
     may_decide_again,
     patch::Patch,
     pause,
+    retry_policy::RetryBounds,
 };
 use crate::{
     error::{ApiError, Result},
@@ -37,6 +39,7 @@ pub(super) struct ApplicationIn {
     rate_limit: Patch<u32>,
     throttle_rate: Patch<u32>,
     metadata: Patch<BTreeMap<String, String>>,
+    sluicegate: Patch<ApplicationSettingsIn>,
 }
 
 impl ApplicationIn {
@@ -48,6 +51,10 @@ impl ApplicationIn {
             rate_limit: Patch::Absent,
             throttle_rate: self.throttle_rate.or(self.rate_limit).whole(),
             metadata: self.metadata.whole(),
+            sluicegate: match self.sluicegate {
+                Patch::Value(settings) => Patch::Value(settings.whole()),
+                Patch::Absent | Patch::Null => Patch::Null,
+            },
         }
     }
 
@@ -55,7 +62,7 @@ impl ApplicationIn {
         self.throttle_rate.clone().or(self.rate_limit.clone())
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, bounds: &RetryBounds) -> Result<()> {
         let mut faults = Faults::default();
         match &self.name {
             Patch::Absent => {}
@@ -67,14 +74,24 @@ impl ApplicationIn {
         if let Some(metadata) = self.metadata.value() {
             faults.metadata(metadata);
         }
+        if let Some(settings) = self.sluicegate.value() {
+            settings.check(bounds, &mut faults);
+        }
         faults.into_result()
     }
 
-    fn apply(&self, application: &mut Application) {
+    fn apply(&self, bounds: &RetryBounds, application: &mut Application) {
         self.name.apply(&mut application.name, String::new());
         self.uid.apply_option(&mut application.uid);
         self.rate().apply_option(&mut application.rate_limit);
         self.metadata.apply(&mut application.metadata, BTreeMap::new());
+        match &self.sluicegate {
+            Patch::Absent => {}
+            Patch::Null => {
+                ApplicationSettingsIn::default().whole().apply(bounds, &mut application.settings)
+            }
+            Patch::Value(settings) => settings.apply(bounds, &mut application.settings),
+        }
         application.updated_at = Millis::now();
     }
 }
@@ -92,6 +109,7 @@ pub(super) struct ApplicationOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u32>,
     metadata: &'a BTreeMap<String, String>,
+    sluicegate: &'a ApplicationSettings,
     created_at: String,
     updated_at: String,
 }
@@ -105,6 +123,7 @@ impl<'a> From<&'a Application> for ApplicationOut<'a> {
             rate_limit: application.rate_limit,
             throttle_rate: application.rate_limit,
             metadata: &application.metadata,
+            sluicegate: &application.settings,
             created_at: application.created_at.rfc3339(),
             updated_at: application.updated_at.rfc3339(),
         }
@@ -128,12 +147,13 @@ impl Api {
             uid: None,
             name: String::new(),
             rate_limit: None,
+            settings: Default::default(),
             metadata: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             extra: serde_json::Map::new(),
         };
-        input.apply(&mut application);
+        input.apply(&self.retry_bounds, &mut application);
         for turn in 0..MAX_TRIES {
             pause(turn).await;
             let uid = application.uid.as_deref();
@@ -168,7 +188,7 @@ impl Api {
             pause(turn).await;
             let Some(found) = self.store.configuration(app).await? else { break };
             let mut application = found.application.clone();
-            input.apply(&mut application);
+            input.apply(&self.retry_bounds, &mut application);
             let (uid, old_uid) = (application.uid.as_deref(), found.application.uid.as_deref());
             if uid != old_uid
                 && let Indexed::Taken(_) = self.store.index(app, uid, old_uid).await?
@@ -219,7 +239,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<ApplicationIn>()?.whole();
-    input.check()?;
+    input.check(&api.retry_bounds)?;
     match api.create_application(&input).await? {
         Created::New(new) => Ok(HttpResponse::Created().json(ApplicationOut::from(&new))),
         Created::Exists(old) if query.get_if_exists => {
@@ -246,7 +266,7 @@ pub(super) async fn put(
     if input.uid == Patch::Null && !names_an_id {
         input.uid = Patch::Value(path.clone());
     }
-    input.check()?;
+    input.check(&api.retry_bounds)?;
     match api.configuration(&path).await {
         Ok(Configuration { application, .. }) => {
             let changed = api.change_application(application.id, &input).await?;
@@ -266,7 +286,7 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<ApplicationIn>()?;
-    input.check()?;
+    input.check(&api.retry_bounds)?;
     let found = api.configuration(&path).await?;
     let changed = api.change_application(found.application.id, &input).await?;
     Ok(HttpResponse::Ok().json(ApplicationOut::from(&changed)))

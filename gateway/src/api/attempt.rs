@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Trigger},
+    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Strand, Trigger},
     id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Order, PageRequest, Resend, Resent},
     time::Millis,
@@ -216,8 +216,13 @@ pub(super) async fn resend(
     let app = configuration.application.id;
     let endpoint = find_endpoint(&configuration, &endpoint)?;
     let message = api.find_message(app, &message).await?.header.id;
-    let delivery =
-        Delivery { app, endpoint: endpoint.id, message, generation: Generation(Millis::now().0) };
+    let delivery = Delivery {
+        app,
+        endpoint: endpoint.id,
+        strand: Strand::Live,
+        message,
+        generation: Generation(Millis::now().0),
+    };
     match api.store.resend(Resend { delivery }).await? {
         Resent::Queued => Ok(HttpResponse::Accepted().json(serde_json::json!({}))),
         Resent::NoMessage => Err(ApiError::NotFound("message")),

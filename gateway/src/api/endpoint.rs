@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use shared::guard::Guard;
 use shared::{
     domain::{Endpoint, EndpointSettings, Secret},
     id::EndpointId,
@@ -22,6 +21,7 @@ use super::{
     endpoint_url, find_endpoint,
     list::{ListQuery, gather, page_of},
     patch::Patch,
+    retry_policy::RetryBounds,
 };
 use crate::{
     error::{ApiError, Result},
@@ -57,6 +57,7 @@ struct Checked {
     input: EndpointIn,
     url: Option<String>,
     secret: Option<Secret>,
+    retry_bounds: RetryBounds,
 }
 
 impl EndpointIn {
@@ -88,13 +89,13 @@ impl EndpointIn {
         }
     }
 
-    fn check(self, guard: &Guard) -> Result<Checked> {
+    fn check(self, api: &Api) -> Result<Checked> {
         let mut faults = Faults::default();
         let (mut url, mut secret) = (None, None);
         match &self.url {
             Patch::Absent => {}
             Patch::Null => faults.add("url", "field required"),
-            Patch::Value(text) => match endpoint_url::normalise(text, guard) {
+            Patch::Value(text) => match endpoint_url::normalise(text, &api.guard) {
                 Ok(normal) => url = Some(normal),
                 Err(msg) => faults.add("url", msg),
             },
@@ -120,7 +121,7 @@ impl EndpointIn {
         }
         faults.rate(self.throttle_rate.value().copied());
         if let Some(settings) = self.sluicegate.value() {
-            settings.check(&mut faults);
+            settings.check(&api.retry_bounds, &mut faults);
         }
         if let Some(metadata) = self.metadata.value() {
             faults.metadata(metadata);
@@ -129,7 +130,7 @@ impl EndpointIn {
             endpoint_headers::check(headers, &mut faults);
         }
         faults.into_result()?;
-        Ok(Checked { input: self, url, secret })
+        Ok(Checked { input: self, url, secret, retry_bounds: api.retry_bounds.clone() })
     }
 }
 
@@ -148,8 +149,10 @@ impl Checked {
         input.throttle_rate.apply_option(&mut endpoint.rate_limit);
         match &input.sluicegate {
             Patch::Absent => {}
-            Patch::Null => SettingsIn::default().whole().apply(&mut endpoint.settings),
-            Patch::Value(settings) => settings.apply(&mut endpoint.settings),
+            Patch::Null => {
+                SettingsIn::default().whole().apply(&self.retry_bounds, &mut endpoint.settings)
+            }
+            Patch::Value(settings) => settings.apply(&self.retry_bounds, &mut endpoint.settings),
         }
         input.metadata.apply(&mut endpoint.metadata, BTreeMap::new());
         input.headers.apply(&mut endpoint.headers, Headers::new());
@@ -253,7 +256,7 @@ pub(super) async fn create(
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
-    let input = body.json::<EndpointIn>()?.merged().whole().check(&api.guard)?;
+    let input = body.json::<EndpointIn>()?.merged().whole().check(&api)?;
     // Made before the first try, so that a repeated one cannot create a second endpoint.
     let new = input.create(EndpointId::new())?;
     let new = api.change(&path, |configuration| put_change(configuration, new.clone())).await?;
@@ -282,7 +285,7 @@ pub(super) async fn put(
     if input.uid == Patch::Null && !names_an_id {
         input.uid = Patch::Value(name.clone());
     }
-    let input = input.check(&api.guard)?;
+    let input = input.check(&api)?;
     let new = input.create(EndpointId::new())?;
     let put = api
         .change(&app, |configuration| match find_endpoint(configuration, &name) {
@@ -305,7 +308,7 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let input = body.json::<EndpointIn>()?.merged().check(&api.guard)?;
+    let input = body.json::<EndpointIn>()?.merged().check(&api)?;
     let patched = api
         .change(&app, |configuration| {
             let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);

@@ -8,7 +8,10 @@ use shared::{
     time::parse_duration,
 };
 
-use super::patch::Patch;
+use super::{
+    patch::Patch,
+    retry_policy::{RetryBounds, RetryIn},
+};
 use crate::ingest::Faults;
 
 const FIELD: &str = "sluicegate";
@@ -24,6 +27,7 @@ const MAX_CONCURRENCY: u32 = 10_000;
 pub(super) struct SettingsIn {
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
+    retry: Patch<RetryIn>,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -51,10 +55,14 @@ impl LimitIn {
 impl SettingsIn {
     /// As part of a whole endpoint: what is left out is reset.
     pub(super) fn whole(self) -> Self {
-        Self { limits: self.limits.whole(), concurrency: self.concurrency.whole() }
+        Self {
+            limits: self.limits.whole(),
+            concurrency: self.concurrency.whole(),
+            retry: self.retry.whole(),
+        }
     }
 
-    pub(super) fn check(&self, faults: &mut Faults) {
+    pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
         if let Some(limits) = self.limits.value() {
             if limits.len() > MAX_LIMITS {
                 faults.add(FIELD, format!("more than {MAX_LIMITS} limits"));
@@ -74,10 +82,13 @@ impl SettingsIn {
         {
             faults.add(FIELD, format!("concurrency must be from 1 to {MAX_CONCURRENCY}"));
         }
+        if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
+            faults.add(FIELD, fault);
+        }
     }
 
     /// Changes the settings; what was checked can be read.
-    pub(super) fn apply(&self, settings: &mut EndpointSettings) {
+    pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
         match &self.limits {
             Patch::Absent => {}
             Patch::Null => settings.limits.clear(),
@@ -90,5 +101,6 @@ impl SettingsIn {
             Patch::Null => settings.concurrency = None,
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
+        self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
     }
 }

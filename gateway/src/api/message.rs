@@ -219,7 +219,7 @@ pub(super) async fn create(
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();
-            application.check()?;
+            application.check(&api.retry_bounds)?;
             // Whoever created it meanwhile was as good.
             api.create_application(&application).await?;
             publish.publish(&path, &event).await?

@@ -5,6 +5,7 @@
 //! the latest.
 
 mod application;
+mod application_settings;
 mod attempt;
 mod dead_letter;
 mod endpoint;
@@ -19,10 +20,12 @@ mod list;
 mod message;
 mod patch;
 mod recipients;
+mod retry_policy;
 mod routes;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use retry_policy::RetryBounds;
 pub(crate) use routes::routes;
 use shared::guard::Guard;
 use shared::{
@@ -43,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) store: SharedStore,
     pub(crate) secret_overlap: Duration,
     pub(crate) guard: Guard,
+    pub(crate) retry_bounds: RetryBounds,
 }
 
 impl Api {
@@ -50,7 +54,7 @@ impl Api {
     async fn queue(&self, app: &str, endpoint: &str) -> Result<Queue> {
         let configuration = self.configuration(app).await?;
         let endpoint = find_endpoint(&configuration, endpoint)?.id;
-        Ok(Queue { app: configuration.application.id, endpoint })
+        Ok(Queue::live(configuration.application.id, endpoint))
     }
 
     /// The application with this id or uid, with its endpoints.

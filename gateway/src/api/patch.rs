@@ -59,6 +59,15 @@ impl<T: Clone> Patch<T> {
             Self::Value(value) => *field = Some(value.clone()),
         }
     }
+
+    /// As [`Patch::apply_option`], for a field that must be read first.
+    pub(super) fn read_option<R>(&self, field: &mut Option<R>, read: impl FnOnce(&T) -> Option<R>) {
+        match self {
+            Self::Absent => {}
+            Self::Null => *field = None,
+            Self::Value(value) => *field = read(value),
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {

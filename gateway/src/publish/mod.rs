@@ -14,7 +14,7 @@ use bytes::Bytes;
 pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
-    domain::{Message, MessageHeader},
+    domain::{Message, MessageHeader, Strand},
     id::{AppId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, MAX_FAN_OUT, Publication, Published, StoreError, Target,
@@ -206,7 +206,7 @@ fn targets(
         .endpoints
         .values()
         .filter(|endpoint| endpoint.wants(header))
-        .map(|endpoint| Target { endpoint: endpoint.id, not_before })
+        .map(|endpoint| Target { endpoint: endpoint.id, strand: Strand::Live, not_before })
         .collect();
     if targets.len() > MAX_FAN_OUT {
         let msg = format!("{} endpoints want it, more than {MAX_FAN_OUT}", targets.len());

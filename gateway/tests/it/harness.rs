@@ -32,6 +32,9 @@ pub(crate) fn config() -> Config {
         body_limit: 64 * 1024,
         body_deadline: Duration::from_secs(5),
         secret_overlap: Duration::from_secs(86_400),
+        retry_schedule: vec![Duration::from_secs(5)],
+        request_timeout: Duration::from_secs(15),
+        message_lifetime: Lifetimes::default().message,
         allow_cidr: vec![],
     }
 }

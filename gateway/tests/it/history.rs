@@ -99,7 +99,7 @@ async fn attempts_are_listed_filtered_and_found() {
     let (api, stored) = fresh().await;
     let app = api.application("acme").await.parse().unwrap();
     let endpoint = api.endpoint("acme").await;
-    let queue = Queue { app, endpoint: endpoint.parse().unwrap() };
+    let queue = Queue::live(app, endpoint.parse().unwrap());
     let settler = Settler::of(&stored.store, queue).await;
 
     let first = publish(&api, "a").await;
@@ -148,7 +148,7 @@ async fn dead_letters_have_reasons_and_can_be_sent_again() {
     let (api, stored) = fresh().await;
     let app = api.application("acme").await.parse().unwrap();
     let endpoint = api.endpoint("acme").await;
-    let queue = Queue { app, endpoint: endpoint.parse().unwrap() };
+    let queue = Queue::live(app, endpoint.parse().unwrap());
     let settler = Settler::of(&stored.store, queue).await;
     let message = publish(&api, "a").await;
     settler.settle(Verdict::Dead(DeadReason::Exhausted)).await;

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Queue, Task, TrackedTask},
+    domain::{Attempt, DeadLetter, Destination, Queue, Task, TrackedTask},
     id::{AppId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::*,
@@ -142,7 +142,7 @@ forward!(Tasks {
     fn tasks(page: &PageRequest) -> Page<TrackedTask>;
     fn cancel_task(task: TaskId) -> Option<TrackedTask>;
     fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
-    fn remind(queue: Queue) -> ();
+    fn remind(destination: Destination) -> ();
     fn waits(queue: Queue, messages: &[MessageId]) -> Vec<bool>;
     fn advance_task(fence: &Fence, step: &Step) -> Advanced;
 });

@@ -58,3 +58,51 @@ async fn the_state_of_an_endpoint_that_was_never_served_is_shown() {
     assert!(state["lane"].as_u64().unwrap() < 64);
     api.get("/app/acme/endpoint/other/state").await.expect_error(404, "not_found");
 }
+
+#[tokio::test]
+async fn retry_policies_are_kept_of_endpoints_and_of_applications() {
+    let (api, _stored) = fresh().await;
+    let retry = json!({"schedule": ["5s", "1m 30s"], "jitter": 0.5, "horizon": "1h"});
+    let body = json!({"name": "Acme", "uid": "acme", "sluicegate": {"retry": retry}});
+    let created = api.post("/app", body).await.expect(201);
+    assert_eq!(created["sluicegate"], json!({"retry": retry}));
+    let patched = api.patch("/app/acme", json!({"name": "Acme 2"})).await.expect(200);
+    assert_eq!(patched["sluicegate"], json!({"retry": retry}));
+
+    let own = json!({"schedule": []});
+    let body = json!({"url": "https://example.com/", "uid": "main", "sluicegate": {"retry": own}});
+    let created = api.post("/app/acme/endpoint", body).await.expect(201);
+    assert_eq!(created["sluicegate"], json!({"retry": own}));
+    let reset = json!({"sluicegate": {"retry": null}});
+    for path in ["/app/acme", "/app/acme/endpoint/main"] {
+        assert_eq!(api.patch(path, reset.clone()).await.expect(200)["sluicegate"], json!({}));
+    }
+}
+
+#[tokio::test]
+async fn retry_policies_that_cannot_work_are_refused() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    api.endpoint("acme").await;
+    for (retry, what) in [
+        (json!({"schedule": ["5s", "soon"]}), "each delay of retry.schedule"),
+        (json!({"schedule": ["1ms"]}), "each delay of retry.schedule"),
+        (json!({"schedule": vec!["1s"; 65]}), "more than 64"),
+        (json!({"jitter": 1.5}), "retry.jitter"),
+        (json!({"jitter": -0.1}), "retry.jitter"),
+        (json!({"horizon": "0s"}), "retry.horizon"),
+        // Messages live for 4 days.
+        (json!({"horizon": "4d"}), "retry.horizon"),
+        (json!({"schedule": ["2d", "2d"]}), "retry.schedule"),
+        (json!({"schedule": ["2d"], "jitter": 1.0}), "retry.schedule"),
+    ] {
+        let body = json!({"name": "x", "sluicegate": {"retry": retry}});
+        let refused = api.post("/app", body).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "sluicegate"]), "{retry}");
+        let msg = refused["detail"][0]["msg"].as_str().unwrap();
+        assert!(msg.contains(what), "{retry}: {msg}");
+        let body = json!({"url": "https://example.com/", "sluicegate": {"retry": retry}});
+        let refused = api.post("/app/acme/endpoint", body).await.expect(422);
+        assert_eq!(refused["detail"][0]["msg"], msg);
+    }
+}

@@ -86,6 +86,7 @@ impl Breaker {
             rate: None,
             total: Some(self.queued),
             event_type: EVENT_TYPE,
+            channels: 0,
             ..Load::steady(1.0)
         };
         let queued = Sender::start(api, vec![application], load, None)?.finish().await?;

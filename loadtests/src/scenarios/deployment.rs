@@ -139,6 +139,15 @@ impl Deployment {
         Ok((cpu_time(self.redis.pid())?, dispatchers))
     }
 
+    /// Bytes that Redis uses for all that it holds.
+    pub async fn redis_memory(&self) -> anyhow::Result<u64> {
+        let client = redis::Client::open(self.redis.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let info: redis::InfoDict =
+            redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+        info.get("used_memory").context("redis does not say how much memory it uses")
+    }
+
     /// A metric, summed over its labels, of each dispatcher.
     pub async fn each(&self, metric: &str) -> anyhow::Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.dispatchers.len());

@@ -4,6 +4,8 @@ pub mod backlog;
 pub mod breaker;
 pub mod deployment;
 pub mod duplicates;
+pub mod endpoints;
+pub mod hot;
 pub mod lanes;
 pub mod neighbours;
 pub mod paused;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    api::{Api, EVENT_TYPE},
+    api::{Api, EVENT_TYPE, Event},
     intervals::median,
     latency::{Quantiles, end_to_end},
     ledger::Outcome,
@@ -217,9 +217,10 @@ impl Neighbours {
 
     /// Publishes what the neighbours are to choke on.
     async fn provoke(&self, api: &Api, applications: &[String]) -> anyhow::Result<()> {
+        let event = Event { event_type: NEIGHBOUR_TYPE, channel: None, key: None, payload: b"{}" };
         let all = (0..self.kind.backlog()).flat_map(|_| applications);
         let all = all.map(|application| async move {
-            match api.publish(application, NEIGHBOUR_TYPE, None, b"{}").await {
+            match api.publish(application, event).await {
                 Outcome::Acked { .. } => Ok(()),
                 no @ (Outcome::Refused { .. } | Outcome::Ambiguous { .. }) => {
                     bail!("a message for the neighbours was not accepted: {no:?}")

@@ -277,6 +277,7 @@ impl Throughput {
             insist: false,
             permits: Some(permits.clone()),
             event_type: EVENT_TYPE,
+            channels: 0,
             timed: false,
         };
         let refill = tokio::spawn(refill(sink.clone(), permits));

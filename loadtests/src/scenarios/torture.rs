@@ -154,6 +154,7 @@ impl Torture {
             insist: true,
             permits: None,
             event_type: EVENT_TYPE,
+            channels: 0,
             timed: false,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Extra;
+use super::{ApplicationSettings, Extra};
 use crate::{id::AppId, time::Millis};
 
 /// A tenant of the gateway.
@@ -20,6 +20,9 @@ pub struct Application {
     /// Attempts per second over all endpoints of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u32>,
+    /// Our own settings.
+    #[serde(default, skip_serializing_if = "ApplicationSettings::is_empty")]
+    pub settings: ApplicationSettings,
     /// What the producer wants to remember with it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

@@ -109,7 +109,7 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadReason {
-    /// The retry schedule came to its end.
+    /// The retry schedule, or the horizon of the retry policy, came to its end.
     Exhausted,
     /// The message's body is gone: it waited longer than messages live.
     Expired,

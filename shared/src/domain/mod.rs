@@ -9,20 +9,24 @@ mod delivery;
 mod endpoint;
 mod event_type;
 mod message;
+mod retry;
 mod secret;
 mod serving;
 mod settings;
+mod strand;
 mod task;
 
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
-pub use delivery::{Delivery, Generation, Queue};
+pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{Endpoint, SigningSecret};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
+pub use retry::{Delay, JITTER, RetryPolicy, longest_course};
 pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
-pub use settings::{EndpointSettings, Limit};
+pub use settings::{ApplicationSettings, EndpointSettings, Limit};
+pub use strand::{ORDERED_STRANDS, Strand};
 pub use task::{Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask};
 
 /// Fields of a record that this version does not know, kept as they came.

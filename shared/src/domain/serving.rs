@@ -29,7 +29,8 @@ pub struct ServingState {
     /// The first failure after the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Millis>,
-    /// How many attempts could be in flight. The next owner begins with a window of its own.
+    /// How many attempts could be in flight. The next owner goes on from it after a clean hand-over of
+    /// a moment ago, and begins with a window of its own otherwise.
     #[serde(default)]
     pub window: usize,
     /// One for each limit of the endpoint.

@@ -1,12 +1,31 @@
-//! Settings of an endpoint that are our own. All of them stand in one object, in the API as in the
-//! record, so that no name of the compatible API is ever taken.
+//! Settings of applications and endpoints that are our own. All of them stand in one object, in the API
+//! as in the record, so that no name of the compatible API is ever taken.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Extra;
+use super::{Extra, RetryPolicy};
 use crate::time::text;
+
+/// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
+/// say otherwise.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ApplicationSettings {
+    /// When deliveries that failed are tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl ApplicationSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// The object `sluicegate` of an endpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -17,6 +36,9 @@ pub struct EndpointSettings {
     /// Most attempts in flight at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
+    /// When deliveries that failed are tried again; the application's where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptStatus, DeadReason, Extra, Generation, Queue};
+use super::{AttemptStatus, DeadReason, Delivery, Destination, Extra, Generation, Queue, Strand};
 use crate::{
-    id::{AppId, EndpointId, TaskId},
+    id::{AppId, EndpointId, MessageId, TaskId},
     time::Millis,
 };
 
@@ -31,9 +31,25 @@ pub struct Task {
 }
 
 impl Task {
-    /// The queue of its endpoint.
+    /// Whose deliveries.
+    pub fn destination(&self) -> Destination {
+        Destination { app: self.app, endpoint: self.endpoint }
+    }
+
+    /// The queue that it adds to.
     pub fn queue(&self) -> Queue {
-        Queue { app: self.app, endpoint: self.endpoint }
+        self.destination().queue(Strand::Replay)
+    }
+
+    /// The delivery of a message that it sends.
+    pub fn delivery(&self, message: MessageId) -> Delivery {
+        Delivery {
+            app: self.app,
+            endpoint: self.endpoint,
+            strand: Strand::Replay,
+            message,
+            generation: self.generation(),
+        }
     }
 
     /// The generation of all that it sends: a step that is repeated names the same deliveries.

@@ -1,6 +1,6 @@
 //! Lanes: what their owners do.
 //!
-//! A delivery *flows* in its lane's stream and *waits* in its endpoint's waiting set:
+//! A delivery *flows* in its lane's stream and *waits* in its queue's waiting set:
 //!
 //! ```text
 //! publish ──▶ stream ──settle──▶ (gone)
@@ -14,6 +14,10 @@
 //! [`PARKED_BELOW`], so it is always due, in the stream's order), retries and delayed work by
 //! the time they are due in milliseconds. The *agenda* of a lane names exactly the queues that have a
 //! waiting set.
+//!
+//! An endpoint has a queue for each [`crate::domain::Strand`] of its work, which waits apart from the
+//! others: waiting sets, counts of tries and entries of the agenda MUST be a queue's own, histories and
+//! states the endpoint's.
 
 use std::{collections::BTreeMap, time::Duration};
 

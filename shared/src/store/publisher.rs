@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Result, Version};
 use crate::{
-    domain::{Delivery, MessageHeader},
+    domain::{Delivery, MessageHeader, Strand},
     id::{EndpointId, MessageId},
     time::Millis,
 };
@@ -34,6 +34,8 @@ pub struct Publication {
 pub struct Target {
     /// The endpoint.
     pub endpoint: EndpointId,
+    /// Which of its queues.
+    pub strand: Strand,
     /// Not to be sent before this time; `None` means at once.
     pub not_before: Option<Millis>,
 }
@@ -76,7 +78,7 @@ pub enum Published {
 /// A wish to send a message to an endpoint once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resend {
-    /// The delivery with its new generation.
+    /// The delivery with its new generation; its strand says with what it waits.
     pub delivery: Delivery,
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Cursor, Fence, Page, PageRequest, Result};
 use crate::{
-    domain::{Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{Destination, Progress, Queue, Task, TaskStatus, TrackedTask},
     id::{MessageId, TaskId},
     placement::Lane,
 };
@@ -87,9 +87,9 @@ pub trait Tasks: Send + Sync {
     /// The tasks of a lane that run: what its new owner has to go on with.
     async fn open_tasks(&self, lane: Lane) -> Result<Vec<TrackedTask>>;
 
-    /// Nudges the lane of a queue for its tasks' sake: when the nudge arrives, all that was in the
+    /// Nudges the lane of an endpoint for its tasks' sake: when the nudge arrives, all that was in the
     /// stream before has arrived too.
-    async fn remind(&self, queue: Queue) -> Result<()>;
+    async fn remind(&self, destination: Destination) -> Result<()>;
 
     /// Which of these messages wait in the queue in their first generation.
     async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>>;
@@ -97,8 +97,7 @@ pub trait Tasks: Send + Sync {
     /// Makes a step, as one atomic write.
     ///
     /// - It MUST change nothing unless the lane is held, the task runs, and the step is the next one.
-    /// - Each message whose body lives MUST wait in the queue as [`Task::generation`], due at once, behind
-    ///   all that was added before; its body MUST live [`super::Lifetimes::message`] from now, and its
+    /// - Each message whose body lives MUST wait as [`Task::delivery`], due at once, behind all that was added before; its body MUST live [`super::Lifetimes::message`] from now, and its
     ///   dead letter goes. A message without body is counted in [`Progress::gone`], and its dead letter
     ///   MUST stay.
     /// - Where the endpoint was deleted nothing is added, and the task ends as

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use shared::{
     domain::{
         Application, Attempt, AttemptStatus, Delivery, Endpoint, Generation, Message,
-        MessageHeader, Queue, Secret, SigningSecret, Trigger,
+        MessageHeader, Queue, Secret, SigningSecret, Strand, Trigger,
     },
     id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
@@ -177,7 +177,9 @@ impl Tenant {
             header,
             record: message.encode().unwrap(),
             version: self.version,
-            targets: targets.map(|&endpoint| Target { endpoint, not_before: None }).collect(),
+            targets: targets
+                .map(|&endpoint| Target { endpoint, strand: Strand::Live, not_before: None })
+                .collect(),
             dedup: vec![],
         }
     }
@@ -196,15 +198,15 @@ impl Tenant {
         self.delivery(message, 0)
     }
 
-    /// The first delivery of a message to the nth endpoint.
+    /// The first delivery of a message to the nth endpoint, without order.
     pub(crate) fn delivery(&self, message: MessageId, nth: usize) -> Delivery {
-        let Queue { app, endpoint } = self.queue(nth);
-        Delivery { app, endpoint, message, generation: Generation(0) }
+        let Queue { app, endpoint, strand } = self.queue(nth);
+        Delivery { app, endpoint, strand, message, generation: Generation(0) }
     }
 
     /// The queue of the nth endpoint.
     pub(crate) fn queue(&self, nth: usize) -> Queue {
-        Queue { app: self.app, endpoint: self.endpoints[nth] }
+        Queue::live(self.app, self.endpoints[nth])
     }
 
     /// The lane of the first endpoint.
@@ -246,6 +248,7 @@ pub(crate) fn application(id: AppId) -> Application {
         uid: None,
         name: "Tenant".into(),
         rate_limit: None,
+        settings: Default::default(),
         metadata: Default::default(),
         created_at: now,
         updated_at: now,

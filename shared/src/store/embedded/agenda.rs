@@ -19,7 +19,7 @@ use super::{
     unreadable,
 };
 use crate::{
-    domain::Queue,
+    domain::{Queue, Strand},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{AgendaEntry, AgendaPage, Result},
@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// Not after any queue.
-const FIRST: Queue = Queue { app: AppId::from_bits(0), endpoint: EndpointId::from_bits(0) };
+const FIRST: Queue =
+    Queue { app: AppId::from_bits(0), endpoint: EndpointId::from_bits(0), strand: Strand::Live };
 
 /// All agendas. Holds a queue exactly while deliveries wait in it.
 #[derive(Default)]

@@ -197,17 +197,17 @@ fn commit(
                 }
             }
             Edit::Endpoint(endpoint, json) => {
-                draft.put(Table::Documents, keys::endpoint(Queue { app, endpoint }), json);
+                draft.put(Table::Documents, keys::endpoint(Queue::live(app, endpoint)), json);
                 nudges.insert(endpoint, NudgeKind::Changed);
             }
             Edit::NoEndpoint(endpoint) => {
-                delete_endpoint(draft, Queue { app, endpoint });
+                delete_endpoint(draft, Queue::live(app, endpoint));
                 nudges.insert(endpoint, NudgeKind::Deleted);
             }
             Edit::NoApplication => {
                 application = None;
                 for endpoint in endpoints(draft, app)? {
-                    delete_endpoint(draft, Queue { app, endpoint });
+                    delete_endpoint(draft, Queue::live(app, endpoint));
                     nudges.insert(endpoint, NudgeKind::Deleted);
                 }
                 draft.drop_list(&keys::log(app));
@@ -219,7 +219,7 @@ fn commit(
         None => draft.remove(Table::Documents, key),
     }
     for (endpoint, kind) in nudges {
-        let queue = Queue { app, endpoint };
+        let queue = Queue::live(app, endpoint);
         draft.append(queue.lane(), records::encode_nudge(queue, kind));
     }
     Ok(next)

@@ -51,7 +51,7 @@ impl History for Embedded {
         let list = keys::message_attempts(app, message);
         view.list(Table::History, list, Some(view.oldest()), page, |stamp, endpoint| {
             let endpoint = Fields(endpoint).id().ok_or_else(|| corrupt("an attempt"))?;
-            let queue = Queue { app, endpoint: EndpointId::from_bits(endpoint) };
+            let queue = Queue::live(app, EndpointId::from_bits(endpoint));
             let attempt = view.get(Table::History, keys::attempts(queue).bytes(stamp))?;
             // It is missing where its endpoint was deleted.
             attempt.map(|json| decode(&json)).transpose()

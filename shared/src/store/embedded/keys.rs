@@ -4,7 +4,7 @@ use fjall::Slice;
 
 use super::clock::Stamp;
 use crate::{
-    domain::{Delivery, Queue},
+    domain::{Delivery, Destination, Queue, Strand},
     id::{AppId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::{EntryId, Kind},
@@ -15,6 +15,11 @@ pub(super) const LAYOUT: &[u8] = b"layout";
 pub(super) const CLOCK: &[u8] = b"clock";
 /// What keys of attempts start with.
 pub(super) const ATTEMPTS: u8 = b'a';
+
+/// Strands, as a byte. An ordered one adds its number.
+pub(super) const LIVE: u8 = 0;
+pub(super) const REPLAY: u8 = 1;
+pub(super) const ORDERED: u8 = 64;
 
 /// A key that is being put together.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -42,8 +47,17 @@ impl Key {
         self.bytes(&bits.to_be_bytes())
     }
 
+    pub(super) fn destination(self, Destination { app, endpoint }: Destination) -> Self {
+        self.id(app.bits()).id(endpoint.bits())
+    }
+
     pub(super) fn queue(self, queue: Queue) -> Self {
-        self.id(queue.app.bits()).id(queue.endpoint.bits())
+        let strand = match queue.strand {
+            Strand::Live => LIVE,
+            Strand::Replay => REPLAY,
+            Strand::Ordered(n) => ORDERED + n,
+        };
+        self.destination(queue.destination()).byte(strand)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -156,7 +170,7 @@ pub(super) fn log(app: AppId) -> Key {
 }
 
 pub(super) fn attempts(queue: Queue) -> Key {
-    Key::new().byte(ATTEMPTS).queue(queue)
+    Key::new().byte(ATTEMPTS).destination(queue.destination())
 }
 
 pub(super) fn message_attempts(app: AppId, message: MessageId) -> Key {
@@ -164,7 +178,7 @@ pub(super) fn message_attempts(app: AppId, message: MessageId) -> Key {
 }
 
 pub(super) fn dead_letters(queue: Queue) -> Key {
-    Key::new().byte(b'd').queue(queue)
+    Key::new().byte(b'd').destination(queue.destination())
 }
 
 /// An application with its version.

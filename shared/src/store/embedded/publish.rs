@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Delivery, Generation},
     id::AppId,
-    store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result},
+    store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result, Target},
     time::Millis,
 };
 
@@ -96,9 +96,9 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     draft.live(app, message, None, Life { until, open, kept: Millis(0) });
     draft.record(&keys::log(app), &log);
     for target in targets {
-        let delivery =
-            Delivery { app, endpoint: target.endpoint, message, generation: Generation(0) };
-        draft.append(delivery.lane(), records::encode_delivery(&delivery, target.not_before));
+        let Target { endpoint, strand, not_before } = target;
+        let delivery = Delivery { app, endpoint, strand, message, generation: Generation(0) };
+        draft.append(delivery.lane(), records::encode_delivery(&delivery, not_before));
     }
     Ok(Published::Accepted)
 }

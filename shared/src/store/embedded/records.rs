@@ -2,10 +2,10 @@
 
 use super::{
     clock::Stamp,
-    keys::{Key, Score},
+    keys::{self, Key, Score},
 };
 use crate::{
-    domain::{Delivery, Generation, Queue},
+    domain::{Delivery, Generation, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId, MessageId},
     store::{Entry, Epoch, Fingerprint, Lease, NudgeKind, Owner},
     time::Millis,
@@ -43,7 +43,16 @@ impl<'a> Fields<'a> {
 
     pub(super) fn queue(&mut self) -> Option<Queue> {
         let app = AppId::from_bits(self.id()?);
-        Some(Queue { app, endpoint: EndpointId::from_bits(self.id()?) })
+        let endpoint = EndpointId::from_bits(self.id()?);
+        let strand = match self.byte()? {
+            keys::LIVE => Strand::Live,
+            keys::REPLAY => Strand::Replay,
+            byte => {
+                let number = byte.checked_sub(keys::ORDERED)?;
+                Strand::Ordered(Some(number).filter(|n| *n < ORDERED_STRANDS)?)
+            }
+        };
+        Some(Queue { app, endpoint, strand })
     }
 
     fn delivery(&mut self) -> Option<Delivery> {
@@ -55,6 +64,7 @@ impl<'a> Fields<'a> {
         Some(Delivery {
             app: queue.app,
             endpoint: queue.endpoint,
+            strand: queue.strand,
             message: MessageId::from_bits(self.id()?),
             generation: Generation(self.u64()?),
         })

@@ -14,7 +14,9 @@ use super::{
     view::Lookup,
 };
 use crate::{
-    domain::{Delivery, Generation, Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{
+        Delivery, Destination, Generation, Progress, Queue, Strand, Task, TaskStatus, TrackedTask,
+    },
     id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
@@ -55,10 +57,10 @@ impl Tasks for Embedded {
         open.filter_map(Result::transpose).collect()
     }
 
-    async fn remind(&self, queue: Queue) -> Result<()> {
+    async fn remind(&self, destination: Destination) -> Result<()> {
         self.writer
             .write(false, move |draft| {
-                nudge(draft, queue);
+                nudge(draft, destination);
                 Ok(())
             })
             .await
@@ -67,7 +69,7 @@ impl Tasks for Embedded {
     async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>> {
         let view = self.core.view()?;
         let waits = |message: &MessageId| {
-            let member = keys::member(&delivery(queue, *message, Generation(0)));
+            let member = keys::member(&first(queue, *message));
             Ok(view.get(Table::Members, member)?.is_some())
         };
         messages.iter().map(waits).collect()
@@ -80,8 +82,10 @@ impl Tasks for Embedded {
     }
 }
 
-fn delivery(queue: Queue, message: MessageId, generation: Generation) -> Delivery {
-    Delivery { app: queue.app, endpoint: queue.endpoint, message, generation }
+/// A message's delivery as it was published.
+fn first(queue: Queue, message: MessageId) -> Delivery {
+    let Queue { app, endpoint, strand } = queue;
+    Delivery { app, endpoint, strand, message, generation: Generation(0) }
 }
 
 fn decode(json: &[u8]) -> Result<TrackedTask> {
@@ -113,7 +117,8 @@ fn open(task: &Task) -> Key {
     keys::open_tasks(task.queue().lane()).id(task.id.bits())
 }
 
-fn nudge(draft: &mut Draft<'_>, queue: Queue) {
+fn nudge(draft: &mut Draft<'_>, destination: Destination) {
+    let queue = destination.queue(Strand::Live);
     draft.append(queue.lane(), records::encode_nudge(queue, NudgeKind::Task));
 }
 
@@ -121,13 +126,13 @@ fn begin(draft: &mut Draft<'_>, task: Task) -> Result<Begun> {
     if read(draft, task.id)?.is_some() {
         return Ok(Begun::Begun);
     }
-    let queue = task.queue();
-    if draft.get(Table::Documents, keys::endpoint(queue))?.is_none() {
+    let destination = task.destination();
+    if draft.get(Table::Documents, keys::endpoint(task.queue()))?.is_none() {
         return Ok(Begun::NoEndpoint);
     }
     let progress = Progress::begun(draft.now);
     write(draft, &TrackedTask { task, progress })?;
-    nudge(draft, queue);
+    nudge(draft, destination);
     Ok(Begun::Begun)
 }
 
@@ -137,7 +142,7 @@ fn cancel(draft: &mut Draft<'_>, task: TaskId) -> Result<Option<TrackedTask>> {
         tracked.progress.status = TaskStatus::Cancelled;
         tracked.progress.updated_at = draft.now;
         write(draft, &tracked)?;
-        nudge(draft, tracked.task.queue());
+        nudge(draft, tracked.task.destination());
     }
     Ok(Some(tracked))
 }
@@ -160,7 +165,7 @@ fn advance(draft: &mut Draft<'_>, fence: &Fence, step: &Step) -> Result<Advanced
     } else {
         let mut removed: Vec<&Cursor> = step.superseded.iter().collect();
         for Again { message, letter } in &step.again {
-            match add(draft, &delivery(queue, *message, task.generation()))? {
+            match add(draft, &task.delivery(*message))? {
                 Added::Waits => progress.sent += 1,
                 Added::Already => {}
                 Added::Gone => {

@@ -275,7 +275,7 @@ fn commit_call(
         call.arg(field);
     }
     for (endpoint, kind) in nudges {
-        let queue = Queue { app, endpoint };
+        let queue = Queue::live(app, endpoint);
         call.key(keys::lane(queue.lane())).arg(pack_nudge(queue, kind));
     }
     for key in drops {

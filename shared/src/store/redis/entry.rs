@@ -2,7 +2,7 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `d` | a delivery: queue (44 characters), message and generation, and `;t=<ms>` if it is not to be sent before |
+//! | `d` | a delivery: queue, message and generation, and `;t=<ms>` if it is not to be sent before |
 //! | `n` | a nudge: queue, kind |
 //!
 //! Whatever else there is was written by a newer version.
@@ -15,8 +15,6 @@ use crate::{
     store::{Entry, EntryId, NudgeKind, Result},
     time::Millis,
 };
-
-const QUEUE_LEN: usize = 44;
 
 /// The value of a delivery's entry.
 pub(super) fn pack_delivery(delivery: &Delivery, not_before: Option<Millis>) -> String {
@@ -33,8 +31,7 @@ pub(super) fn pack_nudge(queue: Queue, kind: NudgeKind) -> String {
 }
 
 fn unpack(field: &[u8], value: &[u8]) -> Option<Entry> {
-    let (queue, rest) = std::str::from_utf8(value).ok()?.split_at_checked(QUEUE_LEN)?;
-    let queue = Queue::from_member(queue)?;
+    let (queue, rest) = Queue::split(std::str::from_utf8(value).ok()?)?;
     match field {
         b"d" => {
             let (member, not_before) = match rest.split_once(';') {
@@ -85,14 +82,17 @@ fn parse_id(text: &str) -> Result<EntryId> {
 mod tests {
     use super::*;
     use crate::{
-        domain::Generation,
+        domain::{Generation, Strand},
         id::{AppId, EndpointId, MessageId},
     };
 
-    fn delivery(generation: u64) -> Delivery {
+    const STRANDS: [Strand; 3] = [Strand::Live, Strand::Replay, Strand::Ordered(7)];
+
+    fn delivery(generation: u64, strand: Strand) -> Delivery {
         Delivery {
             app: AppId::new(),
             endpoint: EndpointId::new(),
+            strand,
             message: MessageId::new(),
             generation: Generation(generation),
         }
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn deliveries_round_trip() {
         for not_before in [None, Some(Millis(0)), Some(Millis(u64::MAX))] {
-            for generation in [0, u64::MAX] {
-                let delivery = delivery(generation);
+            for (generation, strand) in [0, 9, u64::MAX].into_iter().zip(STRANDS) {
+                let delivery = delivery(generation, strand);
                 let packed = pack_delivery(&delivery, not_before);
                 let entry = Entry::Delivery { delivery, not_before };
                 assert_eq!(unpack(b"d", packed.as_bytes()), Some(entry));
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn nudges_round_trip() {
         for kind in [NudgeKind::Changed, NudgeKind::Deleted] {
-            let queue = delivery(0).queue();
+            let queue = delivery(0, Strand::Live).queue();
             let packed = pack_nudge(queue, kind);
             assert_eq!(unpack(b"n", packed.as_bytes()), Some(Entry::Nudge { queue, kind }));
         }
@@ -121,10 +121,11 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_is_unknown() {
-        let packed = pack_delivery(&delivery(0), None);
+        let packed = pack_delivery(&delivery(0, Strand::Live), None);
         assert_eq!(unpack(b"x", packed.as_bytes()), None);
         assert_eq!(unpack(b"d", format!("{packed};u=1").as_bytes()), None);
-        assert_eq!(unpack(b"n", format!("{}moved", &packed[..QUEUE_LEN]).as_bytes()), None);
+        assert_eq!(unpack(b"n", format!("{}moved", &packed[..44]).as_bytes()), None);
+        assert_eq!(unpack(b"d", format!("{}~x{}", &packed[..44], &packed[44..]).as_bytes()), None);
         assert_eq!(unpack(b"d", b"short"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Names of keys. What belongs to an application carries its shard's hash tag.
 
 use crate::{
+    domain::Queue,
     id::{AppId, EndpointId, MessageId, TaskId},
     placement::{GLOBAL_TAG, Lane, Shard},
     store::Kind,
@@ -43,14 +44,19 @@ pub(super) fn sequence(lane: Lane) -> String {
     tagged(lane.shard(), format_args!("seq:{lane}"))
 }
 
-/// Sorted set: deliveries that wait.
-pub(super) fn wait(shard: Shard, endpoint: EndpointId) -> String {
-    tagged(shard, format_args!("wait:{}", endpoint.bare()))
+/// Sorted set: deliveries that wait in a queue.
+pub(super) fn wait(queue: Queue) -> String {
+    of_queue("wait", queue)
 }
 
-/// Hash: `<attempts>:<steps>` of deliveries that failed.
-pub(super) fn tries(shard: Shard, endpoint: EndpointId) -> String {
-    tagged(shard, format_args!("try:{}", endpoint.bare()))
+/// Hash: `<attempts>:<steps>` of a queue's deliveries that failed.
+pub(super) fn tries(queue: Queue) -> String {
+    of_queue("try", queue)
+}
+
+fn of_queue(what: &str, Queue { app, endpoint, strand }: Queue) -> String {
+    let (shard, strand) = (Shard::of(app), strand.suffix());
+    tagged(shard, format_args!("{what}:{}{strand}", endpoint.bare()))
 }
 
 /// String: what the owner remembers of an endpoint.

@@ -107,8 +107,7 @@ impl Lanes for Redis {
         let mut call = Call::new(&DUE);
         call.key(keys::lease(fence.lane)).arg(fence_text(fence)).number(PARKED_BELOW);
         for Ask { queue, parked, retries } in asks {
-            let shard = Shard::of(queue.app);
-            call.key(keys::wait(shard, queue.endpoint)).key(keys::tries(shard, queue.endpoint));
+            call.key(keys::wait(*queue)).key(keys::tries(*queue));
             call.count(*parked).count(*retries);
         }
         let answers: Option<Vec<DueAnswer>> = self.serving.call(&call).await?;
@@ -160,8 +159,7 @@ impl Lanes for Redis {
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
-        let key = keys::wait(Shard::of(queue.app), queue.endpoint);
-        self.serving.command(cmd("ZCARD").arg(key)).await
+        self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
     }
 }
 
@@ -232,7 +230,7 @@ fn park_call(fence: &Fence, parks: &[Park]) -> Call {
         .count(parks.len())
         .count(queues.len());
     for queue in &queues {
-        call.key(keys::wait(Shard::of(queue.app), queue.endpoint)).arg(queue.member());
+        call.key(keys::wait(*queue)).arg(queue.member());
     }
     for Park { entry, delivery, delay } in parks {
         let before = queues.partition_point(|queue| *queue < delivery.queue());

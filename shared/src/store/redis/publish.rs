@@ -133,6 +133,7 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
         let delivery = Delivery {
             app: header.app,
             endpoint: target.endpoint,
+            strand: target.strand,
             message: header.id,
             generation: Generation(0),
         };

@@ -157,8 +157,8 @@ fn add_queue(call: &mut Call, queue: Queue, work: &Work<'_>) {
     let shard = Shard::of(queue.app);
     let state = work.state.and_then(|change| change.state.clone());
     call.key(keys::app(queue.app))
-        .key(keys::wait(shard, queue.endpoint))
-        .key(keys::tries(shard, queue.endpoint))
+        .key(keys::wait(queue))
+        .key(keys::tries(queue))
         .key(keys::attempts(shard, queue.endpoint))
         .key(keys::dead(shard, queue.endpoint))
         .key(keys::state(shard, queue.endpoint))

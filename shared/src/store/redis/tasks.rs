@@ -14,7 +14,7 @@ use super::{
     scripts::{ADVANCE_TASK, BEGIN_TASK, CANCEL_TASK, Call},
 };
 use crate::{
-    domain::{Delivery, Generation, Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{Destination, Progress, Queue, Strand, Task, TaskStatus, TrackedTask},
     id::{AppId, MessageId, TEXT_LEN, TaskId},
     placement::{Lane, Shard},
     store::{
@@ -50,7 +50,7 @@ impl Tasks for Redis {
             .arg(keys::endpoint_field(task.endpoint))
             .arg(task.id.bare().to_string())
             .arg(doc)
-            .arg(pack_nudge(task.queue(), NudgeKind::Task));
+            .arg(nudge(task.destination()));
         let answer: String = self.write(&call).await?;
         match answer.as_str() {
             "begun" => Ok(Begun::Begun),
@@ -104,7 +104,7 @@ impl Tasks for Redis {
             .key(keys::open_tasks(lane))
             .key(keys::lane(lane))
             .arg(id.bare().to_string())
-            .arg(pack_nudge(task.queue(), NudgeKind::Task))
+            .arg(nudge(task.destination()))
             .number(millis(self.lifetimes.history));
         let _: u64 = self.write(&call).await?;
         Ok(self.tracked(&[(id, task.app)]).await?.pop().flatten())
@@ -129,10 +129,10 @@ impl Tasks for Redis {
         Ok(tasks)
     }
 
-    async fn remind(&self, queue: Queue) -> Result<()> {
-        let nudge = pack_nudge(queue, NudgeKind::Task);
+    async fn remind(&self, destination: Destination) -> Result<()> {
+        let lane = destination.queue(Strand::Live).lane();
         let mut command = cmd("XADD");
-        command.arg(keys::lane(queue.lane())).arg("*").arg("n").arg(nudge);
+        command.arg(keys::lane(lane)).arg("*").arg("n").arg(nudge(destination));
         self.serving.command(&command).await
     }
 
@@ -141,9 +141,9 @@ impl Tasks for Redis {
             return Ok(Vec::new());
         }
         let mut command = cmd("ZMSCORE");
-        command.arg(keys::wait(Shard::of(queue.app), queue.endpoint));
+        command.arg(keys::wait(queue));
         for message in messages {
-            command.arg(delivery(queue, *message, Generation(0)).member());
+            command.arg(message.bare().as_str());
         }
         let scores: Vec<Option<f64>> = self.serving.command(&command).await?;
         Ok(scores.into_iter().map(|score| score.is_some()).collect())
@@ -183,7 +183,7 @@ impl Redis {
             .key(keys::agenda(fence.lane))
             .key(keys::sequence(fence.lane))
             .key(keys::app(task.app))
-            .key(keys::wait(shard, task.endpoint))
+            .key(keys::wait(queue))
             .key(keys::dead(shard, task.endpoint))
             .arg(fence_text(fence))
             .arg(task.id.bare().to_string())
@@ -205,15 +205,15 @@ impl Redis {
             let letter = letter.as_ref().map(|Cursor(letter)| letter.clone());
             call.key(keys::body(shard, *message))
                 .key(keys::left(shard, *message))
-                .arg(delivery(queue, *message, task.generation()).member())
+                .arg(task.delivery(*message).member())
                 .arg(letter.unwrap_or_default());
         }
         call
     }
 }
 
-fn delivery(queue: Queue, message: MessageId, generation: Generation) -> Delivery {
-    Delivery { app: queue.app, endpoint: queue.endpoint, message, generation }
+fn nudge(destination: Destination) -> String {
+    pack_nudge(destination.queue(Strand::Live), NudgeKind::Task)
 }
 
 /// A task's place in the list.

@@ -14,5 +14,6 @@ mod publishing;
 mod reading;
 mod resending;
 mod settling;
+mod strands;
 mod tasks;
 mod verdicts;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use shared::{
-    domain::{Delivery, Generation},
+    domain::{Delivery, Generation, Strand},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
@@ -140,7 +140,8 @@ async fn publish_keeps_not_before(bench: Bench) {
     let tenant = bench.tenant(1).await;
     let mut publication = tenant.publication();
     let not_before = Some(Millis(1_900_000_000_123));
-    publication.targets = vec![Target { endpoint: tenant.endpoints[0], not_before }];
+    publication.targets =
+        vec![Target { endpoint: tenant.endpoints[0], strand: Strand::Live, not_before }];
     publish(&bench, &publication).await;
     let delivery = tenant.delivery(publication.header.id, 0);
     let stream = bench.stream(tenant.lane()).await;

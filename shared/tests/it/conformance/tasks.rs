@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use shared::{
-    domain::{DeadReason, Delivery, Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask},
+    domain::{
+        DeadReason, Delivery, Progress, Selection, Strand, Task, TaskKind, TaskStatus, TrackedTask,
+    },
     id::{EndpointId, MessageId, TaskId},
     store::{
         Advanced, Again, Begun, Change, Cursor, Entry, Fence, Lifetimes, NudgeKind, Order, Place,
@@ -84,17 +86,14 @@ async fn advance(bench: &Bench, fence: &Fence, step: &Step) -> Progress {
     }
 }
 
-fn of_task(task: &Task, message: MessageId) -> Delivery {
-    Delivery { app: task.app, endpoint: task.endpoint, message, generation: task.generation() }
-}
-
 async fn waiting(bench: &Bench, fence: &Fence, task: &Task) -> Vec<Delivery> {
     let due = bench.due(fence, task.queue()).await;
     due.parked.into_iter().map(|waiting| waiting.delivery).collect()
 }
 
 async fn nudges(bench: &Bench, task: &Task) -> usize {
-    let nudge = Entry::Nudge { queue: task.queue(), kind: NudgeKind::Task };
+    let nudge =
+        Entry::Nudge { queue: task.destination().queue(Strand::Live), kind: NudgeKind::Task };
     let stream = bench.stream(task.queue().lane()).await;
     stream.into_iter().filter(|(_, entry)| *entry == nudge).count()
 }
@@ -179,7 +178,7 @@ async fn a_step_adds_deliveries_in_order(bench: Bench) {
         updated_at: Millis(0),
     };
     assert_eq!(timeless(progress.clone()), expected);
-    let expected: Vec<_> = messages.iter().map(|message| of_task(&task, *message)).collect();
+    let expected: Vec<_> = messages.iter().map(|message| task.delivery(*message)).collect();
     assert_eq!(waiting(&bench, &fence, &task).await, expected);
     assert_eq!(bench.agenda(tenant.lane()).await, [task.queue()]);
     let tracked = bench.store.task(task.id).await.unwrap().unwrap();
@@ -196,7 +195,7 @@ async fn a_step_is_made_once(bench: Bench) {
     assert_eq!(once, twice, "another step of the same number");
     let too_early = advance(&bench, &fence, &step(&task, 3, &[second])).await;
     assert_eq!(once, too_early);
-    assert_eq!(waiting(&bench, &fence, &task).await, [of_task(&task, first)]);
+    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(first)]);
     let unknown = step(&self::task(&tenant), 1, &[second]);
     assert_eq!(bench.store.advance_task(&fence, &unknown).await.unwrap(), Advanced::NoTask);
 }
@@ -220,7 +219,7 @@ async fn a_step_counts_bodies_that_are_gone(bench: Bench) {
     let task = begin(&bench, &tenant).await;
     let progress = advance(&bench, &fence, &step(&task, 1, &[gone, there])).await;
     assert_eq!((progress.sent, progress.gone), (1, 1));
-    assert_eq!(waiting(&bench, &fence, &task).await, [of_task(&task, there)]);
+    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(there)]);
 }
 
 async fn a_step_takes_dead_letters_along(bench: Bench) {
@@ -301,7 +300,7 @@ async fn a_cancelled_task_makes_no_step(bench: Bench) {
 async fn a_reminder_is_a_nudge(bench: Bench) {
     let tenant = bench.tenant(1).await;
     let task = task(&tenant);
-    bench.store.remind(task.queue()).await.unwrap();
+    bench.store.remind(task.destination()).await.unwrap();
     assert_eq!(nudges(&bench, &task).await, 1);
 }
 
@@ -333,7 +332,7 @@ async fn a_body_lives_until_what_is_sent_again_has_ended(bench: Bench) {
     tokio::time::sleep(Duration::from_millis(80)).await;
     bench.store.sweep().await.unwrap();
     assert!(bench.lives(tenant.app, first.message).await, "one of the two is open");
-    let second = of_task(&task, first.message);
+    let second = task.delivery(first.message);
     bench.settle(&fence, second, Place::Waiting, 1, Verdict::Delivered).await;
     bench.until_gone(tenant.app, first.message).await;
 }

@@ -122,14 +122,14 @@ impl State {
                 if let Some(configuration) = self.configurations.get_mut(&app) {
                     configuration.endpoints.insert(endpoint.id, Arc::new(endpoint.clone()));
                 }
-                self.nudge(Queue { app, endpoint: endpoint.id }, NudgeKind::Changed);
+                self.nudge(Queue::live(app, endpoint.id), NudgeKind::Changed);
             }
             Change::DeleteEndpoint(endpoint) => {
                 if let Some(configuration) = self.configurations.get_mut(&app) {
                     configuration.endpoints.remove(endpoint);
                 }
                 self.remove_history(app, *endpoint);
-                self.nudge(Queue { app, endpoint: *endpoint }, NudgeKind::Deleted);
+                self.nudge(Queue::live(app, *endpoint), NudgeKind::Deleted);
             }
             Change::DeleteApplication => {
                 self.nudge_all(app, NudgeKind::Deleted);
@@ -144,7 +144,7 @@ impl State {
     fn nudge_all(&mut self, app: AppId, kind: NudgeKind) {
         let endpoints = self.configurations.get(&app).map(|found| found.endpoints.clone());
         for endpoint in endpoints.into_iter().flatten() {
-            self.nudge(Queue { app, endpoint: endpoint.0 }, kind);
+            self.nudge(Queue::live(app, endpoint.0), kind);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
-    domain::{DeadLetter, Delivery, Queue},
+    domain::{DeadLetter, Delivery, Destination, Queue},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
@@ -114,8 +114,8 @@ impl Lanes for Model {
 
     async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>> {
         let state = self.state();
-        let queues = endpoints.iter().map(|&endpoint| Queue { app, endpoint });
-        Ok(queues.map(|queue| state.endpoint_states.get(&queue).cloned()).collect())
+        let found = endpoints.iter().map(|&endpoint| Destination { app, endpoint });
+        Ok(found.map(|found| state.endpoint_states.get(&found).cloned()).collect())
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
@@ -290,7 +290,7 @@ impl State {
 
     fn remember(&mut self, change: &StateChange) {
         if let Some(state) = &change.state {
-            self.endpoint_states.insert(change.queue, state.clone());
+            self.endpoint_states.insert(change.queue.destination(), state.clone());
         }
         if let (Some(delay), Some(opens)) = (change.reopens, self.agenda.get_mut(&change.queue)) {
             *opens = Instant::now() + delay;

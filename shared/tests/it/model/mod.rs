@@ -17,7 +17,9 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use shared::{
-    domain::{Attempt, DeadLetter, Delivery, MessageHeader, Queue, TaskStatus, TrackedTask},
+    domain::{
+        Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue, TaskStatus, TrackedTask,
+    },
     id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
@@ -49,7 +51,7 @@ pub(crate) struct State {
     streams: BTreeMap<Lane, BTreeMap<EntryId, Entry>>,
     waiting: BTreeMap<Queue, BTreeMap<Delivery, Wait>>,
     agenda: BTreeMap<Queue, Instant>,
-    endpoint_states: BTreeMap<Queue, Bytes>,
+    endpoint_states: BTreeMap<Destination, Bytes>,
     leases: BTreeMap<Lane, Lease>,
     beats: BTreeMap<String, u64>,
     log: Vec<MessageHeader>,
@@ -115,11 +117,12 @@ impl Model {
         Self { state: Arc::new(Mutex::new(state)), appended: Arc::new(Notify::new()) }
     }
 
-    /// What waits in a queue, due or not, with the attempts made.
-    pub(crate) fn waiting_in(&self, queue: Queue) -> Vec<(Delivery, u32)> {
+    /// What waits for an endpoint, due or not, with the attempts made.
+    pub(crate) fn waiting_for(&self, destination: Destination) -> Vec<(Delivery, u32)> {
         let state = self.state();
-        let set = state.waiting.get(&queue).into_iter().flatten();
-        set.map(|(delivery, wait)| (*delivery, wait.attempts)).collect()
+        let queues = state.waiting.iter();
+        let sets = queues.filter(|(queue, _)| queue.destination() == destination);
+        sets.flat_map(|(_, set)| set).map(|(delivery, wait)| (*delivery, wait.attempts)).collect()
     }
 
     /// The state, after what has expired went away.

@@ -70,6 +70,7 @@ impl State {
             let delivery = Delivery {
                 app,
                 endpoint: target.endpoint,
+                strand: target.strand,
                 message,
                 generation: Generation::default(),
             };

@@ -1,7 +1,9 @@
 //! Tasks.
 
 use shared::{
-    domain::{Delivery, Generation, Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{
+        Delivery, Destination, Generation, Progress, Queue, Strand, Task, TaskStatus, TrackedTask,
+    },
     id::{MessageId, TaskId},
     placement::Lane,
     store::{
@@ -26,7 +28,7 @@ impl Tasks for Model {
         }
         let progress = Progress::begun(Millis::now());
         state.tasks.insert(task.id, TrackedTask { task: task.clone(), progress });
-        state.nudge_for_tasks(task.queue());
+        state.nudge_for_tasks(task.destination());
         self.appended.notify_waiters();
         Ok(Begun::Begun)
     }
@@ -51,7 +53,7 @@ impl Tasks for Model {
         }
         let tracked = tracked.clone();
         if runs {
-            state.nudge_for_tasks(tracked.task.queue());
+            state.nudge_for_tasks(tracked.task.destination());
             self.appended.notify_waiters();
         }
         Ok(Some(tracked))
@@ -65,8 +67,8 @@ impl Tasks for Model {
         Ok(state.tasks.values().filter(runs).cloned().collect())
     }
 
-    async fn remind(&self, queue: Queue) -> Result<()> {
-        self.state().nudge_for_tasks(queue);
+    async fn remind(&self, destination: Destination) -> Result<()> {
+        self.state().nudge_for_tasks(destination);
         self.appended.notify_waiters();
         Ok(())
     }
@@ -75,7 +77,7 @@ impl Tasks for Model {
         let state = self.state();
         let waits = |message: &MessageId| {
             let set = state.waiting.get(&queue);
-            set.is_some_and(|set| set.contains_key(&delivery(queue, *message, Generation(0))))
+            set.is_some_and(|set| set.contains_key(&first(queue, *message)))
         };
         Ok(messages.iter().map(waits).collect())
     }
@@ -115,12 +117,15 @@ impl Tasks for Model {
     }
 }
 
-fn delivery(queue: Queue, message: MessageId, generation: Generation) -> Delivery {
-    Delivery { app: queue.app, endpoint: queue.endpoint, message, generation }
+/// A message's delivery as it was published.
+fn first(queue: Queue, message: MessageId) -> Delivery {
+    let Queue { app, endpoint, strand } = queue;
+    Delivery { app, endpoint, strand, message, generation: Generation(0) }
 }
 
 impl State {
-    fn nudge_for_tasks(&mut self, queue: Queue) {
+    fn nudge_for_tasks(&mut self, destination: Destination) {
+        let queue = destination.queue(Strand::Live);
         self.append(queue.lane(), Entry::Nudge { queue, kind: NudgeKind::Task });
     }
 
@@ -131,7 +136,7 @@ impl State {
             progress.gone += 1;
             return false;
         };
-        let delivery = delivery(task.queue(), message, task.generation());
+        let delivery = task.delivery(message);
         let set = self.waiting.entry(task.queue()).or_default();
         if set.contains_key(&delivery) {
             return true;

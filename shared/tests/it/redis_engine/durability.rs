@@ -28,7 +28,7 @@ async fn readiness_sees_a_setting_that_changed() {
 #[tokio::test]
 async fn a_store_of_another_layout_is_refused() {
     let home = Home::safe().await;
-    let layout = "format=2 shards=16 lanes=64";
+    let layout = "format=999 shards=16 lanes=64";
     ::redis::cmd("SET").arg("{g}:layout").arg(layout).exec(&mut home.client()).unwrap();
     let error = open(&home.server, Durability::Disk).await.err().expect("the format is another");
     assert_eq!(error.kind(), ErrorKind::Misconfigured);

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use shared::{
-    domain::{Delivery, Generation, Message, MessageHeader, Queue},
+    domain::{Delivery, Generation, Message, MessageHeader, Queue, Strand},
     id::AppId,
     placement::Lane,
     store::{
@@ -21,7 +21,7 @@ use super::{
     HOUR,
     call::Call,
     operation::{Ending, Mistake, Operation, Outcome, Parking, Wish},
-    universe::{Side, Universe},
+    universe::{STRANDS, Side, Universe},
 };
 use crate::bench::{ALL, application, attempt, endpoint, header, key};
 
@@ -37,8 +37,9 @@ impl Universe {
     ) -> Option<[Call; 2]> {
         match operation {
             Operation::Publish(wishes) => self.publish(wishes).await,
-            Operation::Resend { message, endpoint } => {
-                self.resend(*message, self.queues[*endpoint], earlier.len()).await
+            Operation::Resend { message, endpoint, strand } => {
+                let queue = Queue { strand: STRANDS[*strand], ..self.queues[*endpoint] };
+                self.resend(*message, queue, earlier.len()).await
             }
             Operation::PutApplication { app } => {
                 let app = self.apps[*app];
@@ -112,8 +113,11 @@ impl Universe {
             let mut targets = Vec::new();
             let queues = self.queues.iter().filter(|queue| queue.app == app);
             for (queue, wanted) in queues.zip(wish.targets) {
-                if wanted && self.has(*queue).await {
-                    targets.push(Target { endpoint: queue.endpoint, not_before: None });
+                if let Some(strand) = wanted
+                    && self.has(*queue).await
+                {
+                    let (endpoint, strand) = (queue.endpoint, STRANDS[strand]);
+                    targets.push(Target { endpoint, strand, not_before: None });
                 }
             }
             let message = Message { header: header.clone(), payload: Bytes::from_static(b"{}") };
@@ -143,7 +147,8 @@ impl Universe {
             return None;
         }
         let generation = Generation(step as u64 + 1);
-        let delivery = Delivery { app, endpoint: queue.endpoint, message, generation };
+        let Queue { endpoint, strand, .. } = queue;
+        let delivery = Delivery { app, endpoint, strand, message, generation };
         Some([Call::Resend(Resend { delivery }), Call::Resend(Resend { delivery })])
     }
 
@@ -197,12 +202,15 @@ impl Universe {
             let mut delivery = match entry {
                 Entry::Delivery { delivery, .. } => *delivery,
                 Entry::Nudge { .. } | Entry::Unknown => {
-                    let Queue { app, endpoint } = queue;
-                    Delivery { app, endpoint, message: self.messages[0].1, generation: STRANGE }
+                    let Queue { app, endpoint, strand } = queue;
+                    let message = self.messages[0].1;
+                    Delivery { app, endpoint, strand, message, generation: STRANGE }
                 }
             };
-            if parking.wrong {
-                delivery.generation = STRANGE;
+            match parking.wrong {
+                None => {}
+                Some(Mistake::AnotherStrand) => delivery.strand = another(delivery.strand),
+                Some(_) => delivery.generation = STRANGE,
             }
             let delay = parking.delayed.map(|late| if late { HOUR } else { Duration::ZERO });
             let entries = [first_of(&ours, entry)?, first_of(&theirs, entry)?];
@@ -251,12 +259,14 @@ impl Universe {
         let queue = self.queues[ending.endpoint];
         let [ours, theirs] = self.streams(queue.lane()).await;
         let (mut delivery, known, mut places) = if ending.waits {
-            let waiting = self.model.waiting_in(queue);
+            let waiting = self.model.waiting_for(queue.destination());
             let (delivery, known) = *waiting.get(ending.nth.checked_rem(waiting.len())?)?;
             (delivery, known, [Place::Waiting; 2])
         } else {
             let flowing = ours.iter().map(|(_, entry)| entry).filter_map(|entry| match entry {
-                Entry::Delivery { delivery, .. } if delivery.queue() == queue => {
+                Entry::Delivery { delivery, .. }
+                    if delivery.destination() == queue.destination() =>
+                {
                     Some((entry, *delivery))
                 }
                 _ => None,
@@ -272,6 +282,7 @@ impl Universe {
             Some(Mistake::OneAttemptMore) => attempts += 1,
             Some(Mistake::OneAttemptLess) => attempts = attempts.checked_sub(1)?,
             Some(Mistake::AnotherGeneration) => delivery.generation = STRANGE,
+            Some(Mistake::AnotherStrand) => delivery.strand = another(delivery.strand),
             Some(Mistake::AnotherPlace) if ending.waits => {
                 places = [Place::Stream(ours.first()?.0), Place::Stream(theirs.first()?.0)];
             }
@@ -293,6 +304,12 @@ impl Universe {
             record: record.clone(),
         }))
     }
+}
+
+/// The strand after this one.
+fn another(strand: Strand) -> Strand {
+    let place = STRANDS.iter().position(|other| *other == strand).unwrap();
+    STRANDS[(place + 1) % STRANDS.len()]
 }
 
 /// Where a stream has this entry first: the nudges of one commit are not at the same place in both.

@@ -10,6 +10,7 @@ pub(super) enum Operation {
     Resend {
         message: usize,
         endpoint: usize,
+        strand: usize,
     },
     PutApplication {
         app: usize,
@@ -67,8 +68,9 @@ pub(super) enum Operation {
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
     pub(super) message: usize,
-    /// Whether it goes to the first and to the second endpoint of its application.
-    pub(super) targets: [bool; 2],
+    /// Whether it goes to the first and to the second endpoint of its application, and into which
+    /// strand there.
+    pub(super) targets: [Option<usize>; 2],
     pub(super) keys: Vec<usize>,
     pub(super) fingerprint: u8,
     pub(super) stale: bool,
@@ -80,8 +82,8 @@ pub(super) struct Parking {
     pub(super) nth: usize,
     /// After hours, at once by time, or in order.
     pub(super) delayed: Option<bool>,
-    /// Names another delivery than the entry's.
-    pub(super) wrong: bool,
+    /// Names another delivery than the entry's, or one of another strand.
+    pub(super) wrong: Option<Mistake>,
 }
 
 /// A wish to settle a delivery.
@@ -110,6 +112,7 @@ pub(super) enum Mistake {
     OneAttemptMore,
     OneAttemptLess,
     AnotherGeneration,
+    AnotherStrand,
     AnotherPlace,
 }
 
@@ -125,7 +128,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     let who = move || (0..3usize, owner());
     prop_oneof![
         14 => vec(wish(), 1..4).prop_map(Operation::Publish),
-        3 => (ANY, 0..3usize).prop_map(|(message, endpoint)| Operation::Resend { message, endpoint }),
+        3 => (ANY, 0..3usize, strand()).prop_map(|(message, endpoint, strand)| {
+            Operation::Resend { message, endpoint, strand }
+        }),
         2 => (0..2usize).prop_map(|app| Operation::PutApplication { app }),
         2 => (0..3usize).prop_map(|endpoint| Operation::PutEndpoint { endpoint }),
         1 => (0..3usize).prop_map(|endpoint| Operation::DeleteEndpoint { endpoint }),
@@ -151,22 +156,27 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Mostly the first, so that what is wanted of a queue meets.
+fn strand() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0usize), 2 => 1..4usize]
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     let rarely = prop::bool::weighted(0.1);
-    (ANY, any::<[bool; 2]>(), vec(0..3usize, 0..3), 0..2u8, rarely).prop_map(
-        |(message, targets, keys, fingerprint, stale)| Wish {
+    (ANY, [option::of(strand()), option::of(strand())], vec(0..3usize, 0..3), 0..2u8, rarely)
+        .prop_map(|(message, targets, keys, fingerprint, stale)| Wish {
             message,
             targets,
             keys,
             fingerprint,
             stale,
-        },
-    )
+        })
 }
 
 fn parking() -> impl Strategy<Value = Parking> {
     let delayed = prop_oneof![3 => Just(None), 1 => any::<bool>().prop_map(Some)];
-    (ANY, delayed, prop::bool::weighted(0.1)).prop_map(|(nth, delayed, wrong)| Parking {
+    let other = prop_oneof![Just(Mistake::AnotherGeneration), Just(Mistake::AnotherStrand)];
+    (ANY, delayed, option::weighted(0.1, other)).prop_map(|(nth, delayed, wrong)| Parking {
         nth,
         delayed,
         wrong,
@@ -186,6 +196,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         Just(Mistake::OneAttemptMore),
         Just(Mistake::OneAttemptLess),
         Just(Mistake::AnotherGeneration),
+        Just(Mistake::AnotherStrand),
         Just(Mistake::AnotherPlace),
     ];
     let wrong = option::weighted(0.25, mistake);

@@ -11,7 +11,7 @@ use shared::{
     store::{Ask, Entry, EntryId, Fence, Order, SharedStore},
 };
 
-use super::universe::{Side, Universe};
+use super::universe::{STRANDS, Side, Universe};
 use crate::bench::{ALL, whole};
 
 /// What is seen, by the name of what it is.
@@ -24,7 +24,9 @@ impl Snapshot {
             snapshot.lane(universe, &side.store, lane).await;
         }
         for &queue in &universe.queues {
-            snapshot.queue(universe, &side.store, queue).await;
+            for strand in STRANDS {
+                snapshot.queue(universe, &side.store, Queue { strand, ..queue }).await;
+            }
             if universe.has(queue).await {
                 snapshot.history(&side.store, queue).await;
             }
@@ -46,7 +48,7 @@ impl Snapshot {
             let attempts = side.store.message_attempts(app, message, &page).await.unwrap();
             let mut records = Vec::new();
             for (_, attempt) in attempts.entries {
-                if universe.has(Queue { app, endpoint: attempt.endpoint }).await {
+                if universe.has(Queue::live(app, attempt.endpoint)).await {
                     records.push(attempt.id);
                 }
             }
@@ -82,10 +84,8 @@ impl Snapshot {
         }
         self.see(format!("stream of {lane:?}"), ours);
         let agenda = store.agenda(lane, None, ALL).await.unwrap().entries.into_iter();
-        let ours: BTreeSet<_> = agenda
-            .map(|entry| entry.queue)
-            .filter(|queue| universe.queues.contains(queue))
-            .collect();
+        let ours: BTreeSet<_> =
+            agenda.map(|entry| entry.queue).filter(|queue| universe.knows(queue)).collect();
         self.see(format!("agenda of {lane:?}"), ours);
         let lease = store.leases(&[lane]).await.unwrap().remove(0);
         let owner = lease.and_then(|lease| lease.owner);
@@ -132,9 +132,13 @@ impl Universe {
     /// Whether an entry is this universe's: an engine may hold what earlier ones left.
     pub(super) fn owns(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Delivery { delivery, .. } => self.queues.contains(&delivery.queue()),
-            Entry::Nudge { queue, .. } => self.queues.contains(queue),
+            Entry::Delivery { delivery, .. } => self.knows(&delivery.queue()),
+            Entry::Nudge { queue, .. } => self.knows(queue),
             Entry::Unknown => true,
         }
+    }
+
+    fn knows(&self, queue: &Queue) -> bool {
+        self.queues.contains(&Queue::live(queue.app, queue.endpoint))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use shared::{
-    domain::Queue,
+    domain::{Queue, Strand},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{Change, Epoch, Fence, Owner, Published, SharedStore},
@@ -18,6 +18,10 @@ use crate::{
     bench::{application, endpoint},
     model::Model,
 };
+
+/// The strands that are used of each endpoint.
+pub(super) const STRANDS: [Strand; 4] =
+    [Strand::Live, Strand::Replay, Strand::Ordered(0), Strand::Ordered(63)];
 
 /// One of the two stores.
 pub(super) struct Side {
@@ -43,6 +47,7 @@ pub(super) struct Universe {
     pub(super) model: Arc<Model>,
     pub(super) sides: [Side; 2],
     pub(super) apps: Vec<AppId>,
+    /// One of each endpoint, which stands for it.
     pub(super) queues: Vec<Queue>,
     pub(super) lanes: BTreeSet<Lane>,
     pub(super) owners: Vec<Owner>,
@@ -56,7 +61,7 @@ pub(super) struct Universe {
 impl Universe {
     pub(super) async fn new(model: Arc<Model>, sides: [Side; 2]) -> Self {
         let apps = vec![AppId::new(), AppId::new()];
-        let queue = |app: usize| Queue { app: apps[app], endpoint: EndpointId::new() };
+        let queue = |app: usize| Queue::live(apps[app], EndpointId::new());
         let first = queue(0);
         // Two endpoints share a lane, so that one write is about both.
         let beside = loop {

@@ -44,6 +44,7 @@ pub(super) fn application(id: AppId) -> Application {
         uid: None,
         name: "shop".into(),
         rate_limit: None,
+        settings: Default::default(),
         metadata: Default::default(),
         created_at: Millis(1),
         updated_at: Millis(1),
@@ -67,7 +68,7 @@ impl Rig {
     pub(super) async fn with(durability: Durability, lifetimes: Lifetimes) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), durability, lifetimes).unwrap();
-        let queue = Queue { app: AppId::new(), endpoint: EndpointId::new() };
+        let queue = Queue::live(AppId::new(), EndpointId::new());
         let changes = [
             Change::PutApplication(application(queue.app)),
             Change::PutEndpoint(endpoint(queue.endpoint)),
@@ -101,7 +102,8 @@ impl Rig {
             created_at: Millis::now(),
             extra: Extra::new(),
         };
-        let target = Target { endpoint: self.queue.endpoint, not_before: None };
+        let target =
+            Target { endpoint: self.queue.endpoint, strand: self.queue.strand, not_before: None };
         Publication {
             header,
             record: Bytes::from(vec![7; 1024]),
@@ -121,8 +123,8 @@ impl Rig {
         let message = publication.header.id;
         let published = self.store.publish(vec![publication]).await.unwrap();
         assert_eq!(published, [Published::Accepted]);
-        let Queue { app, endpoint } = self.queue;
-        Delivery { app, endpoint, message, generation: Generation(0) }
+        let Queue { app, endpoint, strand } = self.queue;
+        Delivery { app, endpoint, strand, message, generation: Generation(0) }
     }
 
     pub(super) async fn entries(&self) -> Vec<(EntryId, Entry)> {

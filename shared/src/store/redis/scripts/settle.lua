@@ -164,7 +164,7 @@ local function write_queue(lane, queue, removals)
       end
       if item.verdict == 'dead' then
         redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
-          string.sub(queue.name, 23), item.value)
+          string.sub(queue.name, 23, 44), item.value)
         redis.call('PEXPIRE', queue.dead, history)
       end
     end
@@ -188,7 +188,7 @@ local function write_queue(lane, queue, removals)
   end
   if #records > 0 then
     local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
-      string.sub(queue.name, 23), '[' .. table.concat(records, ',') .. ']')
+      string.sub(queue.name, 23, 44), '[' .. table.concat(records, ',') .. ']')
     redis.call('PEXPIRE', queue.att, history)
     local endpoint = string.sub(queue.name, 1, 22)
     for i, mat in ipairs(tries_of) do
