@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) lanes: IntGauge,
     /// Deliveries moved from a stream into a waiting set.
     pub(crate) parked: IntCounter,
+    /// Deliveries that tasks added, to be sent again.
+    pub(crate) replayed: IntCounter,
     /// Deliveries that only the self-check found.
     pub(crate) found: IntCounter,
     /// Breakers that opened.
@@ -65,6 +67,7 @@ impl Metrics {
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
             lanes: gauge("lanes_owned", "Lanes that this node owns")?,
             parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
+            replayed: counter("deliveries_replayed_total", "Deliveries that tasks sent again")?,
             found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,
             breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
             breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,

@@ -132,7 +132,7 @@ impl LaneActor {
                             let destination = queue.destination();
                             self.wishes.push(Wish { destination, nudge: Some(id) });
                         }
-                        NudgeKind::Task => self.to_forget.push(id),
+                        NudgeKind::Task => self.task_nudged(queue.destination(), id),
                     }
                 }
                 None

@@ -1,11 +1,16 @@
 //! What a lane is told, by other actors and by its own tasks.
 
 use actix::Message;
-use shared::store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked};
+use shared::{
+    domain::{Destination, TrackedTask},
+    id::TaskId,
+    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
+};
 
 use super::{
     arriving::{Loaded, Wish},
     fetching::Taken,
+    replaying::Stepped,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
 
@@ -62,4 +67,8 @@ pub(crate) enum Event {
     Agenda(AgendaPage),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
+    /// The lane's tasks were read because of these nudges.
+    Tasks(Vec<(Destination, EntryId)>, Vec<TrackedTask>),
+    /// A step of a task was made, or failed.
+    Stepped(TaskId, store::Result<Stepped>),
 }

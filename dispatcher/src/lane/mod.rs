@@ -10,6 +10,7 @@
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`replaying`] | tasks: what is sent again in bulk |
 //! | [`remembering`] | what the next owner should know |
 //! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
@@ -21,6 +22,7 @@ mod event;
 mod fetching;
 mod pacing;
 mod remembering;
+mod replaying;
 mod seat;
 mod serving;
 mod timing;
@@ -121,6 +123,7 @@ pub(crate) struct LaneActor {
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    replaying: replaying::Replaying,
     /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
     refused: isize,
     /// States that are being written.
@@ -170,6 +173,7 @@ impl LaneActor {
             alarm: None,
             room: None,
             checks: checking::Checks::default(),
+            replaying: replaying::Replaying::default(),
             refused: 0,
             remembering: 0,
             draining: false,
@@ -215,6 +219,8 @@ impl LaneActor {
     fn finish(&mut self, ctx: &mut Context<Self>) {
         self.configure_wished(ctx);
         self.park_waiting(ctx);
+        self.read_tasks(ctx);
+        self.step_tasks(ctx);
         self.forget_nudges(ctx);
         self.look(ctx);
         self.fetch(ctx);
@@ -321,6 +327,8 @@ impl Handler<Event> for LaneActor {
             Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
+            Event::Tasks(nudged, tasks) => self.tasks_read(nudged, tasks),
+            Event::Stepped(task, stepped) => self.stepped(task, stepped, ctx),
             Event::Parked(_, None)
             | Event::Forgotten(_, None)
             | Event::Looked(_, None)
@@ -375,5 +383,6 @@ impl LaneActor {
         let watch = Watch { lane, epoch, actor: ctx.address(), after: EntryId::START };
         tell(&self.reader, watch);
         self.read_agenda(None, ctx);
+        self.remind_of_tasks();
     }
 }

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{DeadReason, Delivery, Destination},
+    domain::{DeadReason, Delivery, Destination, Strand},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
@@ -288,6 +288,9 @@ impl LaneActor {
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
+            if queue.strand == Strand::Replay && settlement.attempts <= 1 {
+                self.replay_settled(queue.destination());
+            }
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
                 Settled::NotThere => {

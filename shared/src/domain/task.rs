@@ -22,7 +22,7 @@ pub struct Task {
     pub kind: TaskKind,
     /// Which of those are sent.
     pub selection: Selection,
-    /// When it was asked for. What it sends is of this generation.
+    /// When it was asked for.
     #[serde(rename = "at")]
     pub created_at: Millis,
     /// Fields of a newer version.
@@ -42,19 +42,14 @@ impl Task {
     }
 
     /// The delivery of a message that it sends.
-    pub fn delivery(&self, message: MessageId) -> Delivery {
+    pub fn delivery(&self, message: MessageId, generation: Generation) -> Delivery {
         Delivery {
             app: self.app,
             endpoint: self.endpoint,
             strand: Strand::Replay,
             message,
-            generation: self.generation(),
+            generation,
         }
-    }
-
-    /// The generation of all that it sends: a step that is repeated names the same deliveries.
-    pub fn generation(&self) -> Generation {
-        Generation(self.created_at.0)
     }
 }
 

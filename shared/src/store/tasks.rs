@@ -6,7 +6,7 @@
 
 use super::{Cursor, Fence, Page, PageRequest, Result};
 use crate::{
-    domain::{Destination, Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{Destination, Generation, Progress, Queue, Task, TaskStatus, TrackedTask},
     id::{MessageId, TaskId},
     placement::Lane,
 };
@@ -30,6 +30,9 @@ pub struct Step {
     pub task: Task,
     /// Which, counted from 1.
     pub number: u64,
+    /// Of what it sends: the time of the step, so that those of a long task have all of their retry
+    /// schedule before them.
+    pub generation: Generation,
     /// What is to be sent; at most [`MAX_STEP`], no message twice.
     pub again: Vec<Again>,
     /// Dead letters of the endpoint that go although nothing is sent for them.
@@ -97,7 +100,7 @@ pub trait Tasks: Send + Sync {
     /// Makes a step, as one atomic write.
     ///
     /// - It MUST change nothing unless the lane is held, the task runs, and the step is the next one.
-    /// - Each message whose body lives MUST wait as [`Task::delivery`], due at once, behind all that was added before; its body MUST live [`super::Lifetimes::message`] from now, and its
+    /// - Each message whose body lives MUST wait as [`Task::delivery`] says, due at once, behind all that was added before; its body MUST live [`super::Lifetimes::message`] from now, and its
     ///   dead letter goes. A message without body is counted in [`Progress::gone`], and its dead letter
     ///   MUST stay.
     /// - Where the endpoint was deleted nothing is added, and the task ends as

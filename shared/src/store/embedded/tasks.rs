@@ -165,7 +165,7 @@ fn advance(draft: &mut Draft<'_>, fence: &Fence, step: &Step) -> Result<Advanced
     } else {
         let mut removed: Vec<&Cursor> = step.superseded.iter().collect();
         for Again { message, letter } in &step.again {
-            match add(draft, &task.delivery(*message))? {
+            match add(draft, &task.delivery(*message, step.generation))? {
                 Added::Waits => progress.sent += 1,
                 Added::Already => {}
                 Added::Gone => {

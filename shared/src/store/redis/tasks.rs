@@ -205,7 +205,7 @@ impl Redis {
             let letter = letter.as_ref().map(|Cursor(letter)| letter.clone());
             call.key(keys::body(shard, *message))
                 .key(keys::left(shard, *message))
-                .arg(task.delivery(*message).member())
+                .arg(task.delivery(*message, step.generation).member())
                 .arg(letter.unwrap_or_default());
         }
         call

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shared::{
     domain::{
-        DeadReason, Delivery, Progress, Selection, Strand, Task, TaskKind, TaskStatus, TrackedTask,
+        DeadReason, Delivery, Generation, Progress, Selection, Strand, Task, TaskKind, TaskStatus,
+        TrackedTask,
     },
     id::{EndpointId, MessageId, TaskId},
     store::{
@@ -46,6 +47,8 @@ mod short_lived {
     }
 }
 
+const GENERATION: Generation = Generation(1_790_000_000_000);
+
 fn task(tenant: &Tenant) -> Task {
     Task {
         id: TaskId::new(),
@@ -70,6 +73,7 @@ fn step(task: &Task, number: u64, messages: &[MessageId]) -> Step {
     Step {
         task: task.clone(),
         number,
+        generation: GENERATION,
         again: messages.iter().map(again).collect(),
         superseded: vec![],
         looked_at: messages.len() as u64,
@@ -178,7 +182,8 @@ async fn a_step_adds_deliveries_in_order(bench: Bench) {
         updated_at: Millis(0),
     };
     assert_eq!(timeless(progress.clone()), expected);
-    let expected: Vec<_> = messages.iter().map(|message| task.delivery(*message)).collect();
+    let expected: Vec<_> =
+        messages.iter().map(|message| task.delivery(*message, GENERATION)).collect();
     assert_eq!(waiting(&bench, &fence, &task).await, expected);
     assert_eq!(bench.agenda(tenant.lane()).await, [task.queue()]);
     let tracked = bench.store.task(task.id).await.unwrap().unwrap();
@@ -195,7 +200,7 @@ async fn a_step_is_made_once(bench: Bench) {
     assert_eq!(once, twice, "another step of the same number");
     let too_early = advance(&bench, &fence, &step(&task, 3, &[second])).await;
     assert_eq!(once, too_early);
-    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(first)]);
+    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(first, GENERATION)]);
     let unknown = step(&self::task(&tenant), 1, &[second]);
     assert_eq!(bench.store.advance_task(&fence, &unknown).await.unwrap(), Advanced::NoTask);
 }
@@ -219,7 +224,7 @@ async fn a_step_counts_bodies_that_are_gone(bench: Bench) {
     let task = begin(&bench, &tenant).await;
     let progress = advance(&bench, &fence, &step(&task, 1, &[gone, there])).await;
     assert_eq!((progress.sent, progress.gone), (1, 1));
-    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(there)]);
+    assert_eq!(waiting(&bench, &fence, &task).await, [task.delivery(there, GENERATION)]);
 }
 
 async fn a_step_takes_dead_letters_along(bench: Bench) {
@@ -332,7 +337,7 @@ async fn a_body_lives_until_what_is_sent_again_has_ended(bench: Bench) {
     tokio::time::sleep(Duration::from_millis(80)).await;
     bench.store.sweep().await.unwrap();
     assert!(bench.lives(tenant.app, first.message).await, "one of the two is open");
-    let second = task.delivery(first.message);
+    let second = task.delivery(first.message, GENERATION);
     bench.settle(&fence, second, Place::Waiting, 1, Verdict::Delivered).await;
     bench.until_gone(tenant.app, first.message).await;
 }

@@ -99,7 +99,7 @@ impl Tasks for Model {
         if state.has_endpoint(task.queue()) {
             let mut removed: Vec<&Cursor> = step.superseded.iter().collect();
             for Again { message, letter } in &step.again {
-                if state.send_again(&task, *message, &mut progress) {
+                if state.send_again(&task.delivery(*message, step.generation), &mut progress) {
                     removed.extend(letter);
                 }
             }
@@ -130,22 +130,21 @@ impl State {
     }
 
     /// Whether the message still has its body.
-    fn send_again(&mut self, task: &Task, message: MessageId, progress: &mut Progress) -> bool {
+    fn send_again(&mut self, delivery: &Delivery, progress: &mut Progress) -> bool {
         let now = Instant::now();
-        let Some(body) = self.bodies.get_mut(&(task.app, message)) else {
+        let Some(body) = self.bodies.get_mut(&(delivery.app, delivery.message)) else {
             progress.gone += 1;
             return false;
         };
-        let delivery = task.delivery(message);
-        let set = self.waiting.entry(task.queue()).or_default();
-        if set.contains_key(&delivery) {
+        let set = self.waiting.entry(delivery.queue()).or_default();
+        if set.contains_key(delivery) {
             return true;
         }
         body.open += 1;
         body.expires = body.expires.max(now + self.lifetimes.message);
         self.last_park += 1;
-        set.insert(delivery, Wait { score: Score::Parked(self.last_park), attempts: 0, steps: 0 });
-        self.lower_agenda(task.queue(), now);
+        set.insert(*delivery, Wait { score: Score::Parked(self.last_park), attempts: 0, steps: 0 });
+        self.lower_agenda(delivery.queue(), now);
         progress.sent += 1;
         true
     }
