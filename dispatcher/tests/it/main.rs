@@ -6,6 +6,7 @@ mod isolation;
 mod limits;
 mod outages;
 mod policies;
+mod replaying;
 mod resuming;
 mod retrying;
 mod scripted;
