@@ -3,11 +3,14 @@
 //! All bodies are `{"code","detail"}`; where the fault lies in the request's fields (422), `detail`
 //! is a list that names them. Nothing of the store's inner texts goes out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde::Serialize;
-use shared::store::{ErrorKind, StoreError};
+use shared::{
+    domain::Scope,
+    store::{ErrorKind, StoreError},
+};
 
 /// Seconds after which a client may try again what failed for a passing reason.
 const RETRY_AFTER_S: u64 = 1;
@@ -34,6 +37,10 @@ pub(crate) struct Fault {
 pub(crate) enum ApiError {
     #[error("invalid or missing bearer token")]
     Unauthenticated,
+    #[error("too many wrong tokens from this address; try again later")]
+    TooManyFailures { wait: Duration },
+    #[error("a key of scope `{}` may not do this", .0.name())]
+    Forbidden(Scope),
     #[error("{0} not found")]
     NotFound(&'static str),
     #[error("the method is not allowed here")]
@@ -79,6 +86,8 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated => "authentication_failed",
+            Self::TooManyFailures { .. } => "too_many_failures",
+            Self::Forbidden(_) => "insufficient_scope",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict(_) => "conflict",
@@ -117,6 +126,7 @@ impl ApiError {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Store(error) if error.kind() == ErrorKind::Full => Some(RETRY_AFTER_FULL_S),
+            Self::TooManyFailures { wait } => Some(wait.as_secs() + 1),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
             _ => None,
         }
@@ -139,6 +149,8 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,

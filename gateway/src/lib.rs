@@ -2,11 +2,12 @@
 //! may go to any gateway of an installation.
 //!
 //! ```text
-//! ingest ──▶ publish ──▶ 202
-//!        ╲
-//!         ▶ api (applications, endpoints, event types, history)
+//! access ──▶ ingest ──▶ publish ──▶ 202
+//!                  ╲
+//!                   ▶ api (applications, endpoints, event types, history)
 //! ```
 
+mod access;
 mod api;
 mod config;
 mod error;

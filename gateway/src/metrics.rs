@@ -12,6 +12,7 @@ use shared::store::ErrorKind;
 #[derive(Clone)]
 pub(crate) struct Metrics {
     requests: HistogramVec,
+    denied: IntCounterVec,
     accepted: IntCounter,
     replayed: IntCounter,
     refused: IntCounterVec,
@@ -36,6 +37,12 @@ impl Metrics {
         registry.register(Box::new(requests.clone()))?;
         Ok(Self {
             requests,
+            denied: counters(
+                registry,
+                "requests_denied_total",
+                "Requests of callers who are not known or may not do this, by reason",
+                "reason",
+            )?,
             accepted: counter(registry, "messages_accepted_total", "Messages answered with 202")?,
             replayed: counter(
                 registry,
@@ -97,6 +104,10 @@ impl Metrics {
             _ => "5xx",
         };
         self.requests.with_label_values(&[route, method, class]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn denied(&self, reason: &'static str) {
+        self.denied.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn accepted(&self, deliveries: usize) {

@@ -13,10 +13,11 @@ use shared::{health::Probe, store::SharedStore};
 use tokio::task::JoinHandle;
 
 use crate::{
+    access::Access,
     api::{Api, RetryBounds, routes},
     config::Config,
     error::ApiError,
-    ingest::{Token, observe},
+    ingest::observe,
     metrics::Metrics,
     publish::{Configurations, Publish, Writer},
 };
@@ -41,7 +42,7 @@ pub(crate) struct Running {
 /// Binds and serves.
 pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io::Result<Running> {
     let (listen, workers) = (config.listen, config.workers.max(1));
-    let token = web::Data::new(Token::new(&config.api_token));
+    let access = web::Data::new(Access::new(&config.api_token, Arc::clone(&store)));
     let api = web::Data::new(Api {
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
@@ -61,7 +62,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         let publish = Publish::new(configurations.clone(), writer, metrics.clone());
         App::new()
             .app_data(config.clone())
-            .app_data(token.clone())
+            .app_data(access.clone())
             .app_data(api.clone())
             .app_data(web::Data::new(publish))
             .app_data(web::Data::new(metrics.clone()))

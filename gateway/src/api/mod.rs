@@ -4,6 +4,7 @@
 //! is told. Changes are decided on one version of a configuration and committed only if it is still
 //! the latest.
 
+mod api_key;
 mod application;
 mod application_settings;
 mod attempt;

@@ -6,10 +6,10 @@ use actix_web::{
 };
 
 use super::{
-    application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret, endpoint_state,
-    event_type, health, message, recipients,
+    api_key, application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret,
+    endpoint_state, event_type, health, message, recipients,
 };
-use crate::{error::ApiError, ingest};
+use crate::{access, error::ApiError};
 
 /// All routes. Only health is answered to everybody.
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -21,13 +21,31 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         );
     }
     let api = web::scope("/api/v1")
+        .configure(api_keys)
         .configure(applications)
         .configure(endpoints)
         .configure(event_types)
         .configure(messages)
         .default_service(web::to(no_such_path))
-        .wrap(actix_web::middleware::from_fn(ingest::authenticate));
+        .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
+}
+
+fn api_keys(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/sluicegate/api-key")
+                .route(web::get().to(api_key::list))
+                .route(web::post().to(api_key::create)),
+        )
+        .service(
+            resource("/sluicegate/api-key/{key}")
+                .route(web::get().to(api_key::get))
+                .route(web::delete().to(api_key::delete)),
+        )
+        .service(
+            resource("/sluicegate/api-key/{key}/rotate").route(web::post().to(api_key::rotate)),
+        );
 }
 
 fn applications(config: &mut ServiceConfig) {

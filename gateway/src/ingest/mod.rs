@@ -1,12 +1,10 @@
-//! Ingest: from an HTTP request to an authenticated, bounded, valid one. It promises nothing yet and
-//! never touches the store.
+//! Ingest: from an HTTP request to a bounded, valid one. It promises nothing yet and never touches the
+//! store.
 
-mod authenticate;
 mod body;
 mod observe;
 mod validate;
 
-pub(crate) use authenticate::{Token, authenticate};
 pub(crate) use body::Body;
 pub(crate) use observe::observe;
 pub(crate) use validate::{Faults, is_name, json_depth};

@@ -1,6 +1,7 @@
 //! The gateway behind a real port, over the embedded store.
 #![allow(clippy::unwrap_used, reason = "a test that panics is a failed test")]
 
+mod access;
 mod applications;
 mod endpoints;
 mod event_types;

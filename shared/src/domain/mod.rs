@@ -3,6 +3,7 @@
 //! Each of these is also a record in the store, written as JSON. A record keeps the fields that this
 //! version does not know (`extra`), so that nodes of two versions can work side by side.
 
+mod api_key;
 mod application;
 mod attempt;
 mod delivery;
@@ -16,6 +17,7 @@ mod settings;
 mod strand;
 mod task;
 
+pub use api_key::{ApiKey, Scope};
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
 pub use delivery::{Delivery, Destination, Generation, Queue};

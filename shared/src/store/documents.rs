@@ -44,6 +44,8 @@ pub enum Change {
 pub enum Kind {
     /// [`crate::domain::EventType`] by name.
     EventType,
+    /// [`crate::domain::ApiKey`] by id.
+    ApiKey,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EventType => "event-type",
+            Self::ApiKey => "api-key",
         }
     }
 }

@@ -1,0 +1,134 @@
+//! The layer in front of every route: nobody passes whose token is not known, or who may not do this.
+
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::AUTHORIZATION,
+    middleware::Next,
+    web,
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use shared::{domain::Scope, id::AppId, store::SharedStore};
+use subtle::ConstantTimeEq;
+
+use super::{
+    authorize::{Caller, Verdict},
+    failures::Failures,
+    keys::Keys,
+};
+use crate::{
+    error::{self, ApiError},
+    metrics::Metrics,
+};
+
+/// What requests are let through by.
+pub(crate) struct Access {
+    root: Root,
+    keys: Keys,
+    failures: Failures,
+    store: SharedStore,
+}
+
+impl Access {
+    /// `root` is the token of the settings, which may everything.
+    pub(crate) fn new(root: &SecretString, store: SharedStore) -> Self {
+        let keys = Keys::new(store.clone());
+        Self { root: Root::new(root), keys, failures: Failures::new(), store }
+    }
+
+    async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
+        let header = request.headers().get(AUTHORIZATION);
+        let shown = header.and_then(|header| bearer(header.as_bytes()));
+        let caller = match shown {
+            None => None,
+            Some(shown) if self.root.is(shown) => {
+                Some(Caller { name: "root".to_owned(), scope: Scope::Admin, app: None })
+            }
+            Some(shown) => self.keys.caller(shown).await?,
+        };
+        let Some(caller) = caller else { return Err(self.refuse(request)) };
+        let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
+        match caller.judge(request.method(), path) {
+            Verdict::Allowed => Ok(caller),
+            Verdict::AllowedIn(name) if self.is_own(&caller, name).await? => Ok(caller),
+            Verdict::AllowedIn(_) => Err(ApiError::NotFound("application")),
+            Verdict::Hidden => Err(ApiError::NotFound("path")),
+            Verdict::Forbidden => Err(ApiError::Forbidden(caller.scope)),
+        }
+    }
+
+    fn refuse(&self, request: &ServiceRequest) -> ApiError {
+        let Some(peer) = request.peer_addr() else { return ApiError::Unauthenticated };
+        match self.failures.count(peer.ip()) {
+            Ok(()) => ApiError::Unauthenticated,
+            Err(wait) => ApiError::TooManyFailures { wait },
+        }
+    }
+
+    /// Whether the caller's application has this id or uid.
+    async fn is_own(&self, caller: &Caller, name: &str) -> error::Result<bool> {
+        let named = match name.parse::<AppId>() {
+            Ok(id) => Some(id),
+            Err(_) => self.store.find_uid(name).await?,
+        };
+        Ok(named.is_some() && named == caller.app)
+    }
+}
+
+/// The token of the settings, as its hash: equal lengths compare in constant time.
+struct Root([u8; 32]);
+
+impl Root {
+    fn new(token: &SecretString) -> Self {
+        Self(Sha256::digest(token.expose_secret()).into())
+    }
+
+    fn is(&self, shown: &[u8]) -> bool {
+        let shown: [u8; 32] = Sha256::digest(shown).into();
+        bool::from(shown.ct_eq(&self.0))
+    }
+}
+
+/// The token of a header `Bearer <token>`.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Lets only those through who may do what they ask for. The [`Caller`] goes with the request.
+pub(crate) async fn authenticate<B: MessageBody>(
+    access: web::Data<Access>,
+    metrics: web::Data<Metrics>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    match access.admit(&request).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            Ok(next.call(request).await?.map_into_left_body())
+        }
+        Err(error) => {
+            metrics.denied(error.code());
+            let refusal = error.error_response();
+            Ok(request.into_response(refusal).map_into_right_body())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_token_is_accepted() {
+        let root = Root::new(&"secret".into());
+        let accepts = |header: &[u8]| bearer(header).is_some_and(|shown| root.is(shown));
+        assert!(accepts(b"Bearer secret"));
+        assert!(accepts(b"bearer  secret "));
+        for header in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Basic secret"] {
+            assert!(!accepts(header.as_bytes()), "{header}");
+        }
+    }
+}

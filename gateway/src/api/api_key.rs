@@ -1,0 +1,197 @@
+//! API keys: made, listed, rotated, deleted. A key's text is in the answer that makes it and nowhere
+//! else.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use shared::{
+    domain::{ApiKey, Scope},
+    store::{Document, ErrorKind, Expect, Kind, Order, StoreError},
+    time::Millis,
+};
+
+use super::{
+    Api, MAX_TRIES,
+    list::{ListQuery, gather, page_of},
+    pause,
+};
+use crate::{
+    access::Key,
+    error::{ApiError, Result},
+    ingest::{Body, Faults},
+};
+
+const MISSING: ApiError = ApiError::NotFound("API key");
+
+/// A key to be made.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ApiKeyIn {
+    name: String,
+    scope: Scope,
+    /// Id or uid of the only application that it is to be good for.
+    app_id: Option<String>,
+    expires_at: Option<String>,
+}
+
+/// A key as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiKeyOut<'a> {
+    id: &'a str,
+    name: &'a str,
+    scope: Scope,
+    app_id: Option<String>,
+    created_at: String,
+    expires_at: Option<String>,
+    last_used_at: Option<String>,
+    /// The key itself, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+impl<'a> ApiKeyOut<'a> {
+    fn new(record: &'a ApiKey, key: Option<&'a Key>) -> Self {
+        Self {
+            id: &record.id,
+            name: &record.name,
+            scope: record.scope,
+            app_id: record.app.map(|app| app.to_string()),
+            created_at: record.created_at.rfc3339(),
+            expires_at: record.expires_at.map(Millis::rfc3339),
+            last_used_at: record.last_used_at.map(Millis::rfc3339),
+            key: key.map(Key::reveal),
+        }
+    }
+}
+
+fn decode(json: &[u8]) -> Result<ApiKey> {
+    Ok(serde_json::from_slice(json).map_err(|error| {
+        StoreError::caused_by(ErrorKind::Corrupt, "an API key cannot be read", error)
+    })?)
+}
+
+fn encode(record: &ApiKey) -> Result<Document> {
+    let json = serde_json::to_vec(record).map_err(|error| {
+        StoreError::caused_by(ErrorKind::Corrupt, "an API key cannot be written", error)
+    })?;
+    Ok(Document { name: record.id.clone(), json: json.into() })
+}
+
+impl Api {
+    async fn api_key(&self, id: &str) -> Result<(ApiKey, Bytes)> {
+        let json = self.store.document(Kind::ApiKey, id).await?.ok_or(MISSING)?;
+        Ok((decode(&json)?, json))
+    }
+
+    async fn put_api_key(&self, record: &ApiKey, expect: &Expect) -> Result<()> {
+        Ok(self.store.put_document(Kind::ApiKey, &encode(record)?, expect).await?)
+    }
+}
+
+pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
+    let input = body.json::<ApiKeyIn>()?;
+    let (now, mut faults) = (Millis::now(), Faults::default());
+    faults.title("name", &input.name);
+    let expires_at = input.expires_at.as_deref().map(Millis::parse);
+    match expires_at {
+        Some(None) => faults.add("expiresAt", "expected an RFC 3339 time"),
+        Some(Some(end)) if end <= now => faults.add("expiresAt", "is over already"),
+        Some(Some(_)) | None => {}
+    }
+    faults.into_result()?;
+    let app = match &input.app_id {
+        None => None,
+        Some(name) => match api.configuration(name).await {
+            Ok(configuration) => Some(configuration.application.id),
+            Err(ApiError::NotFound(_)) => {
+                return Err(ApiError::field("appId", "there is no such application"));
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let key = Key::generate();
+    let record = ApiKey {
+        id: key.id().to_owned(),
+        name: input.name,
+        hash: key.hash(),
+        scope: input.scope,
+        app,
+        created_at: now,
+        expires_at: expires_at.flatten(),
+        last_used_at: None,
+        extra: serde_json::Map::new(),
+    };
+    api.put_api_key(&record, &Expect::Absent).await?;
+    tracing::info!(key = record.id, scope = record.scope.name(), "api_key.created");
+    Ok(HttpResponse::Created().json(ApiKeyOut::new(&record, Some(&key))))
+}
+
+pub(super) async fn list(
+    api: web::Data<Api>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse> {
+    let documents = api.store.documents(Kind::ApiKey).await?;
+    let records = documents.iter().map(|document| decode(&document.json));
+    let records = records.collect::<Result<Vec<_>>>()?;
+    let sorted: BTreeMap<_, _> = records.iter().map(|one| (one.id.clone(), one)).collect();
+    let listed = gather(
+        &query,
+        query.order(Order::OldestFirst),
+        async |request| Ok(page_of(sorted.clone().into_iter().collect(), &request)),
+        |_| None,
+        async |_| Ok(true),
+    )
+    .await?;
+    listed.respond(|record| ApiKeyOut::new(record, None))
+}
+
+pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let (record, _) = api.api_key(&path).await?;
+    Ok(HttpResponse::Ok().json(ApiKeyOut::new(&record, None)))
+}
+
+/// Ends a key; gateways that have just seen it forget it within seconds.
+pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let was_there = api.store.delete_document(Kind::ApiKey, &path).await?;
+    was_there.then_some(()).ok_or(MISSING)?;
+    tracing::info!(key = path.as_str(), "api_key.deleted");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Makes another key with the same rights, and lets the old one end when secrets that were rotated out
+/// do.
+pub(super) async fn rotate(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
+    let key = Key::generate();
+    for turn in 0..MAX_TRIES {
+        pause(turn).await;
+        let (old, json) = api.api_key(&path).await?;
+        let now = Millis::now();
+        if !old.is_current(now) {
+            return Err(ApiError::Conflict("the key has ended: make a new one".to_owned()));
+        }
+        let overlap = now.after(api.secret_overlap);
+        let end = old.expires_at.map_or(overlap, |end| end.min(overlap));
+        let new = ApiKey {
+            id: key.id().to_owned(),
+            hash: key.hash(),
+            created_at: now,
+            last_used_at: None,
+            ..old.clone()
+        };
+        // First the new one: if the second write fails, both are good.
+        api.put_api_key(&new, &Expect::Any).await?;
+        let old = ApiKey { expires_at: Some(end), ..old };
+        match api.put_api_key(&old, &Expect::Exactly(json)).await {
+            Ok(()) => {
+                tracing::info!(key = old.id, new = new.id, "api_key.rotated");
+                return Ok(HttpResponse::Created().json(ApiKeyOut::new(&new, Some(&key))));
+            }
+            Err(ApiError::Store(error)) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::new(ErrorKind::Conflict, "the API key changes all the time").into())
+}
