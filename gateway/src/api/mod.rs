@@ -8,6 +8,7 @@ mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
+mod background_task;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
@@ -21,6 +22,7 @@ mod list;
 mod message;
 mod patch;
 mod recipients;
+mod replay;
 mod retry_policy;
 mod routes;
 

@@ -66,9 +66,6 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Recover, Self::ReplayMissing, Self::BulkReplay];
-
     /// The name in the API.
     pub const fn name(self) -> &'static str {
         match self {

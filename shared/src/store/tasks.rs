@@ -80,7 +80,7 @@ pub trait Tasks: Send + Sync {
     async fn task(&self, task: TaskId) -> Result<Option<TrackedTask>>;
 
     /// All tasks by age. One that is gone is left out, so that a page can have fewer than `limit`
-    /// without being the last one.
+    /// without being the last one; an empty page ends the list.
     async fn tasks(&self, page: &PageRequest) -> Result<Page<TrackedTask>>;
 
     /// Ends a task that runs and nudges the lane; one that has ended MUST stay as it is. Answers how it

@@ -70,30 +70,20 @@ impl Tasks for Redis {
     }
 
     async fn tasks(&self, page: &PageRequest) -> Result<Page<TrackedTask>> {
-        let (first, last) = match page.order {
-            Order::OldestFirst => ("-", "+"),
-            Order::NewestFirst => ("+", "-"),
-        };
-        let mut command = cmd("ZRANGE");
-        command.arg(keys::tasks());
-        match &page.after {
-            None => command.arg(first),
-            Some(Cursor(after)) => command.arg(format!("({after}")),
-        };
-        command.arg(last).arg("BYLEX");
-        if page.order == Order::NewestFirst {
-            command.arg("REV");
+        let mut after = page.after.clone();
+        loop {
+            let (members, done) = self.listed(after.as_ref(), page).await?;
+            let named =
+                members.iter().map(|member| parse_listed(member)).collect::<Result<Vec<_>>>()?;
+            let tracked = self.tracked(&named).await?;
+            let entries = members.iter().cloned().zip(tracked);
+            let entries = entries.filter_map(|(member, task)| Some((Cursor(member), task?)));
+            let entries: Vec<_> = entries.collect();
+            if done || !entries.is_empty() {
+                return Ok(Page { entries, done });
+            }
+            after = members.into_iter().next_back().map(Cursor);
         }
-        command.arg("LIMIT").arg(0).arg(page.limit + 1);
-        let mut members: Vec<String> = self.ask(&command).await?;
-        let done = members.len() <= page.limit;
-        members.truncate(page.limit);
-        let named =
-            members.iter().map(|member| parse_listed(member)).collect::<Result<Vec<_>>>()?;
-        let tracked = self.tracked(&named).await?;
-        let entries = members.into_iter().zip(tracked);
-        let entries = entries.filter_map(|(member, task)| Some((Cursor(member), task?)));
-        Ok(Page { entries: entries.collect(), done })
     }
 
     async fn cancel_task(&self, id: TaskId) -> Result<Option<TrackedTask>> {
@@ -160,6 +150,33 @@ impl Tasks for Redis {
 }
 
 impl Redis {
+    /// Part of the list behind a place, and whether it ends there.
+    async fn listed(
+        &self,
+        after: Option<&Cursor>,
+        page: &PageRequest,
+    ) -> Result<(Vec<String>, bool)> {
+        let (first, last) = match page.order {
+            Order::OldestFirst => ("-", "+"),
+            Order::NewestFirst => ("+", "-"),
+        };
+        let mut command = cmd("ZRANGE");
+        command.arg(keys::tasks());
+        match after {
+            None => command.arg(first),
+            Some(Cursor(after)) => command.arg(format!("({after}")),
+        };
+        command.arg(last).arg("BYLEX");
+        if page.order == Order::NewestFirst {
+            command.arg("REV");
+        }
+        command.arg("LIMIT").arg(0).arg(page.limit + 1);
+        let mut members: Vec<String> = self.ask(&command).await?;
+        let done = members.len() <= page.limit;
+        members.truncate(page.limit);
+        Ok((members, done))
+    }
+
     /// Reads tasks; `None` where one is gone.
     async fn tracked(&self, named: &[(TaskId, AppId)]) -> Result<Vec<Option<TrackedTask>>> {
         if named.is_empty() {
