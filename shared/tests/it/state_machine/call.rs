@@ -1,15 +1,16 @@
 //! Calls of the store as values, so that they can be made on both sides, and made again.
 
 use shared::{
-    id::AppId,
+    domain::{Progress, Task},
+    id::{AppId, TaskId},
     placement::Lane,
     store::{
-        Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
-        Resend, Resent, Settle, Settled, Version,
+        Advanced, Begun, Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked,
+        Publication, Published, Resend, Resent, Settle, Settled, Step, Version,
     },
 };
 
-use super::universe::Side;
+use super::{tasks::timeless, universe::Side};
 
 #[derive(Clone, Debug)]
 pub(super) enum Call {
@@ -22,6 +23,9 @@ pub(super) enum Call {
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
     Settle(Vec<Settle>),
+    BeginTask(Task),
+    CancelTask(TaskId),
+    Advance(Fence, Box<Step>),
 }
 
 /// An answer without what differs between stores: epochs and versions.
@@ -36,6 +40,9 @@ pub(super) enum Answer {
     Parked(Option<Vec<Parked>>),
     Forgot(bool),
     Settled(Vec<Option<Vec<Settled>>>),
+    Begun(Begun),
+    Cancelled(Option<Progress>),
+    Advanced(Advanced),
     Failed(ErrorKind),
 }
 
@@ -67,6 +74,17 @@ impl Call {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
+            Self::BeginTask(task) => Answer::Begun(store.begin_task(&task).await?),
+            Self::CancelTask(task) => {
+                let cancelled = store.cancel_task(task).await?;
+                Answer::Cancelled(cancelled.map(|tracked| timeless(tracked.progress)))
+            }
+            Self::Advance(fence, step) => {
+                Answer::Advanced(match store.advance_task(&fence, &step).await? {
+                    Advanced::Now(progress) => Advanced::Now(timeless(progress)),
+                    other => other,
+                })
+            }
         })
     }
 }

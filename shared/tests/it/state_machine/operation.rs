@@ -58,6 +58,13 @@ pub(super) enum Operation {
         state: Option<u8>,
         reopens: Option<bool>,
     },
+    BeginTask {
+        endpoint: usize,
+    },
+    CancelTask {
+        nth: usize,
+    },
+    Advance(Advance),
     /// An earlier call once more, word for word.
     Again {
         nth: usize,
@@ -74,6 +81,19 @@ pub(super) struct Wish {
     pub(super) keys: Vec<usize>,
     pub(super) fingerprint: u8,
     pub(super) stale: bool,
+}
+
+/// A wish for a step of a task.
+#[derive(Clone, Debug)]
+pub(super) struct Advance {
+    pub(super) task: usize,
+    pub(super) owner: usize,
+    pub(super) messages: Vec<usize>,
+    /// A dead letter that goes with it.
+    pub(super) letter: Option<usize>,
+    /// It was made before.
+    pub(super) late: bool,
+    pub(super) ends: bool,
 }
 
 /// A wish to park an entry.
@@ -152,6 +172,11 @@ fn operation() -> impl Strategy<Value = Operation> {
                 Operation::Remember { endpoint, owner, state, reopens }
             }
         ),
+        4 => (0..3usize).prop_map(|endpoint| Operation::BeginTask { endpoint }),
+        1 => ANY.prop_map(|nth| Operation::CancelTask { nth }),
+        8 => (owner(), advance()).prop_map(|(owner, advance)| {
+            Operation::Advance(Advance { owner, ..advance })
+        }),
         8 => ANY.prop_map(|nth| Operation::Again { nth }),
     ]
 }
@@ -171,6 +196,20 @@ fn wish() -> impl Strategy<Value = Wish> {
             fingerprint,
             stale,
         })
+}
+
+fn advance() -> impl Strategy<Value = Advance> {
+    let rarely = || prop::bool::weighted(0.2);
+    (ANY, vec(ANY, 0..3), option::of(ANY), rarely(), rarely()).prop_map(
+        |(task, messages, letter, late, ends)| Advance {
+            task,
+            owner: 0,
+            messages,
+            letter,
+            late,
+            ends,
+        },
+    )
 }
 
 fn parking() -> impl Strategy<Value = Parking> {
