@@ -20,6 +20,7 @@ mod fetcher;
 mod lane;
 mod mail;
 mod metrics;
+mod named;
 mod node;
 mod outcome;
 mod ownership;
@@ -30,6 +31,7 @@ mod reader;
 mod retry;
 mod routes;
 mod settler;
+mod store_clock;
 mod tenure;
 
 use std::{sync::Arc, time::Duration};
@@ -96,6 +98,7 @@ impl Dispatcher {
         let fetchers: Vec<_> = (0..count)
             .map(|_| Fetcher::new(Fetching::default(), Arc::clone(&parts)).start())
             .collect();
+        actix_rt::spawn(named::keep_up(Arc::downgrade(&parts)));
         let reader = Reader::new(Arc::clone(&parts)).start();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
         let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache};
+use crate::{
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, retry::Schedule,
+    routes::RouteCache, store_clock::StoreClock,
+};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -12,6 +15,8 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
+    pub(crate) named: NamedLimits,
+    pub(crate) store_clock: StoreClock,
     pub(crate) metrics: Metrics,
 }
 
@@ -23,6 +28,8 @@ impl Parts {
                 Arc::clone(&store),
                 Schedule::new(config.retry_schedule.clone()),
             ),
+            named: NamedLimits::new(),
+            store_clock: StoreClock::default(),
             config,
             store,
             metrics,

@@ -7,9 +7,9 @@ use http::{
     header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
 use shared::{
-    domain::Endpoint,
+    domain::{Endpoint, Strand},
     id::{AppId, EndpointId},
-    store::{Configuration, SharedStore, StoreError, Version},
+    store::{Configuration, Metered, SharedStore, StoreError, Version},
 };
 use url::Url;
 
@@ -24,6 +24,7 @@ const MOST_APPLICATIONS: u64 = 100_000;
 pub(crate) struct Routes {
     version: Version,
     endpoints: HashMap<EndpointId, Arc<Route>>,
+    names_limits: bool,
 }
 
 /// Everything about an endpoint that does not change from one attempt to the next.
@@ -32,8 +33,12 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
-    /// When its deliveries are tried again.
+    /// What all endpoints of its application share.
+    pub(crate) application_limit: Option<Arc<Metered>>,
+    /// When its deliveries are tried again…
     pub(crate) schedule: Arc<Schedule>,
+    /// …and those of ordered strands, where that is another one.
+    ordered: Option<Box<Schedule>>,
 }
 
 /// URL and fixed headers of the requests to an endpoint.
@@ -44,14 +49,29 @@ pub(crate) struct Target {
 }
 
 impl Route {
-    /// `schedule` is the application's.
-    fn new(endpoint: Arc<Endpoint>, schedule: &Arc<Schedule>, configured: &Schedule) -> Self {
+    /// `schedule` and `limit` are the application's.
+    fn new(
+        endpoint: Arc<Endpoint>,
+        schedule: &Arc<Schedule>,
+        configured: &Schedule,
+        limit: Option<Arc<Metered>>,
+    ) -> Self {
         let target = Target::of(&endpoint);
         let schedule = match &endpoint.settings.retry {
             Some(policy) => Arc::new(configured.with(policy)),
             None => Arc::clone(schedule),
         };
-        Self { endpoint, target, schedule }
+        let poison = endpoint.settings.ordering.as_ref().and_then(|ordering| ordering.poison);
+        let ordered = poison.map(|poison| Box::new(schedule.with_poison(poison)));
+        Self { endpoint, target, schedule, ordered, application_limit: limit }
+    }
+
+    /// When deliveries of a strand are tried again.
+    pub(crate) fn schedule_of(&self, strand: Strand) -> &Schedule {
+        match &self.ordered {
+            Some(ordered) if strand.is_ordered() => ordered,
+            _ => &self.schedule,
+        }
     }
 }
 
@@ -79,12 +99,18 @@ impl Routes {
             Some(policy) => Arc::new(configured.with(policy)),
             None => Arc::clone(configured),
         };
-        let endpoints = configuration
-            .endpoints
-            .into_iter()
-            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &schedule, configured))))
-            .collect();
-        Self { version: configuration.version, endpoints }
+        let limit = configuration.limit().map(Arc::new);
+        let names_limits = |it: &Arc<Endpoint>| !it.settings.shared_limits.is_empty();
+        let names_limits = configuration.endpoints.values().any(names_limits);
+        let route = |endpoint| Route::new(endpoint, &schedule, configured, limit.clone());
+        let endpoints = configuration.endpoints.into_iter();
+        let endpoints = endpoints.map(|(id, endpoint)| (id, Arc::new(route(endpoint)))).collect();
+        Self { version: configuration.version, endpoints, names_limits }
+    }
+
+    /// Whether an endpoint names limits that it shares with others.
+    pub(crate) fn name_limits(&self) -> bool {
+        self.names_limits
     }
 
     /// The route to an endpoint, unless that was deleted.

@@ -11,8 +11,8 @@ use std::{collections::HashSet, time::Duration};
 
 use crate::{
     domain::{
-        Attempt, AttemptStatus, DeadLetter, Endpoint, Message, MessageHeader, Selection, Strand,
-        Task, TaskKind,
+        Attempt, AttemptStatus, DeadLetter, Endpoint, Message, MessageHeader, Selection, Task,
+        TaskKind,
     },
     id::MessageId,
     store::{Again, Cursor, MAX_STEP, Order, Page, PageRequest, Result, SharedStore},
@@ -173,7 +173,7 @@ impl Selecting<'_> {
         let waiting = match self.task.kind {
             TaskKind::ReplayMissing => {
                 let messages: Vec<_> = candidates.iter().map(|(_, one)| one.message()).collect();
-                self.store.waits(self.task.destination().queue(Strand::Live), &messages).await?
+                self.store.waits(self.task.destination(), &messages).await?
             }
             TaskKind::Recover | TaskKind::BulkReplay => vec![false; candidates.len()],
         };

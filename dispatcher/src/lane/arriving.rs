@@ -67,6 +67,9 @@ async fn load(
         Some(routes) if !afresh => Some(routes),
         _ => parts.routes.load(app).await?,
     };
+    if routes.as_ref().is_some_and(|routes| routes.name_limits()) {
+        parts.named.ensure(&*parts.store).await?;
+    }
     let records = match new.as_slice() {
         [] => Vec::new(),
         new => parts.store.states(app, new).await?,
@@ -205,13 +208,13 @@ impl LaneActor {
                     self.parts.metrics.unmatched.inc();
                     backlog.look_again();
                 }
-                (Parked::Moved, None) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, Some(delay)) => {
+                (Parked::Moved, Some(delay)) if !queue.strand.is_ordered() => {
                     self.parts.metrics.parked.inc();
                     backlog.will_be_due(now + delay);
+                }
+                (Parked::Moved, Some(_) | None) => {
+                    self.parts.metrics.parked.inc();
+                    backlog.was_parked();
                 }
             }
             touched.push(queue.destination());
@@ -301,6 +304,9 @@ impl LaneActor {
             }
             let endpoint = route.as_ref().map(|(route, _)| route.endpoint.as_ref());
             seat.configure(endpoint, now);
+            if let Some((route, _)) = &route {
+                seat.take_over(route, self.parts.named.known().as_ref());
+            }
             if let Some((_, Some(state))) = &route {
                 self.restore(wish.destination, state);
             }

@@ -1,16 +1,19 @@
 //! What a lane is told, by other actors and by its own tasks.
 
+use std::sync::Arc;
+
 use actix::Message;
 use shared::{
     domain::{Destination, TrackedTask},
     id::TaskId,
-    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
+    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
 use super::{
     arriving::{Loaded, Wish},
     fetching::Taken,
     replaying::Stepped,
+    turns::Cell,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
 
@@ -63,6 +66,10 @@ pub(crate) enum Event {
     Accepted,
     /// A credit was waited for, for an endpoint that is proven or for one that is not.
     Credit { permit: Permit, proven: bool },
+    /// Cells of these limits were taken.
+    Granted(Arc<[Metered]>, Vec<Cell>),
+    /// Limits with a name have changed.
+    LimitsChanged,
     /// A page of the agenda was read.
     Agenda(AgendaPage),
     /// A page of the stream was re-read, and a page of the agenda.

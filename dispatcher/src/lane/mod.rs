@@ -11,6 +11,7 @@
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`replaying`] | tasks: what is sent again in bulk |
+//! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
@@ -26,6 +27,7 @@ mod replaying;
 mod seat;
 mod serving;
 mod timing;
+mod turns;
 mod waiting;
 
 use std::{
@@ -49,6 +51,7 @@ use shared::{
     store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
+use turns::Turns;
 
 use crate::{
     connector::Connector,
@@ -114,6 +117,7 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
+    turns: Turns,
     /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
     /// those that may get half of the credits only.
     proven: Line,
@@ -167,6 +171,7 @@ impl LaneActor {
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
+            turns: Turns::default(),
             proven: Line::default(),
             unproven: Line::default(),
             timers: BTreeSet::new(),
@@ -224,6 +229,7 @@ impl LaneActor {
         self.forget_nudges(ctx);
         self.look(ctx);
         self.fetch(ctx);
+        self.ask_for_turns(ctx);
         self.ask_for_credit(true, ctx);
         self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
@@ -286,6 +292,7 @@ impl Actor for LaneActor {
             me.finish(ctx);
         });
         self.read_from_the_beginning(ctx);
+        self.watch_named_limits(ctx);
     }
 }
 
@@ -325,6 +332,8 @@ impl Handler<Event> for LaneActor {
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
             Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
+            Event::Granted(from, cells) => self.granted(&from, cells, ctx),
+            Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
             Event::Tasks(nudged, tasks) => self.tasks_read(nudged, tasks),

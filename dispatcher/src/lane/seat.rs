@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,8 +15,12 @@ use tokio::time::Instant;
 use super::{
     backlog::{Backlog, Ready},
     pacing::Primed,
+    turns::Share,
 };
-use crate::brain::{Brain, Wants};
+use crate::{
+    brain::{Brain, Wants},
+    routes::Route,
+};
 
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
@@ -26,6 +31,10 @@ const REPLAY_SHARE: u32 = 16;
 pub(super) struct Seat {
     pub(super) brain: Brain,
     pub(super) configuration: Configuration,
+    /// Kept only where it names limits: they change without it.
+    pub(super) route: Option<Arc<Route>>,
+    /// The limits that it shares with others, if there are any.
+    pub(super) share: Option<Share>,
     live: Backlog,
     /// Its other strands, as far as they have work.
     others: BTreeMap<Strand, Backlog>,
@@ -59,6 +68,8 @@ impl Seat {
         Self {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
+            route: None,
+            share: None,
             live: Backlog::default(),
             others: BTreeMap::new(),
             served: Strand::Live,
@@ -94,7 +105,9 @@ impl Seat {
     pub(super) fn backlog(&mut self, strand: Strand) -> &mut Backlog {
         match strand {
             Strand::Live => &mut self.live,
-            Strand::Replay | Strand::Ordered(_) => self.others.entry(strand).or_default(),
+            Strand::Replay | Strand::Ordered(_) => {
+                self.others.entry(strand).or_insert_with(|| Backlog::new(strand))
+            }
         }
     }
 

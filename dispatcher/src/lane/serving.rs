@@ -59,8 +59,12 @@ impl LaneActor {
             match seat.brain.wants(now) {
                 Wants::Now(_) => {}
                 Wants::AfterAttempt => return self.park_surplus(destination),
-                Wants::AfterChange => return self.put_back_ready(destination),
+                Wants::AfterChange => {
+                    self.give_back_turns(destination, now);
+                    return self.put_back_ready(destination);
+                }
                 Wants::Until(time) => {
+                    self.give_back_turns(destination, now);
                     self.put_back_ready(destination);
                     return self.set_timer(destination, time);
                 }
@@ -73,6 +77,10 @@ impl LaneActor {
                 Pace::AfterStart => return,
                 Pace::Until(time) => return self.set_timer(destination, time),
             }
+            if seat.share.is_some() && !self.may_prepare(destination, now) {
+                return;
+            }
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
@@ -236,7 +244,8 @@ impl LaneActor {
         }
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict = outcome.verdict(course, &route.schedule, rand::random());
+        let verdict =
+            outcome.verdict(course, route.schedule_of(taken.delivery().strand), rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
@@ -288,6 +297,11 @@ impl LaneActor {
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
+            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
+                (&settlement.verdict, self.backlog(queue))
+            {
+                backlog.will_be_due(now + *delay);
+            }
             if queue.strand == Strand::Replay && settlement.attempts <= 1 {
                 self.replay_settled(queue.destination());
             }
@@ -300,11 +314,6 @@ impl LaneActor {
                         backlog.look_again();
                     }
                 }
-            }
-            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
-                (settlement.verdict, self.backlog(queue))
-            {
-                backlog.will_be_due(now + delay);
             }
             touched.push(queue.destination());
         }

@@ -12,7 +12,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, Stage, backlog::Ready};
+use super::{Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::persist::until_answered;
 
 /// Queues in one call.
@@ -23,6 +23,9 @@ const LOOKS: usize = 2;
 impl LaneActor {
     /// Looks into a queue's waiting set, if something may be due there, now or when it is.
     fn look_later(&mut self, queue: Queue, now: Instant) {
+        if let Some(time) = self.rests_until(queue, now) {
+            return self.set_timer(queue.destination(), time);
+        }
         let Some(backlog) = self.backlog(queue) else { return };
         if backlog.has_waiting_work(now) {
             backlog.begin_look();
@@ -50,6 +53,9 @@ impl LaneActor {
                 .drain(..batch)
                 .filter_map(|queue| {
                     let seat = self.seats.get_mut(&queue.destination())?;
+                    if queue.strand.is_ordered() && seat.configuration != Configuration::Deleted {
+                        return Some(Ask { queue, parked: 1, retries: 1 });
+                    }
                     let wanted = seat.brain.appetite();
                     let held = seat.backlog(queue.strand).held_waiting;
                     // Retries get up to half, so that new work never waits for old failures alone.

@@ -4,6 +4,8 @@
 mod bench;
 mod isolation;
 mod limits;
+mod limits_shared;
+mod ordering;
 mod outages;
 mod policies;
 mod replaying;

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -38,6 +39,8 @@ pub(crate) struct Scripted {
     pub(crate) deaf: AtomicUsize,
     /// How often it became another one.
     pub(crate) failovers: AtomicUsize,
+    /// Wishes for cells.
+    pub(crate) takes: AtomicUsize,
     /// Reads of a lane's stream from its beginning.
     pub(crate) rereads: Arc<AtomicUsize>,
 }
@@ -50,6 +53,7 @@ impl Scripted {
             away: AtomicBool::new(false),
             deaf: AtomicUsize::new(0),
             failovers: AtomicUsize::new(0),
+            takes: AtomicUsize::new(0),
             rereads: Arc::default(),
         })
     }
@@ -120,9 +124,23 @@ forward!(Tasks {
     fn cancel_task(task: TaskId) -> Option<TrackedTask>;
     fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
     fn remind(destination: Destination) -> ();
-    fn waits(queue: Queue, messages: &[MessageId]) -> Vec<bool>;
+    fn waits(destination: Destination, messages: &[MessageId]) -> Vec<bool>;
     fn advance_task(fence: &Fence, step: &Step) -> Advanced;
 });
+
+#[async_trait]
+impl Limits for Scripted {
+    async fn take(&self, take: &Take) -> Result<Granted> {
+        self.takes.fetch_add(1, Ordering::SeqCst);
+        self.present()?;
+        self.inner.take(take).await
+    }
+
+    async fn next(&self, buckets: &[Metered]) -> Result<Vec<Duration>> {
+        self.present()?;
+        self.inner.next(buckets).await
+    }
+}
 
 #[async_trait]
 impl History for Scripted {

@@ -9,6 +9,7 @@ use shared::{
 };
 
 use super::{
+    ordering::OrderingIn,
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -28,6 +29,7 @@ pub(super) struct SettingsIn {
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
+    ordering: Patch<OrderingIn>,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -59,6 +61,7 @@ impl SettingsIn {
             limits: self.limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
+            ordering: self.ordering.whole(),
         }
     }
 
@@ -85,6 +88,9 @@ impl SettingsIn {
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
+        if let Some(Err(fault)) = self.ordering.value().map(OrderingIn::read) {
+            faults.add(FIELD, fault);
+        }
     }
 
     /// Changes the settings; what was checked can be read.
@@ -102,5 +108,6 @@ impl SettingsIn {
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.ordering.read_option(&mut settings.ordering, |ordering| ordering.read().ok());
     }
 }

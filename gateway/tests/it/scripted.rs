@@ -143,7 +143,7 @@ forward!(Tasks {
     fn cancel_task(task: TaskId) -> Option<TrackedTask>;
     fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
     fn remind(destination: Destination) -> ();
-    fn waits(queue: Queue, messages: &[MessageId]) -> Vec<bool>;
+    fn waits(destination: Destination, messages: &[MessageId]) -> Vec<bool>;
     fn advance_task(fence: &Fence, step: &Step) -> Advanced;
 });
 
@@ -167,6 +167,11 @@ forward!(Lanes {
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
     fn waiting(queue: Queue) -> u64;
+});
+
+forward!(Limits {
+    fn take(take: &Take) -> Granted;
+    fn next(buckets: &[Metered]) -> Vec<Duration>;
 });
 
 #[async_trait]

@@ -18,6 +18,9 @@
 //! An endpoint has a queue for each [`crate::domain::Strand`] of its work, which waits apart from the
 //! others: waiting sets, counts of tries and entries of the agenda MUST be a queue's own, histories and
 //! states the endpoint's.
+//!
+//! In an ordered queue all is scored by the sequence: what it holds leaves it in the order in which it
+//! came, and when a member may be tried is written down beside its tries.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -181,7 +184,7 @@ pub struct Ask {
 /// What a queue has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Due {
-    /// Parked work, in order.
+    /// Parked work, in order. Of an ordered queue: what comes before the first that is not due.
     pub parked: Vec<Waiting>,
     /// Due retries and delayed work, earliest first.
     pub retries: Vec<Waiting>,
@@ -318,7 +321,9 @@ pub trait Lanes: Send + Sync {
     ///   was there and carried this very delivery. One that waits already stays as it is, and only the
     ///   entry goes.
     /// - Those without delay MUST keep the order in which they are given, behind all parked before.
-    /// - The agenda's time of the queue is lowered to the delivery's, never raised.
+    /// - In an ordered queue one with delay MUST keep the order, too, and is not due before it is over.
+    /// - The agenda's time of the queue is lowered to the delivery's, never raised; that of an ordered
+    ///   queue stays, because its first one does.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
 
     /// Removes handled nudges. A delivery MUST stay where it is, also when its entry is named: only
@@ -326,7 +331,7 @@ pub trait Lanes: Send + Sync {
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
 
     /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
-    /// order of their score.
+    /// order of their score. Of an ordered queue nothing MUST be shown behind one that is not due.
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>>;
 
     /// Settles; one answer per lane, and in it one per settlement.
@@ -335,6 +340,9 @@ pub trait Lanes: Send + Sync {
     ///   attempts that [`Settlement::attempts`] implies.
     /// - `Retry` moves it into the waiting set (or raises its score there) and remembers attempts and
     ///   steps; where the endpoint was deleted it MUST end as [`Verdict::Deleted`].
+    /// - In an ordered queue `Retry` MUST leave the delivery where it stands. So it must wait already:
+    ///   out of the stream the answer is [`Settled::NotThere`], and nothing is changed. The agenda's time
+    ///   becomes the retry's; what ends lowers it.
     /// - The end of the last open delivery of a message shortens its body's life to
     ///   [`super::Lifetimes::retention`], but never below what a dead letter of the message needs: the
     ///   body MUST live [`super::Lifetimes::history`] from each death on, whatever becomes of the

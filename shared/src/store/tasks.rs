@@ -6,7 +6,7 @@
 
 use super::{Cursor, Fence, Page, PageRequest, Result};
 use crate::{
-    domain::{Destination, Generation, Progress, Queue, Task, TaskStatus, TrackedTask},
+    domain::{Destination, Generation, Progress, Task, TaskStatus, TrackedTask},
     id::{MessageId, TaskId},
     placement::Lane,
 };
@@ -94,8 +94,8 @@ pub trait Tasks: Send + Sync {
     /// stream before has arrived too.
     async fn remind(&self, destination: Destination) -> Result<()>;
 
-    /// Which of these messages wait in the queue in their first generation.
-    async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>>;
+    /// Which of these messages wait for the endpoint in their first generation, in any strand.
+    async fn waits(&self, destination: Destination, messages: &[MessageId]) -> Result<Vec<bool>>;
 
     /// Makes a step, as one atomic write.
     ///

@@ -22,6 +22,7 @@ use crate::{
     store::{
         Advanced, Again, Begun, Cursor, Fence, NudgeKind, Page, PageRequest, Result, Step, Tasks,
     },
+    time::Millis,
 };
 
 #[async_trait::async_trait]
@@ -66,13 +67,19 @@ impl Tasks for Embedded {
             .await
     }
 
-    async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>> {
+    async fn waits(&self, destination: Destination, messages: &[MessageId]) -> Result<Vec<bool>> {
         let view = self.core.view()?;
-        let waits = |message: &MessageId| {
-            let member = keys::member(&first(queue, *message));
-            Ok(view.get(Table::Members, member)?.is_some())
-        };
-        messages.iter().map(waits).collect()
+        let mut waits = vec![false; messages.len()];
+        for queue in Strand::of_first_sendings().map(|strand| destination.queue(strand)) {
+            if self.core.agenda.lock().get(queue).is_none() {
+                continue;
+            }
+            for (message, waits) in messages.iter().zip(&mut waits) {
+                *waits |=
+                    view.get(Table::Members, keys::member(&first(queue, *message)))?.is_some();
+            }
+        }
+        Ok(waits)
     }
 
     async fn advance_task(&self, fence: &Fence, step: &Step) -> Result<Advanced> {
@@ -209,6 +216,6 @@ fn add(draft: &mut Draft<'_>, delivery: &Delivery) -> Result<Added> {
     let until = old.until.max(draft.now.after(draft.core.lifetimes.message));
     draft.live(app, message, Some(old), Life { until, open: old.open.saturating_add(1), ..old });
     let score = Score::Parked(draft.stamp());
-    draft.wait(delivery, &Member { score, attempts: 0, steps: 0 });
+    draft.wait(delivery, &Member { score, attempts: 0, steps: 0, not_before: Millis(0) });
     Ok(Added::Waits)
 }

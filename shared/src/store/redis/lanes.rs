@@ -230,7 +230,7 @@ fn park_call(fence: &Fence, parks: &[Park]) -> Call {
         .count(parks.len())
         .count(queues.len());
     for queue in &queues {
-        call.key(keys::wait(*queue)).arg(queue.member());
+        call.key(keys::wait(*queue)).key(keys::tries(*queue)).arg(queue.member());
     }
     for Park { entry, delivery, delay } in parks {
         let before = queues.partition_point(|queue| *queue < delivery.queue());
@@ -272,6 +272,6 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
 }
 
 fn parse_tries(text: &str) -> Option<(u32, u32)> {
-    let (attempts, steps) = text.split_once(':')?;
-    Some((attempts.parse().ok()?, steps.parse().ok()?))
+    let mut counts = text.split(':').map(str::parse);
+    Some((counts.next()?.ok()?, counts.next()?.ok()?))
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | how requests reach the server |
 //! | `scripts`, `keys`, `entry` | what is written, and under which names |
-//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `documents`, `history`, `tasks` | the contract |
+//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `limits`, `documents`, `history`, `tasks` | the contract |
 //! | `durability`, `error` | what the server promises, and what its errors mean |
 
 mod connection;
@@ -19,6 +19,7 @@ mod history;
 mod keys;
 mod lanes;
 mod leases;
+mod limits;
 mod publish;
 mod reader;
 mod scripts;

@@ -35,6 +35,7 @@ scripts! {
     RENEW = "renew",
     RESEND = "resend",
     SETTLE = "settle",
+    TAKE = "take",
     UNINDEX = "unindex",
 }
 

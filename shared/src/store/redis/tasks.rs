@@ -14,7 +14,7 @@ use super::{
     scripts::{ADVANCE_TASK, BEGIN_TASK, CANCEL_TASK, Call},
 };
 use crate::{
-    domain::{Destination, Progress, Queue, Strand, Task, TaskStatus, TrackedTask},
+    domain::{Destination, Progress, Strand, Task, TaskStatus, TrackedTask},
     id::{AppId, MessageId, TEXT_LEN, TaskId},
     placement::{Lane, Shard},
     store::{
@@ -126,17 +126,30 @@ impl Tasks for Redis {
         self.serving.command(&command).await
     }
 
-    async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>> {
+    async fn waits(&self, destination: Destination, messages: &[MessageId]) -> Result<Vec<bool>> {
+        let mut waits = vec![false; messages.len()];
         if messages.is_empty() {
-            return Ok(Vec::new());
+            return Ok(waits);
         }
-        let mut command = cmd("ZMSCORE");
-        command.arg(keys::wait(queue));
-        for message in messages {
-            command.arg(message.bare().as_str());
+        let sets = Strand::of_first_sendings().map(|strand| keys::wait(destination.queue(strand)));
+        let sets: Vec<String> = sets.collect();
+        let mut existing = pipe();
+        for set in &sets {
+            existing.cmd("EXISTS").arg(set);
         }
-        let scores: Vec<Option<f64>> = self.serving.command(&command).await?;
-        Ok(scores.into_iter().map(|score| score.is_some()).collect())
+        let existing: Vec<bool> = self.serving.pipeline(&existing).await?;
+        for (set, _) in sets.iter().zip(existing).filter(|(_, exists)| *exists) {
+            let mut command = cmd("ZMSCORE");
+            command.arg(set);
+            for message in messages {
+                command.arg(message.bare().as_str());
+            }
+            let scores: Vec<Option<f64>> = self.serving.command(&command).await?;
+            for (waits, score) in waits.iter_mut().zip(scores) {
+                *waits |= score.is_some();
+            }
+        }
+        Ok(waits)
     }
 
     async fn advance_task(&self, fence: &Fence, step: &Step) -> Result<Advanced> {

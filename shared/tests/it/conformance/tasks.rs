@@ -314,16 +314,22 @@ async fn what_waits_is_told(bench: Bench) {
     let fence = bench.own(tenant.lane()).await;
     let (parked, retried) = (tenant.deliver().await, tenant.deliver().await);
     let flowing = tenant.deliver().await;
-    bench.park(&fence, &[parked]).await;
+    let mut ordered = tenant.publication();
+    ordered.targets[0].strand = Strand::Ordered(17);
+    let message = ordered.header.id;
+    bench.store.publish(vec![ordered]).await.unwrap();
+    let ordered = Delivery { strand: Strand::Ordered(17), ..tenant.delivery(message, 0) };
+    bench.park(&fence, &[parked, ordered]).await;
     let place = Place::Stream(bench.entry_of(retried).await);
     let retry = Verdict::Retry { delay: Duration::from_secs(60), steps: 1 };
     bench.settle(&fence, retried, place, 1, retry).await;
     let task = begin(&bench, &tenant).await;
     advance(&bench, &fence, &step(&task, 1, &[flowing.message])).await;
-    let messages = [parked.message, flowing.message, retried.message, MessageId::new()];
-    let waits = bench.store.waits(tenant.queue(0), &messages).await.unwrap();
-    assert_eq!(waits, [true, false, true, false], "another generation does not count");
-    assert_eq!(bench.store.waits(tenant.queue(0), &[]).await.unwrap(), [] as [bool; 0]);
+    let messages =
+        [parked.message, flowing.message, retried.message, MessageId::new(), ordered.message];
+    let waits = bench.store.waits(task.destination(), &messages).await.unwrap();
+    assert_eq!(waits, [true, false, true, false, true], "another generation does not count");
+    assert_eq!(bench.store.waits(task.destination(), &[]).await.unwrap(), [] as [bool; 0]);
 }
 
 async fn a_body_lives_until_what_is_sent_again_has_ended(bench: Bench) {

@@ -6,6 +6,7 @@ mod documents;
 mod history;
 mod lanes;
 mod leases;
+mod limits;
 mod publisher;
 mod tasks;
 
@@ -23,8 +24,8 @@ use shared::{
     id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
-        Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes, Result,
-        Store,
+        Bucket, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes,
+        Result, Store,
     },
     time::Millis,
 };
@@ -45,7 +46,8 @@ pub(crate) struct State {
     configurations: BTreeMap<AppId, Configuration>,
     index: BTreeSet<AppId>,
     uids: BTreeMap<String, AppId>,
-    documents: BTreeMap<String, Bytes>,
+    documents: BTreeMap<(&'static str, String), Bytes>,
+    buckets: BTreeMap<Bucket, limits::Cells>,
     bodies: BTreeMap<(AppId, MessageId), Body>,
     keys: BTreeMap<(AppId, String), Key>,
     streams: BTreeMap<Lane, BTreeMap<EntryId, Entry>>,
@@ -79,6 +81,8 @@ struct Key {
 #[derive(Clone, Copy)]
 struct Wait {
     score: Score,
+    /// Of an ordered queue's member.
+    not_before: Option<Instant>,
     attempts: u32,
     steps: u32,
 }
@@ -100,6 +104,7 @@ impl Model {
             index: BTreeSet::new(),
             uids: BTreeMap::new(),
             documents: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             bodies: BTreeMap::new(),
             keys: BTreeMap::new(),
             streams: BTreeMap::new(),

@@ -1,9 +1,7 @@
 //! Tasks.
 
 use shared::{
-    domain::{
-        Delivery, Destination, Generation, Progress, Queue, Strand, Task, TaskStatus, TrackedTask,
-    },
+    domain::{Delivery, Destination, Generation, Progress, Strand, Task, TaskStatus, TrackedTask},
     id::{MessageId, TaskId},
     placement::Lane,
     store::{
@@ -73,11 +71,16 @@ impl Tasks for Model {
         Ok(())
     }
 
-    async fn waits(&self, queue: Queue, messages: &[MessageId]) -> Result<Vec<bool>> {
+    async fn waits(&self, destination: Destination, messages: &[MessageId]) -> Result<Vec<bool>> {
         let state = self.state();
         let waits = |message: &MessageId| {
-            let set = state.waiting.get(&queue);
-            set.is_some_and(|set| set.contains_key(&first(queue, *message)))
+            let mut members = state.waiting.values().flat_map(|set| set.keys());
+            members.any(|delivery| {
+                delivery.destination() == destination
+                    && delivery.message == *message
+                    && delivery.generation == Generation(0)
+                    && delivery.strand != Strand::Replay
+            })
         };
         Ok(messages.iter().map(waits).collect())
     }
@@ -117,12 +120,6 @@ impl Tasks for Model {
     }
 }
 
-/// A message's delivery as it was published.
-fn first(queue: Queue, message: MessageId) -> Delivery {
-    let Queue { app, endpoint, strand } = queue;
-    Delivery { app, endpoint, strand, message, generation: Generation(0) }
-}
-
 impl State {
     fn nudge_for_tasks(&mut self, destination: Destination) {
         let queue = destination.queue(Strand::Live);
@@ -143,7 +140,10 @@ impl State {
         body.open += 1;
         body.expires = body.expires.max(now + self.lifetimes.message);
         self.last_park += 1;
-        set.insert(*delivery, Wait { score: Score::Parked(self.last_park), attempts: 0, steps: 0 });
+        set.insert(
+            *delivery,
+            Wait { score: Score::Parked(self.last_park), not_before: None, attempts: 0, steps: 0 },
+        );
         self.lower_agenda(delivery.queue(), now);
         progress.sent += 1;
         true

@@ -1,16 +1,18 @@
 //! Calls of the store as values, so that they can be made on both sides, and made again.
 
+use std::time::Duration;
+
 use shared::{
     domain::{Progress, Task},
     id::{AppId, TaskId},
     placement::Lane,
     store::{
         Advanced, Begun, Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked,
-        Publication, Published, Resend, Resent, Settle, Settled, Step, Version,
+        Publication, Published, Resend, Resent, Settle, Settled, Step, Take, Version,
     },
 };
 
-use super::{tasks::timeless, universe::Side};
+use super::{HOUR, tasks::timeless, universe::Side};
 
 #[derive(Clone, Debug)]
 pub(super) enum Call {
@@ -26,6 +28,7 @@ pub(super) enum Call {
     BeginTask(Task),
     CancelTask(TaskId),
     Advance(Fence, Box<Step>),
+    Take(Take),
 }
 
 /// An answer without what differs between stores: epochs and versions.
@@ -43,6 +46,8 @@ pub(super) enum Answer {
     Begun(Begun),
     Cancelled(Option<Progress>),
     Advanced(Advanced),
+    /// When the cells are due, in gaps.
+    Taken(Vec<u64>),
     Failed(ErrorKind),
 }
 
@@ -85,6 +90,16 @@ impl Call {
                     other => other,
                 })
             }
+            Self::Take(take) => {
+                let cells = store.take(&take).await?.cells;
+                Answer::Taken(cells.into_iter().map(in_gaps).collect())
+            }
         })
     }
+}
+
+/// All buckets have gaps of an hour or two, and no test takes as long: what is left is the same in both
+/// stores.
+pub(super) fn in_gaps(delay: Duration) -> u64 {
+    (delay.as_secs_f64() / (HOUR.as_secs_f64() / 0.99)).round() as u64
 }

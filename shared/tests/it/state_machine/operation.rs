@@ -65,6 +65,13 @@ pub(super) enum Operation {
         nth: usize,
     },
     Advance(Advance),
+    /// Out of the buckets that are chosen.
+    Take {
+        chosen: [bool; 3],
+        version: u64,
+        cells: usize,
+        spread: u32,
+    },
     /// An earlier call once more, word for word.
     Again {
         nth: usize,
@@ -177,6 +184,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => (owner(), advance()).prop_map(|(owner, advance)| {
             Operation::Advance(Advance { owner, ..advance })
         }),
+        6 => (any::<[bool; 3]>(), 1..4u64, 0..4usize, 0..5u32).prop_map(
+            |(chosen, version, cells, spread)| Operation::Take { chosen, version, cells, spread }
+        ),
         8 => ANY.prop_map(|nth| Operation::Again { nth }),
     ]
 }
