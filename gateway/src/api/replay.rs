@@ -4,10 +4,7 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{
-        AttemptStatus, DeadReason, Endpoint, Limit, Selection, Task, TaskKind, TaskStatus,
-        TrackedTask,
-    },
+    domain::{AttemptStatus, DeadReason, Endpoint, Limit, Selection, Task, TaskKind, TrackedTask},
     id::TaskId,
     selection::Selecting,
     store::{Begun, Configuration},
@@ -22,6 +19,8 @@ use crate::{
 
 /// A dry run looks at so many messages, or a few more.
 const MOST_LOOKED_AT: u64 = 5_000;
+/// Tasks of one endpoint that run side by side.
+const MOST_RUNNING: usize = 16;
 const MAX_EVENT_TYPES: usize = 64;
 
 /// What the four ask for.
@@ -191,16 +190,22 @@ impl Api {
     }
 
     /// A task that runs and does what this one would do: a request that is repeated, because its answer
-    /// was lost, sends nothing twice.
+    /// was lost, sends nothing twice. Refuses a task too many.
     async fn like(&self, task: &Task, until_named: bool) -> Result<Option<TrackedTask>> {
-        let open = self.store.open_tasks(task.queue().lane()).await?;
-        Ok(open.into_iter().find(|TrackedTask { task: other, progress }| {
+        let mut running = self.store.open_tasks(task.queue().lane()).await?;
+        running.retain(|other| other.task.destination() == task.destination());
+        let count = running.len();
+        let like = running.into_iter().find(|TrackedTask { task: other, .. }| {
             let until = if until_named { task.selection.until } else { other.selection.until };
-            progress.status == TaskStatus::Running
-                && other.destination() == task.destination()
-                && other.kind == task.kind
+            other.kind == task.kind
                 && other.selection == Selection { until, ..task.selection.clone() }
-        }))
+        });
+        match like {
+            None if count >= MOST_RUNNING => Err(ApiError::Conflict(format!(
+                "{count} tasks of this endpoint run: wait until one has finished, or cancel one"
+            ))),
+            like => Ok(like),
+        }
     }
 
     async fn dry_run(

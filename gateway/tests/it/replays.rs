@@ -196,6 +196,22 @@ async fn a_request_that_is_repeated_begins_no_other_task() {
 }
 
 #[tokio::test]
+async fn an_endpoint_has_a_few_tasks_at_a_time() {
+    let scene = Scene::new().await;
+    let recover = scene.path("recover");
+    let since = |day: u32| json!({"since": format!("2026-01-{:02}T00:00:00Z", day + 1)});
+    let mut last = Value::Null;
+    for day in 0..16 {
+        last = scene.api.post(&recover, since(day)).await.expect(202);
+    }
+    scene.api.post(&recover, since(16)).await.expect_error(409, "conflict");
+    scene.api.post(&recover, since(15)).await.expect(202);
+    let cancel = format!("/background-task/{}/cancel", last["id"].as_str().unwrap());
+    scene.api.post_raw(&cancel, "").await.expect(200);
+    scene.api.post(&recover, since(16)).await.expect(202);
+}
+
+#[tokio::test]
 async fn a_task_is_cancelled_by_those_who_may_see_it() {
     let scene = Scene::new().await;
     scene.api.application("other").await;
