@@ -16,6 +16,7 @@ mod brain;
 mod config;
 mod connector;
 mod credits;
+mod descriptors;
 mod fetcher;
 mod lane;
 mod mail;
@@ -31,6 +32,7 @@ mod reader;
 mod retry;
 mod routes;
 mod settler;
+mod siding;
 mod store_clock;
 mod tenure;
 
@@ -38,7 +40,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
-use connector::Connector;
+use connector::{Connector, Names};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
 use node::{Leave, Node, Stages, Worker};
@@ -46,6 +48,8 @@ use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
+use retry::Schedule;
+use routes::RouteCache;
 use settler::{Settler, Settling};
 use shared::{
     guard::Guard,
@@ -53,6 +57,7 @@ use shared::{
     placement::SHARDS,
     store::{Owner, SharedStore},
 };
+use siding::Siding;
 
 /// A running dispatcher.
 pub struct Dispatcher {
@@ -67,6 +72,12 @@ pub enum StartError {
     /// The HTTP client cannot be built, for example because there are no root certificates.
     #[error("the HTTP client cannot be built: {0}")]
     Client(#[from] reqwest::Error),
+    /// Names cannot be resolved.
+    #[error("name servers cannot be configured: {0}")]
+    Names(hickory_resolver::net::NetError),
+    /// There are not enough file descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
     /// A metric is registered twice.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -82,15 +93,28 @@ impl Dispatcher {
         let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
         let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
         let (ttl, workers) = (config.lease_ttl, config.workers.max(1));
-        let arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
+        descriptors::ensure(&config)?;
+        let names = Arc::new(Names::of_system().map_err(StartError::Names)?);
+        // One a worker, and the siding's.
+        let most_idle = descriptors::most_idle(&config).div_ceil(workers + 1);
+        let connector = || {
+            let (guard, names) = (Arc::clone(&guard), Arc::clone(&names));
+            Connector::new(guard, names, config.request_timeout, most_idle).map(Arc::new)
+        };
+        let mut arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
         let workers = arbiters
             .iter()
-            .map(|arbiter| {
-                let connector = Connector::new(Arc::clone(&guard), config.request_timeout)?;
-                Ok(Worker { arbiter: arbiter.handle(), connector: Arc::new(connector) })
-            })
+            .map(|arbiter| Ok(Worker { arbiter: arbiter.handle(), connector: connector()? }))
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
-        let parts = Parts::new(config, store, Metrics::new(metrics)?);
+        let (attempts, loads) = (Arbiter::new(), Arbiter::new());
+        let siding = Siding::new(attempts.handle(), connector()?);
+        let routes = RouteCache::new(
+            Arc::clone(&store),
+            Schedule::new(config.retry_schedule.clone()),
+            loads.handle(),
+        );
+        arbiters.extend([attempts, loads]);
+        let parts = Parts::new(config, store, Metrics::new(metrics)?, routes, siding);
         let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
         let settlers: Vec<_> = (0..count)
             .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())

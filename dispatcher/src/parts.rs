@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared::store::SharedStore;
 
 use crate::{
-    Config, credits::Credits, metrics::Metrics, named::NamedLimits, retry::Schedule,
-    routes::RouteCache, store_clock::StoreClock,
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, routes::RouteCache,
+    siding::Siding, store_clock::StoreClock,
 };
 
 /// Handed to every actor when it starts.
@@ -17,17 +17,22 @@ pub(crate) struct Parts {
     pub(crate) routes: RouteCache,
     pub(crate) named: NamedLimits,
     pub(crate) store_clock: StoreClock,
+    pub(crate) siding: Siding,
     pub(crate) metrics: Metrics,
 }
 
 impl Parts {
-    pub(crate) fn new(config: Config, store: SharedStore, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        store: SharedStore,
+        metrics: Metrics,
+        routes: RouteCache,
+        siding: Siding,
+    ) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
-            routes: RouteCache::new(
-                Arc::clone(&store),
-                Schedule::new(config.retry_schedule.clone()),
-            ),
+            routes,
+            siding,
             named: NamedLimits::new(),
             store_clock: StoreClock::default(),
             config,

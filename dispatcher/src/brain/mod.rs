@@ -288,6 +288,16 @@ impl Brain {
         self.proven
     }
 
+    /// Attempts that were prepared or started, and have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+
+    /// Whether it has limits.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limits.are_none()
+    }
+
     /// How many deliveries are worth holding: what the window can take soon. More than that is
     /// better off waiting in the store.
     pub(crate) fn appetite(&self) -> usize {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use shared::{
     domain::{Destination, TrackedTask},
-    id::TaskId,
+    id::{AppId, TaskId},
     store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
@@ -15,7 +15,7 @@ use super::{
     replaying::Stepped,
     turns::Cell,
 };
-use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
+use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
 
 /// What the reader found in this lane.
 #[derive(Message)]
@@ -29,8 +29,16 @@ pub(crate) struct Arrivals {
 
 /// Take nothing new; answered when nothing is in hand any more.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Drain;
+#[rtype(result = "Result<(), Stuck>")]
+pub(crate) struct Drain {
+    /// Otherwise endpoints that are proven are served on until the attempts at all others have ended:
+    /// they do not wait for receivers that hang.
+    pub(crate) at_once: bool,
+}
+
+/// The store refuses what is still in hand, for ever.
+#[derive(Debug)]
+pub(crate) struct Stuck;
 
 /// The lane is another node's, or nobody's: forget everything.
 #[derive(Message)]
@@ -46,14 +54,14 @@ pub(crate) struct Reread;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Event {
-    /// Endpoints' configurations were loaded.
-    Configured(Vec<(Wish, Loaded)>),
-    /// Parks were answered; `None`: fenced.
-    Parked(Vec<Park>, Option<Vec<Parked>>),
+    /// Endpoints' configurations were loaded, of one application.
+    Configured(AppId, Vec<(Wish, Loaded)>),
+    /// Parks were answered, or refused.
+    Parked(Parted<Park, Parked>),
     /// Nudges were removed; `None`: fenced.
     Forgotten(Vec<EntryId>, Option<()>),
-    /// Waiting sets were looked into; `None`: fenced.
-    Looked(Vec<Ask>, Option<Vec<Due>>),
+    /// Waiting sets were looked into, or cannot be.
+    Looked(Parted<Ask, Due>),
     /// Bodies were read; `None`: fenced.
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.

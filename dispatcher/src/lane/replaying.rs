@@ -23,7 +23,11 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{Event, LaneActor};
-use crate::{parts::Parts, persist::until_answered, tenure::Tenure};
+use crate::{
+    parts::Parts,
+    persist::{survived, until_answered},
+    tenure::Tenure,
+};
 
 /// While so many replays of an endpoint are due, none are added: they take up memory of the store.
 const ENOUGH_DUE: usize = 256;
@@ -140,7 +144,7 @@ impl LaneActor {
             let busy = self.first_sendings(tracked.task.destination());
             let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
             self.run(ctx, async move {
-                let stepped = step(&parts, &tenure, &tracked, &busy).await;
+                let stepped = survived(step(&parts, &tenure, &tracked, &busy)).await;
                 Event::Stepped(tracked.task.id, stepped)
             });
         }

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Pace, Wants, breaker::Change},
+    brain::{Brain, Pace, Wants, breaker::Change},
+    connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
@@ -50,6 +51,9 @@ impl LaneActor {
         self.start_primed(destination, now, ctx);
         loop {
             let Some(seat) = self.seats.get_mut(&destination) else { return };
+            if self.closing && !seat.brain.is_proven() {
+                return;
+            }
             match seat.configuration {
                 Configuration::Known => {}
                 Configuration::Unknown => return self.wish(destination),
@@ -204,14 +208,23 @@ impl LaneActor {
             message,
             route,
         };
-        let (connector, parts) = (Arc::clone(&self.connector), Arc::clone(&self.parts));
-        self.run(ctx, async move {
+        let brain = self.seats.get(&job.delivery.destination()).map(|seat| &seat.brain);
+        let proven = brain.is_some_and(Brain::is_proven);
+        // A limit counts starts: it must not be waited for once more.
+        let limited = brain.is_some_and(Brain::is_limited);
+        let (parts, me) = (Arc::clone(&self.parts), ctx.address());
+        let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
             let ended = attempt::make(job, &connector).await;
             parts.metrics.in_flight.dec();
-            Event::Attempted(taken, Box::new(ended))
-        });
+            // A lane that has ended does not want to know.
+            let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
+        };
+        match proven {
+            true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),
+            false => self.parts.siding.run(limited, attempt),
+        }
     }
 
     pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {

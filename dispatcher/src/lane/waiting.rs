@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use actix::Context;
+use actix::{AsyncContext, Context};
 use shared::{
     domain::{Destination, Queue},
     store::{Ask, Due, Place, Waiting},
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
-use crate::persist::until_answered;
+use super::{Event, LaneActor, Stage, backlog::Ready, parking::REFUSED, seat::Configuration};
+use crate::persist::{Parted, in_parts};
 
 /// Queues in one call.
 const LOOK_BATCH: usize = 64;
@@ -68,21 +68,31 @@ impl LaneActor {
             self.looks += 1;
             let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
             self.run(ctx, async move {
-                let dues = until_answered(&parts.metrics, "look for due deliveries", async || {
-                    parts.store.due(tenure.fence(), &asks).await
-                })
-                .await;
-                Event::Looked(asks, dues)
+                let what = "look for due deliveries";
+                let each = |asks: Vec<Ask>| asks.into_iter().map(|ask| vec![ask]).collect();
+                let look = async |asks: &[Ask]| parts.store.due(tenure.fence(), asks).await;
+                Event::Looked(in_parts(&parts.metrics, what, asks, each, look).await)
             });
         }
     }
 
-    pub(super) fn looked(&mut self, asks: Vec<Ask>, dues: Vec<Due>, ctx: &mut Context<Self>) {
+    pub(super) fn looked(&mut self, parted: Parted<Ask, Due>, ctx: &mut Context<Self>) {
+        let Some(answered) = parted.answered else { return self.fenced(ctx) };
         self.looks -= 1;
         let now = Instant::now();
-        for (ask, due) in asks.into_iter().zip(dues) {
+        for (ask, due) in answered {
             self.take_due(ask, due, now);
             self.pump(ask.queue.destination(), now, ctx);
+        }
+        for Ask { queue, .. } in parted.refused {
+            // It counts as looked at until then: its neighbours go on.
+            ctx.run_later(REFUSED, move |me, ctx| {
+                if let Some(backlog) = me.backlog(queue) {
+                    backlog.begin_look();
+                    me.to_look.push_back(queue);
+                }
+                me.finish(ctx);
+            });
         }
     }
 

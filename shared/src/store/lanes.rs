@@ -116,15 +116,29 @@ pub struct LaneBatch {
     pub lease: Option<Lease>,
 }
 
+/// How long a read without news takes at most.
+pub const LONGEST_READ: Duration = Duration::from_secs(1);
+
 /// The blocking read over many lanes.
 #[async_trait::async_trait]
 pub trait Reader: Send {
-    /// Waits until at least one of the lanes has entries behind its position, or about a second
-    /// passed; at most `limit` entries per lane. Lanes without news are left out.
+    /// Waits until at least one of the lanes has entries behind its position, or `wait` passed, which
+    /// counts as [`LONGEST_READ`] where it is longer; at most `limit` entries per lane. Lanes without
+    /// news are left out.
     ///
     /// Reading takes nothing: the same entries come again from the same position. The future MUST be
     /// safe to drop at any time, so that a newly gained lane can interrupt it.
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>>;
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>>;
+
+    /// As [`Reader::read_within`], with the longest wait.
+    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
+        self.read_within(lanes, limit, LONGEST_READ).await
+    }
 }
 
 /// A wish for the bodies of deliveries of one lane.

@@ -8,9 +8,9 @@ use shared::{
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LaneBatch,
-        LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled, Settlement,
-        StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LONGEST_READ,
+        LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled,
+        Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -22,8 +22,13 @@ struct ModelReader(Model);
 
 #[async_trait::async_trait]
 impl Reader for ModelReader {
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
-        let until = Instant::now() + Duration::from_secs(1);
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>> {
+        let until = Instant::now() + wait.min(LONGEST_READ);
         loop {
             let appended = self.0.appended.notified();
             let batches = self.0.state().read(lanes, limit);
