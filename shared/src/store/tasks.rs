@@ -87,7 +87,8 @@ pub trait Tasks: Send + Sync {
     /// is now. What its steps have added before is still sent.
     async fn cancel_task(&self, task: TaskId) -> Result<Option<TrackedTask>>;
 
-    /// The tasks of a lane that run: what its new owner has to go on with.
+    /// The tasks of a lane that run: what its new owner has to go on with. One that cannot be read is
+    /// left out.
     async fn open_tasks(&self, lane: Lane) -> Result<Vec<TrackedTask>>;
 
     /// Nudges the lane of an endpoint for its tasks' sake: when the nudge arrives, all that was in the

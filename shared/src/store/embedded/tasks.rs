@@ -20,7 +20,8 @@ use crate::{
     id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
-        Advanced, Again, Begun, Cursor, Fence, NudgeKind, Page, PageRequest, Result, Step, Tasks,
+        Advanced, Again, Begun, Cursor, ErrorKind, Fence, NudgeKind, Page, PageRequest, Result,
+        Step, Tasks,
     },
     time::Millis,
 };
@@ -55,7 +56,12 @@ impl Tasks for Embedded {
             let task = records::Fields(&key[start..]).id().map(TaskId::from_bits);
             read(&view, task.ok_or_else(|| corrupt("an open task"))?)
         });
-        open.filter_map(Result::transpose).collect()
+        // One of a newer version is left for a dispatcher of that version.
+        open.filter_map(|task| match task {
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            task => task.transpose(),
+        })
+        .collect()
     }
 
     async fn remind(&self, destination: Destination) -> Result<()> {

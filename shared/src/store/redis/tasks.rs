@@ -111,10 +111,9 @@ impl Tasks for Redis {
             pipeline.cmd("HGETALL").arg(keys::task(lane.shard(), id));
         }
         let found: Vec<HashMap<String, Vec<u8>>> = self.ask_all(&pipeline).await?;
-        let mut tasks = found
-            .iter()
-            .filter_map(|fields| parse(fields).transpose())
-            .collect::<Result<Vec<_>>>()?;
+        // One of a newer version is left for a dispatcher of that version.
+        let mut tasks: Vec<_> =
+            found.iter().filter_map(|fields| parse(fields).ok().flatten()).collect();
         tasks.sort_by_key(|tracked| tracked.task.id);
         Ok(tasks)
     }
