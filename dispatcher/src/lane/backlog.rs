@@ -102,11 +102,9 @@ impl Backlog {
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
         self.departed.clear();
-        // All that is parked is in hand now. Parks that are under way say so when they are answered: to
-        // look for them before would only be to look again and again.
-        if all_parked_seen && !self.parked_meanwhile {
-            self.parked = false;
-        }
+        // Otherwise all that is parked is in hand now. Parks that are under way say so when they are
+        // answered: to look for them before would only be to look again and again.
+        self.parked = !all_parked_seen || self.parked_meanwhile;
         self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
     }
 
@@ -231,6 +229,16 @@ mod tests {
         backlog.begin_look();
         backlog.end_look(true, None);
         assert!(!backlog.has_waiting_work(now) && !backlog.is_before_arrivals());
+    }
+
+    #[test]
+    fn a_look_that_came_for_what_is_due_finds_that_more_is_parked() {
+        let now = Instant::now();
+        let mut backlog = Backlog::default();
+        backlog.will_be_due(now);
+        backlog.begin_look();
+        backlog.end_look(false, None);
+        assert!(backlog.has_waiting_work(now));
     }
 
     #[test]

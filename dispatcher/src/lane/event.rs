@@ -66,6 +66,8 @@ pub(crate) enum Event {
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.
     Attempted(Taken, Box<Ended>),
+    /// Whether an endpoint that was to be disabled is.
+    Disabled(Destination, bool),
     /// Settlements were answered.
     Settled(Reply),
     /// The store refused a call for this lane's sake; it is repeated.

@@ -25,16 +25,18 @@ impl LaneActor {
     pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
         self.set_stage(&delivery, Stage::Parking);
         let park = Park { entry, delivery, delay };
-        match self.aside.get_mut(&delivery.queue()) {
-            None => self.to_park.push(park),
-            // Behind those that were refused, as in the stream.
+        let queue = delivery.queue();
+        // Behind those that were refused, as in the stream.
+        match self.aside.get_mut(&queue) {
             Some(aside) if aside.len() < PARK_BATCH => aside.push(park),
             Some(_) => {
-                self.left_behind.insert(delivery.queue());
+                self.left_behind.insert(queue);
                 return self.let_go(&delivery);
             }
+            None if self.left_behind.contains(&queue) => return self.let_go(&delivery),
+            None => self.to_park.push(park),
         }
-        if let Some(backlog) = self.backlog(delivery.queue()) {
+        if let Some(backlog) = self.backlog(queue) {
             backlog.parking += 1;
         }
     }
@@ -115,10 +117,7 @@ impl LaneActor {
         }
         self.aside.insert(queue, parks);
         ctx.run_later(REFUSED, move |me, ctx| {
-            for Park { entry, delivery, delay } in me.aside.remove(&queue).unwrap_or_default() {
-                me.unpark(queue);
-                me.park(entry, delivery, delay);
-            }
+            me.to_park.extend(me.aside.remove(&queue).unwrap_or_default());
             me.finish(ctx);
         });
     }

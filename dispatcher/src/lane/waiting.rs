@@ -97,7 +97,11 @@ impl LaneActor {
     }
 
     fn take_due(&mut self, ask: Ask, due: Due, now: Instant) {
-        let all_parked_seen = due.parked.len() < ask.parked;
+        let all_parked_seen = match ask.queue.strand.is_ordered() {
+            // Behind what is not due, there may be more.
+            true => due.waiting <= due.parked.len() as u64,
+            false => due.parked.len() < ask.parked,
+        };
         let all_retries_seen = due.retries.len() < ask.retries;
         for waiting in interleave(due.retries, due.parked) {
             let departed = self

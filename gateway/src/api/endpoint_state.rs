@@ -3,18 +3,23 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Limit, ServingState},
+    domain::{Limit, Queue, ServingState, Strand},
+    store::Head,
     time::Millis,
 };
 
-use super::Api;
+use super::{Api, find_endpoint};
 use crate::error::Result;
 
 /// An endpoint's serving state as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StateOut {
-    /// When the owner wrote it down; `null` if nothing was worth it yet. The four fields after it are
+    /// It gets nothing new, and nothing is sent.
+    disabled: bool,
+    /// Nothing is sent: it is paused, or its application is.
+    paused: bool,
+    /// When the owner wrote it down; `null` if nothing was worth it yet. The fields up to `limits` are
     /// as of then.
     as_of: Option<String>,
     breaker: BreakerOut,
@@ -23,8 +28,10 @@ struct StateOut {
     failing_since: Option<String>,
     window: Option<usize>,
     limits: Vec<LimitOut>,
-    /// Deliveries in the waiting set.
+    /// Deliveries that wait, in all of its queues.
     waiting: u64,
+    /// Ordered queues whose first message failed or is put off, and holds up those behind it.
+    blocked: Vec<BlockedOut>,
     lane: u16,
     /// The dispatcher that owns the lane.
     owner: Option<String>,
@@ -48,6 +55,29 @@ struct LimitOut {
     next: String,
 }
 
+/// What holds up an ordered queue.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockedOut {
+    msg_id: String,
+    attempts: u32,
+    next_attempt: String,
+    /// Deliveries in the queue, with this one.
+    waiting: u64,
+}
+
+impl BlockedOut {
+    fn new(head: &Head, now: Millis) -> Option<Self> {
+        let Head { first, opens_in, waiting } = *head;
+        (first.attempts > 0 || !opens_in.is_zero()).then(|| Self {
+            msg_id: first.delivery.message.to_string(),
+            attempts: first.attempts,
+            next_attempt: now.after(opens_in).rfc3339(),
+            waiting,
+        })
+    }
+}
+
 impl StateOut {
     fn new(state: Option<ServingState>, now: Millis) -> Self {
         let known = state.is_some();
@@ -62,6 +92,8 @@ impl StateOut {
         };
         let limits = state.limits.iter();
         Self {
+            disabled: false,
+            paused: false,
             as_of: known.then(|| state.at.rfc3339()),
             breaker,
             gate: state.gate.filter(|gate| *gate > now).map(Millis::rfc3339),
@@ -71,6 +103,7 @@ impl StateOut {
                 .map(|limit| LimitOut { limit: limit.limit, next: limit.next.rfc3339() })
                 .collect(),
             waiting: 0,
+            blocked: Vec::new(),
             lane: 0,
             owner: None,
         }
@@ -82,15 +115,29 @@ pub(super) async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let queue = api.queue(&app, &name).await?;
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?;
+    let queue = Queue::live(configuration.application.id, endpoint.id);
     let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
-    let state = record.and_then(|record| serde_json::from_slice(&record).ok());
+    let state: Option<ServingState> =
+        record.and_then(|record| serde_json::from_slice(&record).ok());
+    // Nor does what was remembered before it was enabled again count.
+    let state = state.filter(|state| endpoint.enabled_at().is_none_or(|at| state.at >= at));
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
+    let heads = api.store.heads(queue.destination()).await?;
+    let mut waiting: u64 = heads.iter().map(|head| head.waiting).sum();
+    for strand in [Strand::Live, Strand::Replay] {
+        waiting += api.store.waiting(Queue { strand, ..queue }).await?;
+    }
+    let now = Millis::now();
     Ok(HttpResponse::Ok().json(StateOut {
-        waiting: api.store.waiting(queue).await?,
+        disabled: endpoint.disabled,
+        paused: endpoint.settings.paused || configuration.application.settings.paused,
+        waiting,
+        blocked: heads.iter().filter_map(|head| BlockedOut::new(head, now)).collect(),
         lane: queue.lane().index(),
         owner: lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()),
-        ..StateOut::new(state, Millis::now())
+        ..StateOut::new(state, now)
     }))
 }

@@ -22,6 +22,7 @@ mod list;
 mod message;
 mod ordering;
 mod patch;
+mod pausing;
 mod recipients;
 mod replay;
 mod retry_policy;

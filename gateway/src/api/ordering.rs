@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use serde::Deserialize;
+use serde_json::Value;
 use shared::domain::{OrderBy, Ordering, Poison};
 
 const MAX_POINTER: usize = 256;
@@ -12,22 +13,16 @@ const MAX_ATTEMPTS: u32 = 64;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OrderingIn {
+    #[serde(default)]
     by: String,
     pointer: Option<String>,
-    poison: Option<PoisonIn>,
+    poison: Option<Value>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-enum PoisonIn {
-    Name(String),
-    DeadLetter(DeadLetterIn),
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeadLetterIn {
-    dead_letter_after: u32,
+    dead_letter_after: NonZeroU32,
 }
 
 impl OrderingIn {
@@ -49,18 +44,19 @@ impl OrderingIn {
             }
             _ => return Err("ordering.by must be \"endpoint\" or \"key\"".to_owned()),
         };
-        let poison = match &self.poison {
-            None => None,
-            Some(PoisonIn::Name(name)) if name == "block" => Some(Poison::Block),
-            Some(PoisonIn::DeadLetter(DeadLetterIn { dead_letter_after })) => {
-                let attempts = NonZeroU32::new(*dead_letter_after);
-                let attempts = attempts.filter(|attempts| attempts.get() <= MAX_ATTEMPTS);
-                Some(Poison::DeadLetterAfter(attempts.ok_or_else(wrong_poison)?))
-            }
-            Some(PoisonIn::Name(_)) => return Err(wrong_poison()),
-        };
+        let poison =
+            self.poison.as_ref().map(|poison| read_poison(poison).ok_or_else(wrong_poison));
+        let poison = poison.transpose()?;
         Ok(Ordering { by, poison })
     }
+}
+
+fn read_poison(poison: &Value) -> Option<Poison> {
+    if poison == "block" {
+        return Some(Poison::Block);
+    }
+    let DeadLetterIn { dead_letter_after: attempts } = DeadLetterIn::deserialize(poison).ok()?;
+    (attempts.get() <= MAX_ATTEMPTS).then_some(Poison::DeadLetterAfter(attempts))
 }
 
 fn wrong_poison() -> String {

@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod limits;
 mod messages;
+mod ordering;
 mod replays;
 mod scripted;
 mod settings;

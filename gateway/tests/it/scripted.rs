@@ -166,6 +166,7 @@ forward!(Lanes {
     fn settle(batch: &[Settle]) -> Vec<Option<Vec<Settled>>>;
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
+    fn heads(of: Destination) -> Vec<Head>;
     fn waiting(queue: Queue) -> u64;
 });
 

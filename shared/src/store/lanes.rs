@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 use super::{Fence, Lease, Result, Version};
 use crate::{
-    domain::{Attempt, DeadReason, Delivery, Queue},
+    domain::{Attempt, DeadReason, Delivery, Destination, Queue},
     id::{AppId, EndpointId},
     placement::Lane,
     time::Millis,
@@ -219,6 +219,17 @@ pub struct Waiting {
     pub steps: u32,
 }
 
+/// The first delivery of an ordered queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Which it is.
+    pub first: Waiting,
+    /// Delay until it may be tried; zero if that is over.
+    pub opens_in: Duration,
+    /// How many deliveries wait in its queue, with itself.
+    pub waiting: u64,
+}
+
 /// Where the owner found a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -374,6 +385,10 @@ pub trait Lanes: Send + Sync {
 
     /// What was last remembered of these endpoints.
     async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>>;
+
+    /// The first of each ordered queue of an endpoint in which something waits, in the order of the
+    /// strands.
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>>;
 
     /// How many deliveries wait in a queue's waiting set.
     async fn waiting(&self, queue: Queue) -> Result<u64>;

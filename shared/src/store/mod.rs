@@ -38,9 +38,9 @@ pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed,
 pub use error::{ErrorKind, Result, StoreError};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, LONGEST_READ, LaneBatch,
-    LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle, Settled,
-    Settlement, StateChange, Verdict, Waiting,
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, LONGEST_READ,
+    LaneBatch, LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle,
+    Settled, Settlement, StateChange, Verdict, Waiting,
 };
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};

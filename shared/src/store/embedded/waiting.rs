@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Queue},
-    store::{Ask, Due, Result, Waiting},
+    store::{Ask, Due, Head, Result, Waiting},
     time::Millis,
 };
 
@@ -92,6 +92,22 @@ impl View<'_> {
             next: next.map(|at| Millis(at).since(self.now)).map(at_least_one),
             waiting: self.waiting(queue),
         })
+    }
+
+    /// The first member of an ordered queue.
+    pub(super) fn head(&self, queue: Queue) -> Result<Option<Head>> {
+        let waiting = self.waiting(queue);
+        if waiting == 0 {
+            return Ok(None);
+        }
+        let from = Score::Parked(Stamp(self.core.queue_marks.get(queue).parked));
+        let first = keys::score(queue, from);
+        let first = self.range(Table::Waiting, first, keys::queue(queue).end()).next();
+        let Some((key, value)) = first.transpose()? else { return Ok(None) };
+        let (_, delivery, member) = read_member(queue, &key, &value)?;
+        let Member { attempts, steps, not_before, .. } = member;
+        let opens_in = not_before.since(self.now);
+        Ok(Some(Head { first: Waiting { delivery, attempts, steps }, opens_in, waiting }))
     }
 
     /// What an ordered queue has: nothing behind a member that is not due.

@@ -20,11 +20,11 @@ use super::{
     scripts::{Call, DUE, FORGET, PARK},
 };
 use crate::{
-    domain::{Delivery, Queue},
+    domain::{Delivery, Destination, Queue},
     id::{AppId, EndpointId},
     placement::{Lane, Shard},
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Lanes,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head, Lanes,
         PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Version, Waiting,
     },
 };
@@ -158,6 +158,10 @@ impl Lanes for Redis {
         states.into_iter().map(bytes).collect()
     }
 
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        self.heads_of(of).await
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
     }
@@ -271,7 +275,12 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
     })
 }
 
-fn parse_tries(text: &str) -> Option<(u32, u32)> {
+pub(super) fn parse_tries(text: &str) -> Option<(u32, u32)> {
     let mut counts = text.split(':').map(str::parse);
     Some((counts.next()?.ok()?, counts.next()?.ok()?))
+}
+
+/// When a member of an ordered queue is due, if that is written down.
+pub(super) fn parse_due(tries: &str) -> Option<u64> {
+    tries.split(':').nth(2)?.parse().ok()
 }

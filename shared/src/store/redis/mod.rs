@@ -15,6 +15,7 @@ mod documents;
 mod durability;
 mod entry;
 mod error;
+mod heads;
 mod history;
 mod keys;
 mod lanes;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use shared::{
     domain::{DeadReason, Delivery, Queue, Strand},
     store::{
-        Ask, Change, Due, Fence, Lifetimes, Park, Parked, Place, Published, Settled, Settlement,
-        Target, Verdict, Waiting,
+        Ask, Change, Due, Fence, Head, Lifetimes, Park, Parked, Place, Published, Settled,
+        Settlement, Target, Verdict, Waiting,
     },
 };
 
@@ -23,6 +23,7 @@ crate::engines::on_each_engine! {
     a_retry_of_a_deleted_endpoint_ends_as_deleted,
     the_agenda_opens_when_the_first_is_due,
     the_order_survives_takeovers,
+    heads_are_the_first_of_each_ordered_queue,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -193,4 +194,19 @@ async fn the_order_survives_takeovers(bench: Bench) {
         fence = bench.own(tenant.lane()).await;
     }
     assert_eq!(shown(&bench, &fence, &tenant).await, order);
+}
+
+async fn heads_are_the_first_of_each_ordered_queue(bench: Bench) {
+    let (tenant, fence, deliveries) = flowing(&bench, 3).await;
+    let destination = queue(&tenant).destination();
+    assert_eq!(bench.store.heads(destination).await.unwrap(), []);
+    let live = tenant.deliver().await;
+    bench.park(&fence, &[live, deliveries[2], deliveries[0], deliveries[1]]).await;
+    let heads = bench.store.heads(destination).await.unwrap();
+    let first = Waiting { delivery: deliveries[2], attempts: 0, steps: 0 };
+    assert_eq!(heads, [Head { first, opens_in: Duration::ZERO, waiting: 3 }]);
+    retry(&bench, &fence, deliveries[2], 1, HOUR).await;
+    let heads = bench.store.heads(destination).await.unwrap();
+    assert_eq!((heads.len(), heads[0].first.attempts, heads[0].waiting), (1, 1, 3));
+    assert!(heads[0].opens_in > HOUR / 2 && heads[0].opens_in <= HOUR);
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
-    domain::{DeadLetter, Delivery, Destination, Queue},
+    domain::{DeadLetter, Delivery, Destination, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LONGEST_READ,
-        LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled,
-        Settlement, StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head,
+        LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle,
+        Settled, Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -121,6 +121,23 @@ impl Lanes for Model {
         let state = self.state();
         let found = endpoints.iter().map(|&endpoint| Destination { app, endpoint });
         Ok(found.map(|found| state.endpoint_states.get(&found).cloned()).collect())
+    }
+
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        let state = self.state();
+        let queues = (0..ORDERED_STRANDS).map(|number| of.queue(Strand::Ordered(number)));
+        let now = Instant::now();
+        let heads = queues.filter_map(|queue| {
+            let set = state.waiting.get(&queue)?;
+            let (&delivery, wait) = set.iter().min_by_key(|(_, wait)| wait.score)?;
+            let Wait { not_before, attempts, steps, .. } = *wait;
+            Some(Head {
+                first: Waiting { delivery, attempts, steps },
+                opens_in: not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)),
+                waiting: set.len() as u64,
+            })
+        });
+        Ok(heads.collect())
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
