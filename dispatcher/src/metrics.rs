@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) fanned_out: IntCounter,
     /// Fan-outs of messages that are gone: nobody can say whom they were for.
     pub(crate) fan_outs_expired: IntCounter,
+    /// Deliveries that tasks added, to be sent again.
+    pub(crate) replayed: IntCounter,
     /// Deliveries that only the self-check found.
     pub(crate) found: IntCounter,
     /// Breakers that opened.
@@ -91,6 +93,7 @@ impl Metrics {
             parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
             fanned_out: counter("deliveries_fanned_out_total", "Deliveries chosen by lanes")?,
             fan_outs_expired: counter("fan_outs_expired_total", "Fan-outs of expired messages")?,
+            replayed: counter("deliveries_replayed_total", "Deliveries that tasks sent again")?,
             found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,
             breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
             breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,

@@ -212,6 +212,19 @@ impl RouteCache {
         self.cached(app).filter(|routes| routes.version >= version)
     }
 
+    /// The route to an endpoint; `None` if that was deleted. It may be older than the latest change.
+    pub(crate) async fn route(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Arc<Route>>, StoreError> {
+        let cached = self.cached(app).and_then(|routes| routes.get(endpoint));
+        match cached {
+            Some(route) => Ok(Some(route)),
+            None => Ok(self.load(app).await?.and_then(|routes| routes.get(endpoint))),
+        }
+    }
+
     /// What is cached of an application, however old.
     pub(crate) fn cached(&self, app: AppId) -> Option<Arc<Routes>> {
         self.routes.get(&app)

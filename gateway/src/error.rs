@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     Forbidden(Scope),
     #[error("{0} not found")]
     NotFound(&'static str),
+    #[error("the message's body is gone: bodies are kept for a limited time; publish it again")]
+    BodyGone,
     #[error("the method is not allowed here")]
     MethodNotAllowed,
     #[error("{0}")]
@@ -94,6 +96,7 @@ impl ApiError {
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::Forbidden(_) => "insufficient_scope",
             Self::NotFound(_) => "not_found",
+            Self::BodyGone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict(_) => "conflict",
             Self::TooLarge { .. } => "payload_too_large",
@@ -159,6 +162,7 @@ impl ResponseError for ApiError {
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BodyGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -104,7 +104,7 @@ async fn what_is_given_up_shows_with_its_reason(#[case] engine: Engine, #[case] 
 }
 
 /// Asks until the answer holds what is looked for: settling comes after the receiver's answer.
-async fn eventually<T>(api: &Api, path: &str, find: impl Fn(&Value) -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(api: &Api, path: &str, find: impl Fn(&Value) -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         let answer = api.get(path).await;

@@ -135,8 +135,13 @@ impl LaneActor {
             Entry::Nudge { queue, kind } => {
                 if self.nudges.insert(id) {
                     tracing::debug!(?queue, kind = kind.name(), "nudged");
-                    let (NudgeKind::Changed | NudgeKind::Deleted) = kind;
-                    self.wishes.push(Wish { destination: queue.destination(), nudge: Some(id) });
+                    match kind {
+                        NudgeKind::Changed | NudgeKind::Deleted => {
+                            let destination = queue.destination();
+                            self.wishes.push(Wish { destination, nudge: Some(id) });
+                        }
+                        NudgeKind::Task => self.task_nudged(queue.destination(), id),
+                    }
                 }
                 None
             }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix::Message;
 use shared::{
-    domain::Destination,
-    id::AppId,
-    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
+    domain::{Destination, TrackedTask},
+    id::{AppId, TaskId},
+    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     fanning_out::Chunk,
     fetching::Taken,
     maintaining::Looked,
+    replaying::Stepped,
     turns::Cell,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
@@ -91,4 +92,8 @@ pub(crate) enum Event {
     Maintained(Looked),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
+    /// The lane's tasks were read because of these nudges.
+    Tasks(Vec<(Destination, EntryId)>, Vec<TrackedTask>),
+    /// A step of a task was made, or failed.
+    Stepped(TaskId, store::Result<Stepped>),
 }

@@ -12,6 +12,7 @@
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`replaying`] | tasks: what is sent again in bulk |
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
@@ -30,6 +31,7 @@ mod maintaining;
 mod pacing;
 mod parking;
 mod remembering;
+mod replaying;
 mod seat;
 mod serving;
 mod timing;
@@ -136,6 +138,7 @@ pub(crate) struct LaneActor {
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    replaying: replaying::Replaying,
     /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
     refused: isize,
     /// States that are being written.
@@ -190,6 +193,7 @@ impl LaneActor {
             alarm: None,
             room: None,
             checks: checking::Checks::default(),
+            replaying: replaying::Replaying::default(),
             refused: 0,
             remembering: 0,
             closing: false,
@@ -240,6 +244,8 @@ impl LaneActor {
         }
         self.configure_wished(ctx);
         self.park_waiting(ctx);
+        self.read_tasks(ctx);
+        self.step_tasks(ctx);
         self.forget_nudges(ctx);
         self.fan_out(ctx);
         self.look(ctx);
@@ -379,6 +385,8 @@ impl Handler<Event> for LaneActor {
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
+            Event::Tasks(nudged, tasks) => self.tasks_read(nudged, tasks),
+            Event::Stepped(task, stepped) => self.stepped(task, stepped, ctx),
             Event::Forgotten(_, None)
             | Event::FannedOut(_, None)
             | Event::Prepared(None)
@@ -438,5 +446,6 @@ impl LaneActor {
         let watch = Watch { lane, epoch, actor: ctx.address(), after: EntryId::START };
         tell(&self.reader, watch);
         self.read_agenda(None, ctx);
+        self.remind_of_tasks();
     }
 }

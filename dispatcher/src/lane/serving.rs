@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{DeadReason, Delivery, Destination},
+    domain::{DeadReason, Delivery, Destination, Strand},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
@@ -346,6 +346,9 @@ impl LaneActor {
                 (&settlement.verdict, self.backlog(queue))
             {
                 backlog.will_be_due(now + *delay);
+            }
+            if queue.strand == Strand::Replay && settlement.attempts <= 1 {
+                self.replay_settled(queue.destination());
             }
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),

@@ -13,6 +13,7 @@ mod ordering;
 mod outages;
 mod pausing;
 mod policies;
+mod replaying;
 mod resuming;
 mod retrying;
 mod scripted;

@@ -8,6 +8,7 @@ mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
+mod background_task;
 mod content;
 mod dead_letter;
 mod endpoint;
@@ -27,6 +28,7 @@ mod ordering;
 mod patch;
 mod pausing;
 mod recipients;
+mod replay;
 mod retry_policy;
 mod routes;
 

@@ -18,9 +18,13 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn stored() -> Stored {
+    stored_for(Lifetimes::default())
+}
+
+/// A store with these lifetimes.
+pub(crate) fn stored_for(lifetimes: Lifetimes) -> Stored {
     let directory = TempDir::new().unwrap();
-    let store =
-        embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
+    let store = embedded::open(directory.path(), Durability::Process, lifetimes).unwrap();
     Stored { store, _directory: directory }
 }
 

@@ -13,5 +13,6 @@ mod limits;
 mod messages;
 mod options;
 mod ordering;
+mod replays;
 mod scripted;
 mod settings;

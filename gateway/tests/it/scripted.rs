@@ -9,10 +9,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Destination, Queue},
-    id::{AppId, AttemptId, EndpointId, MessageId},
+    domain::{Attempt, DeadLetter, Destination, Queue, Task, TrackedTask},
+    id::{AppId, AttemptId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::*,
+    time::Millis,
 };
 use tokio::sync::Semaphore;
 
@@ -137,7 +138,30 @@ impl History for Scripted {
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.inner.dead_letters(queue, page).await
     }
+
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>> {
+        self.inner.dead_letter(queue, place).await
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        self.inner.purge_dead_letters(queue, which).await
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        self.inner.since(time)
+    }
 }
+
+forward!(Tasks {
+    fn begin_task(task: &Task) -> Begun;
+    fn task(task: TaskId) -> Option<TrackedTask>;
+    fn tasks(page: &PageRequest) -> Page<TrackedTask>;
+    fn cancel_task(task: TaskId) -> Option<TrackedTask>;
+    fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
+    fn remind(destination: Destination) -> ();
+    fn waits(destination: Destination, messages: &[MessageId]) -> Vec<bool>;
+    fn advance_task(fence: &Fence, step: &Step) -> Advanced;
+});
 
 forward!(Leases {
     fn heartbeat(owner: &Owner) -> Vec<Beat>;

@@ -7,6 +7,7 @@ use super::Result;
 use crate::{
     domain::{Attempt, DeadLetter, MessageHeader, Queue},
     id::{AppId, AttemptId, MessageId},
+    time::Millis,
 };
 
 /// Which end of a list comes first.
@@ -43,6 +44,15 @@ pub struct Page<T> {
     pub entries: Vec<(Cursor, T)>,
     /// Whether the list ends here.
     pub done: bool,
+}
+
+/// Which dead letters are removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// The one at this place.
+    One(Cursor),
+    /// Those that were written before this time of the store's clock.
+    Before(Millis),
 }
 
 /// What the log of messages shows of one: its header.
@@ -85,4 +95,16 @@ pub trait History: Send + Sync {
 
     /// The dead letters of an endpoint.
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>>;
+
+    /// The dead letter at this place; none where a list has no such place.
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>>;
+
+    /// Removes dead letters; how many there were. They MUST be out of the list when it answers, all
+    /// others stay.
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64>;
+
+    /// A place in the list of an application's messages, or of an endpoint's dead letters or attempts,
+    /// from which on, oldest first, all MUST come that were written at this time of the store's clock or
+    /// later. Older ones may come too.
+    fn since(&self, time: Millis) -> Cursor;
 }

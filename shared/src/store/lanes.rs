@@ -78,6 +78,8 @@ pub enum NudgeKind {
     Changed,
     /// Its endpoint or application was deleted: what waits is to be settled as deleted.
     Deleted,
+    /// A task of its endpoint began or was cancelled, or waits for the lane's new owner.
+    Task,
 }
 
 impl NudgeKind {
@@ -86,12 +88,13 @@ impl NudgeKind {
         match self {
             Self::Changed => "changed",
             Self::Deleted => "deleted",
+            Self::Task => "task",
         }
     }
 
     /// Reads [`NudgeKind::name`] back.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Changed, Self::Deleted].into_iter().find(|kind| kind.name() == name)
+        [Self::Changed, Self::Deleted, Self::Task].into_iter().find(|kind| kind.name() == name)
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
     id::{AppId, AttemptId, EndpointId, MessageId},
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
 };
 
@@ -86,7 +86,56 @@ impl History for Embedded {
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.core.view()?.history(keys::dead_letters(queue), page)
     }
+
+    async fn dead_letter(&self, queue: Queue, cursor: &Cursor) -> Result<Option<DeadLetter>> {
+        let Ok(stamp) = place(cursor) else { return Ok(None) };
+        let letter = keys::dead_letters(queue).bytes(&stamp);
+        let found = self.core.view()?.get(Table::History, letter)?;
+        found.map(|json| decode(&json)).transpose()
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        match which {
+            Purge::One(cursor) => {
+                let Ok(stamp) = place(cursor) else { return Ok(0) };
+                let letter = keys::dead_letters(queue).bytes(&stamp);
+                let purge = move |draft: &mut Draft<'_>| {
+                    let found = draft.get(Table::History, &letter)?.is_some();
+                    draft.remove(Table::History, letter);
+                    Ok(u64::from(found))
+                };
+                self.writer.write(true, purge).await
+            }
+            Purge::Before(time) => {
+                let list = keys::dead_letters(queue);
+                let end = list.clone().u64(Stamp::at(*time).0);
+                let mut purged = 0;
+                loop {
+                    let (from, to) = (list.clone(), end.clone());
+                    let purge = move |draft: &mut Draft<'_>| {
+                        let letters = draft.first(Table::History, from, to, PURGED)?;
+                        for (letter, _) in &letters {
+                            draft.remove(Table::History, Key::new().bytes(letter));
+                        }
+                        Ok(letters.len())
+                    };
+                    let count = self.writer.write(true, purge).await?;
+                    purged += count as u64;
+                    if count < PURGED {
+                        return Ok(purged);
+                    }
+                }
+            }
+        }
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        cursor(&Stamp(Stamp::at(time).0.saturating_sub(1)).encode())
+    }
 }
+
+/// How many dead letters one write removes at most: it holds up the writer.
+const PURGED: usize = 500;
 
 /// Takes the responses out of some of a message's attempts, from a place in their list on; whether
 /// there was any, and where to go on.
@@ -185,7 +234,8 @@ fn cursor(place: &[u8]) -> Cursor {
     }))
 }
 
-fn place(cursor: &Cursor) -> Result<Vec<u8>> {
+/// The rest of a key that a cursor names.
+pub(super) fn place(cursor: &Cursor) -> Result<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         cursor.0.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
     match digits {

@@ -12,7 +12,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | system | one letter (+ lane) | layout, clock, leases |
-//! | documents | letter, ids or names | configuration, index, endpoint states, buckets |
+//! | documents | letter, ids or names | configuration, index, endpoint states, buckets, tasks |
 //! | streams | lane, entry id | a delivery, a nudge or a fan-out |
 //! | waiting | queue, score, delivery | as in members |
 //! | members | queue, delivery | score, attempts, steps, when due (ordered queues) |
@@ -43,6 +43,7 @@ mod records;
 mod settle;
 mod sweep;
 mod tables;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -51,6 +51,10 @@ pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
                 }
                 count
             }
+            Expiring::Task => {
+                draft.remove(Table::Documents, Key::new().bytes(what));
+                1
+            }
         };
         draft.remove(Table::Expiry, entry);
         looked_at += 1;

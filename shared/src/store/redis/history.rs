@@ -12,7 +12,7 @@ use crate::{
     domain::{Attempt, DeadLetter, Queue},
     id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
     placement::Shard,
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
 };
 
@@ -20,6 +20,8 @@ use crate::{
 const ENTRIES: usize = 16;
 /// Of how many attempts the responses are struck out at a time.
 const STRUCK_AT_ONCE: usize = 250;
+/// How many entries one trim removes at most.
+const TRIMMED: usize = 1000;
 
 #[async_trait::async_trait]
 impl History for Redis {
@@ -176,6 +178,48 @@ impl History for Redis {
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         let key = keys::dead(Shard::of(queue.app), queue.endpoint);
         self.single(key, queue.app.bare().as_str(), page).await
+    }
+
+    async fn dead_letter(
+        &self,
+        queue: Queue,
+        Cursor(place): &Cursor,
+    ) -> Result<Option<DeadLetter>> {
+        if entry_place(place).is_err() {
+            return Ok(None);
+        }
+        let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+        let found: Vec<Raw> = self.ask(cmd("XRANGE").arg(key).arg(place).arg(place)).await?;
+        let field = queue.app.bare().to_string();
+        found.first().and_then(|(_, fields)| value(fields, &field)).map(parse).transpose()
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+        match which {
+            Purge::One(Cursor(place)) if entry_place(place).is_err() => Ok(0),
+            Purge::One(Cursor(place)) => self.ask(cmd("XDEL").arg(key).arg(place)).await,
+            Purge::Before(time) => {
+                let mut trim = cmd("XTRIM");
+                trim.arg(key).arg("MINID").arg("~").arg(time.0).arg("LIMIT").arg(TRIMMED);
+                let mut purged = 0;
+                loop {
+                    // Whole nodes first, a bounded number at a time; then the rest of one node.
+                    match self.ask::<u64>(&trim).await? {
+                        0 => break,
+                        count => purged += count,
+                    }
+                }
+                let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+                let mut rest = cmd("XTRIM");
+                rest.arg(key).arg("MINID").arg("=").arg(time.0);
+                Ok(purged + self.ask::<u64>(&rest).await?)
+            }
+        }
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        Cursor(format!("{}-{}", time.0.saturating_sub(1), u64::MAX))
     }
 }
 

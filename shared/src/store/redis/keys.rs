@@ -2,7 +2,7 @@
 
 use crate::{
     domain::Queue,
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, EndpointId, MessageId, TaskId},
     placement::{GLOBAL_TAG, Lane, Shard},
     store::{Bucket, Kind},
 };
@@ -121,6 +121,21 @@ pub(super) const ENDPOINT_FIELD: &str = "ep:";
 /// Field of [`app`] that holds an endpoint.
 pub(super) fn endpoint_field(endpoint: EndpointId) -> String {
     format!("{ENDPOINT_FIELD}{}", endpoint.bare())
+}
+
+/// Hash: `doc` the task, and how far it is.
+pub(super) fn task(shard: Shard, task: TaskId) -> String {
+    tagged(shard, format_args!("task:{}", task.bare()))
+}
+
+/// Set: the tasks of a lane that run.
+pub(super) fn open_tasks(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("open:{lane}"))
+}
+
+/// Sorted set: all tasks by id, each followed by its application.
+pub(super) fn tasks() -> String {
+    global("tasks")
 }
 
 /// Sorted set: all applications, by id.

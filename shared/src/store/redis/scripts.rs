@@ -19,7 +19,10 @@ macro_rules! scripts {
 
 scripts! {
     ACQUIRE = "acquire",
+    ADVANCE_TASK = "advance_task",
     BEAT = "beat",
+    BEGIN_TASK = "begin_task",
+    CANCEL_TASK = "cancel_task",
     COMMIT = "commit",
     DUE = "due",
     EXPAND = "expand",

@@ -20,5 +20,6 @@ mod resending;
 mod settling;
 mod strands;
 mod sweeping;
+mod tasks;
 mod terms;
 mod verdicts;

@@ -368,7 +368,7 @@ impl State {
         }
     }
 
-    fn lower_agenda(&mut self, queue: Queue, opens: Instant) {
+    pub(super) fn lower_agenda(&mut self, queue: Queue, opens: Instant) {
         let entry = self.agenda.entry(queue).or_insert(opens);
         *entry = opens.min(*entry);
     }

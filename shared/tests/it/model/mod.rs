@@ -8,6 +8,7 @@ mod lanes;
 mod leases;
 mod limits;
 mod publisher;
+mod tasks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,13 +19,16 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use shared::{
-    domain::{Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue},
-    id::{AppId, MessageId},
+    domain::{
+        Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue, TaskStatus, TrackedTask,
+    },
+    id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
         Bucket, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes,
         Result, Store,
     },
+    time::Millis,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -56,6 +60,9 @@ pub(crate) struct State {
     log: Vec<MessageHeader>,
     attempts: Vec<(AppId, Attempt)>,
     dead: Vec<(AppId, DeadLetter)>,
+    /// Places in `dead` of those that were removed.
+    purged: BTreeSet<usize>,
+    tasks: BTreeMap<TaskId, TrackedTask>,
 }
 
 struct Body {
@@ -114,6 +121,8 @@ impl Model {
             log: Vec::new(),
             attempts: Vec::new(),
             dead: Vec::new(),
+            purged: BTreeSet::new(),
+            tasks: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), appended: Arc::new(Notify::new()) }
     }
@@ -132,6 +141,11 @@ impl Model {
         let now = Instant::now();
         state.bodies.retain(|_, body| body.expires > now);
         state.keys.retain(|_, key| key.expires > now);
+        let kept = state.lifetimes.history;
+        state.tasks.retain(|_, TrackedTask { progress, .. }| {
+            progress.status == TaskStatus::Running
+                || progress.updated_at.after(kept) > Millis::now()
+        });
         state
     }
 }

@@ -82,6 +82,9 @@ impl Universe {
                     Call::Settle(vec![Settle { fence, settlements: vec![], states }])
                 }))
             }
+            Operation::BeginTask { endpoint } => self.begin_task(*endpoint),
+            Operation::CancelTask { nth } => self.cancel_task(*nth),
+            Operation::Advance(advance) => self.advance(advance, earlier.len()).await,
             Operation::Take { chosen, version, cells, spread } => {
                 // Whether a deleted application's bucket is remembered is left open.
                 let mut chosen = *chosen;
@@ -98,6 +101,7 @@ impl Universe {
                 let pair = earlier.get(nth.checked_rem(earlier.len())?)?;
                 match &pair[0] {
                     Call::Resend(_) => None,
+                    Call::Advance(_, step) if self.may_differ(step).await => None,
                     Call::Publish(batch) => {
                         for publication in batch {
                             if self.is_over(&publication.header).await {
@@ -241,7 +245,7 @@ impl Universe {
         Some([(); 2].map(|()| Call::Acquire(lane, owner.clone(), seen.next().flatten())))
     }
 
-    fn fences(&self, endpoint: usize, owner: usize) -> [Fence; 2] {
+    pub(super) fn fences(&self, endpoint: usize, owner: usize) -> [Fence; 2] {
         let lane = self.queues[endpoint].lane();
         [0, 1].map(|side: usize| self.sides[side].fence(lane, owner, &self.owners[owner]))
     }

@@ -67,6 +67,13 @@ pub(super) enum Operation {
         state: Option<u8>,
         reopens: Option<bool>,
     },
+    BeginTask {
+        endpoint: usize,
+    },
+    CancelTask {
+        nth: usize,
+    },
+    Advance(Advance),
     /// Out of the buckets that are chosen.
     Take {
         chosen: [bool; 3],
@@ -92,6 +99,19 @@ pub(super) struct Wish {
     pub(super) stale: bool,
     /// Its targets are to be chosen later.
     pub(super) later: bool,
+}
+
+/// A wish for a step of a task.
+#[derive(Clone, Debug)]
+pub(super) struct Advance {
+    pub(super) task: usize,
+    pub(super) owner: usize,
+    pub(super) messages: Vec<usize>,
+    /// A dead letter that goes with it.
+    pub(super) letter: Option<usize>,
+    /// It was made before.
+    pub(super) late: bool,
+    pub(super) ends: bool,
 }
 
 /// A wish to park an entry.
@@ -175,6 +195,11 @@ fn operation() -> impl Strategy<Value = Operation> {
                 Operation::Remember { endpoint, owner, state, reopens }
             }
         ),
+        4 => (0..3usize).prop_map(|endpoint| Operation::BeginTask { endpoint }),
+        1 => ANY.prop_map(|nth| Operation::CancelTask { nth }),
+        8 => (owner(), advance()).prop_map(|(owner, advance)| {
+            Operation::Advance(Advance { owner, ..advance })
+        }),
         6 => (any::<[bool; 3]>(), 1..4u64, 0..4usize, 0..5u32).prop_map(
             |(chosen, version, cells, spread)| Operation::Take { chosen, version, cells, spread }
         ),
@@ -203,6 +228,20 @@ fn wish() -> impl Strategy<Value = Wish> {
             fingerprint,
             stale,
             later,
+        },
+    )
+}
+
+fn advance() -> impl Strategy<Value = Advance> {
+    let rarely = || prop::bool::weighted(0.2);
+    (ANY, vec(ANY, 0..3), option::of(ANY), rarely(), rarely()).prop_map(
+        |(task, messages, letter, late, ends)| Advance {
+            task,
+            owner: 0,
+            messages,
+            letter,
+            late,
+            ends,
         },
     )
 }

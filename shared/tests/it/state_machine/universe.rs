@@ -8,10 +8,10 @@ use std::{
 };
 
 use shared::{
-    domain::{Limit, Queue, Strand},
+    domain::{Limit, Queue, Strand, Task},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
-    store::{Bucket, Change, Epoch, Fence, Metered, Owner, Published, SharedStore},
+    store::{Begun, Bucket, Change, Epoch, Fence, Metered, Owner, Published, SharedStore},
 };
 
 use super::{
@@ -57,6 +57,7 @@ pub(super) struct Universe {
     pub(super) owners: Vec<Owner>,
     pub(super) buckets: [Bucket; 3],
     pub(super) messages: Vec<(AppId, MessageId)>,
+    pub(super) tasks: Vec<Task>,
     /// Messages that were accepted once. A repetition after the body's end would be a new message.
     pub(super) accepted: BTreeSet<MessageId>,
     /// Messages whose bodies the engine may keep longer than the model.
@@ -108,6 +109,7 @@ impl Universe {
             apps,
             queues,
             messages,
+            tasks: Vec::new(),
             accepted: BTreeSet::new(),
             resent: BTreeSet::new(),
         }
@@ -164,6 +166,14 @@ impl Universe {
             }
             (Call::Resend(resend), _) => {
                 self.resent.insert(resend.delivery.message);
+            }
+            (Call::BeginTask(task), Answer::Begun(Begun::Begun)) => {
+                if self.tasks.iter().all(|other| other.id != task.id) {
+                    self.tasks.push(task.clone());
+                }
+            }
+            (Call::Advance(_, step), _) => {
+                self.resent.extend(step.again.iter().map(|again| again.message));
             }
             (Call::Acquire(lane, owner, _), Answer::Acquired(true)) => {
                 let place = self.owners.iter().position(|other| other == owner).unwrap();
