@@ -23,20 +23,30 @@ pub(super) const REFUSED: Duration = Duration::from_secs(5);
 impl LaneActor {
     /// Moves a delivery in hand into its queue's waiting set.
     pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
-        self.set_stage(&delivery, Stage::Parking);
-        let park = Park { entry, delivery, delay };
-        match self.aside.get_mut(&delivery.queue()) {
-            None => self.to_park.push(park),
+        let (queue, park) = (delivery.queue(), Park { entry, delivery, delay });
+        // It must not overtake what stays in the stream before it.
+        let overtakes = queue.strand.is_ordered() && self.left_behind.contains(&queue);
+        match self.aside.get_mut(&queue) {
+            None if !overtakes => return self.park_next(park),
             // Behind those that were refused, as in the stream.
-            Some(aside) if aside.len() < PARK_BATCH => aside.push(park),
-            Some(_) => {
-                self.left_behind.insert(delivery.queue());
+            Some(aside) if !overtakes && aside.len() < PARK_BATCH => aside.push(park),
+            _ => {
+                self.left_behind.insert(queue);
                 return self.let_go(&delivery);
             }
         }
-        if let Some(backlog) = self.backlog(delivery.queue()) {
+        self.set_stage(&delivery, Stage::Parking);
+        if let Some(backlog) = self.backlog(queue) {
             backlog.parking += 1;
         }
+    }
+
+    fn park_next(&mut self, park: Park) {
+        self.set_stage(&park.delivery, Stage::Parking);
+        if let Some(backlog) = self.backlog(park.delivery.queue()) {
+            backlog.parking += 1;
+        }
+        self.to_park.push(park);
     }
 
     /// One call at a time, so that the order of the parks is the order of the stream.
@@ -115,9 +125,9 @@ impl LaneActor {
         }
         self.aside.insert(queue, parks);
         ctx.run_later(REFUSED, move |me, ctx| {
-            for Park { entry, delivery, delay } in me.aside.remove(&queue).unwrap_or_default() {
+            for park in me.aside.remove(&queue).unwrap_or_default() {
                 me.unpark(queue);
-                me.park(entry, delivery, delay);
+                me.park_next(park);
             }
             me.finish(ctx);
         });
