@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use shared::{
-    domain::{Attempt, AttemptStatus, Delivery, Message, Trigger},
+    domain::{Attempt, AttemptStatus, Delivery, Message, Then, Trigger},
     id::AttemptId,
     signature::{self, ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
     time::Millis,
@@ -16,6 +16,7 @@ use crate::{
     connector::{Answer, Connector, Request},
     outcome::Outcome,
     routes::Route,
+    ruling::Ruling,
 };
 
 /// Tells the receiver which attempt this is, counted from 1.
@@ -33,7 +34,7 @@ pub(crate) struct Job {
 
 /// What came of it.
 pub(crate) struct Ended {
-    pub(crate) outcome: Outcome,
+    pub(crate) ruling: Ruling,
     pub(crate) record: Attempt,
     pub(crate) route: Arc<Route>,
     /// When the message was accepted.
@@ -43,16 +44,14 @@ pub(crate) struct Ended {
 /// Makes the attempt. Never fails: how it ended is data, even where our own code panicked.
 pub(crate) async fn make(job: Job, connector: &Connector) -> Ended {
     let (at, started) = (Millis::now(), Instant::now());
-    let answer = match request(&job, at) {
-        None => Answer::without_response(Outcome::Unsendable),
-        Some(request) => AssertUnwindSafe(connector.post(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Answer::without_response(Outcome::Panicked)),
+    let answer = again_if_refused(async || send(&job, at, connector).await).await;
+    let ruling = match answer.status {
+        0 => answer.outcome.into(),
+        status => Ruling::of_status(status, answer.wait, &job.route.endpoint.settings.outcomes),
     };
-    let status = match answer.outcome {
-        Outcome::Delivered => AttemptStatus::Success,
-        _ => AttemptStatus::Fail,
+    let status = match ruling.then {
+        Then::Success => AttemptStatus::Success,
+        Then::Retry | Then::GiveUp | Then::Disable | Then::Hold => AttemptStatus::Fail,
     };
     let record = Attempt {
         id: AttemptId::new(),
@@ -62,7 +61,7 @@ pub(crate) async fn make(job: Job, connector: &Connector) -> Ended {
         number: job.number,
         url: job.route.endpoint.url.clone(),
         status,
-        outcome: answer.outcome.name().to_owned(),
+        outcome: ruling.outcome.name().to_owned(),
         code: answer.status,
         response: answer.body,
         duration_ms: started.elapsed().as_millis() as u64,
@@ -72,7 +71,22 @@ pub(crate) async fn make(job: Job, connector: &Connector) -> Ended {
         extra: Default::default(),
     };
     let accepted_at = job.message.header.created_at;
-    Ended { outcome: answer.outcome, record, route: job.route, accepted_at }
+    Ended { ruling, record, route: job.route, accepted_at }
+}
+
+/// A refused connection is provably nothing sent, and over at once where a receiver only changes
+/// places: it is tried once more. The schedule takes it from there.
+async fn again_if_refused(send: impl AsyncFn() -> Answer) -> Answer {
+    let first = send().await;
+    if first.refused { send().await } else { first }
+}
+
+async fn send(job: &Job, at: Millis, connector: &Connector) -> Answer {
+    let Some(request) = request(job, at) else {
+        return Answer::without_response(Outcome::Unsendable);
+    };
+    let answer = AssertUnwindSafe(connector.post(request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| Answer::without_response(Outcome::Panicked))
 }
 
 fn request(job: &Job, at: Millis) -> Option<Request> {
@@ -88,4 +102,32 @@ fn request(job: &Job, at: Millis) -> Option<Request> {
     headers.insert(TIMESTAMP_HEADER, HeaderValue::from(seconds));
     headers.insert(SIGNATURE_HEADER, HeaderValue::from_str(&signatures).ok()?);
     Some(Request { url: target.url.clone(), headers, body: job.message.payload.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn only_what_was_refused_is_sent_again_and_only_once() {
+        for (refusals, outcome, calls, ends) in [
+            (0, Outcome::Broken, 1, Outcome::Broken),
+            (1, Outcome::Delivered, 2, Outcome::Delivered),
+            (9, Outcome::Delivered, 2, Outcome::ConnectFailed),
+        ] {
+            let called = Cell::new(0);
+            let answer = again_if_refused(async || {
+                called.set(called.get() + 1);
+                match called.get() <= refusals {
+                    false => Answer::without_response(outcome),
+                    true => {
+                        Answer { refused: true, ..Answer::without_response(Outcome::ConnectFailed) }
+                    }
+                }
+            });
+            assert_eq!((answer.await.outcome, called.get()), (ends, calls), "{refusals}");
+        }
+    }
 }

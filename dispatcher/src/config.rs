@@ -19,6 +19,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Delays between the attempts; after the last one the delivery is a dead letter.
     pub retry_schedule: Vec<Duration>,
+    /// An endpoint whose attempts all failed for this long is disabled; zero: none is.
+    pub disable_after: Duration,
     /// A lease that was not renewed for this long may be taken by another node.
     pub lease_ttl: Duration,
     /// How often leases are renewed.

@@ -18,7 +18,9 @@ use shared::{
 use crate::{
     batcher::{Batcher, Refused, Stage},
     lane::{Event, LaneActor, Taken},
+    log::Line,
     mail::tell,
+    metrics::Metrics,
     parts::Parts,
     persist::until_refused,
     routes::Route,
@@ -47,8 +49,8 @@ pub(crate) struct Prepared {
 pub(crate) enum Found {
     /// Everything that an attempt needs.
     Sendable(Message, Arc<Route>),
-    /// The endpoint is disabled.
-    Disabled,
+    /// The endpoint is disabled or paused.
+    Closed(Arc<Route>),
     /// The endpoint or its application was deleted.
     Deleted,
     /// The configuration cannot be read: not now, or not at all.
@@ -125,7 +127,7 @@ impl Stage for Fetching {
                     },
                 };
                 let route = routes.and_then(|routes| routes.get(endpoint));
-                let found = find(&taken, route, record.as_ref());
+                let found = find(&taken, route, record.as_ref(), &parts.metrics);
                 prepared.push(Prepared { taken, found });
             }
             if !prepared.is_empty() {
@@ -150,14 +152,16 @@ async fn find_late(
 ) {
     let routes = parts.routes.at(app, version).await.inspect_err(|error| {
         parts.metrics.store_error(error.kind());
-        tracing::warn!(%app, %error, "configuration cannot be loaded");
+        if let Some(left_out) = parts.metrics.line(Line::Configuration) {
+            tracing::warn!(%app, %error, left_out, "configuration cannot be loaded");
+        }
     });
     let prepared = |(taken, record): (Taken, Option<Bytes>)| {
         let endpoint = taken.delivery().endpoint;
         let found = match &routes {
             Ok(routes) => {
                 let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
-                find(&taken, route, record.as_ref())
+                find(&taken, route, record.as_ref(), &parts.metrics)
             }
             // Not repeated here: the lane decides when to try again.
             Err(_) => Found::NoRoute,
@@ -167,16 +171,24 @@ async fn find_late(
     tell(&lane, Event::Prepared(Some(fetched.into_iter().map(prepared).collect())));
 }
 
-fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&Bytes>) -> Found {
+fn find(
+    taken: &Taken,
+    route: Option<Arc<Route>>,
+    record: Option<&Bytes>,
+    metrics: &Metrics,
+) -> Found {
     match (route, record) {
         (None, _) => Found::Deleted,
         (Some(_), None) => Found::Expired,
-        (Some(route), _) if route.endpoint.disabled => Found::Disabled,
+        (Some(route), _) if !route.open => Found::Closed(route),
         (Some(route), Some(record)) => match Message::decode(record) {
             Ok(message) if is_too_late(taken, &message, &route) => Found::TooLate,
             Ok(message) => Found::Sendable(message, route),
             Err(error) => {
-                tracing::error!(message = %taken.delivery().message, %error, "corrupt record");
+                if let Some(left_out) = metrics.line(Line::Record) {
+                    let message = taken.delivery().message;
+                    tracing::error!(%message, %error, left_out, "corrupt record");
+                }
                 Found::Corrupt
             }
         },

@@ -1,11 +1,20 @@
 //! What the dispatcher counts. Labels come from closed sets only.
 
+use std::sync::Arc;
+
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
-use shared::store::{ErrorKind, Verdict};
+use shared::{
+    domain::DisabledReason,
+    store::{ErrorKind, Verdict},
+};
+use tokio::time::Instant;
 
-use crate::outcome::Outcome;
+use crate::{
+    log::{Line, Quota},
+    outcome::Outcome,
+};
 
 /// Upper bounds in seconds, from 1 ms to the longest timeout.
 const SECONDS: [f64; 15] =
@@ -17,6 +26,10 @@ pub(crate) struct Metrics {
     attempts: IntCounterVec,
     settled: IntCounterVec,
     store_errors: IntCounterVec,
+    disabled: IntCounterVec,
+    /// Lines that were not logged because there were too many of their kind.
+    left_out: IntCounterVec,
+    quota: Arc<Quota>,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -61,7 +74,10 @@ impl Metrics {
         let metrics = Self {
             attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
+            disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
+            left_out: counters("log_lines_left_out_total", "Log lines not written", "kind")?,
+            quota: Arc::default(),
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
@@ -76,6 +92,12 @@ impl Metrics {
         };
         for outcome in Outcome::ALL {
             metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
+        }
+        for reason in DisabledReason::ALL {
+            metrics.disabled.with_label_values(&[reason.name()]).inc_by(0);
+        }
+        for line in Line::ALL {
+            metrics.left_out.with_label_values(&[line.name()]).inc_by(0);
         }
         Ok(metrics)
     }
@@ -92,6 +114,19 @@ impl Metrics {
             Verdict::Deleted => "deleted",
         };
         self.settled.with_label_values(&[name]).inc();
+    }
+
+    pub(crate) fn disabled(&self, reason: DisabledReason) {
+        self.disabled.with_label_values(&[reason.name()]).inc();
+    }
+
+    /// Whether a line of this kind may be logged now, and then how many were left out before it.
+    pub(crate) fn line(&self, line: Line) -> Option<u64> {
+        let taken = self.quota.take(line, Instant::now());
+        if taken.is_none() {
+            self.left_out.with_label_values(&[line.name()]).inc();
+        }
+        taken
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

@@ -1,27 +1,23 @@
-//! Outcomes: how an attempt can end, as one closed set, and what follows from each.
+//! Outcomes: how an attempt can end, as one closed set, and what each tells of the receiver.
 
 use std::time::Duration;
-
-use shared::{domain::DeadReason, store::Verdict};
-
-use crate::retry::{Course, Schedule};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// 2xx.
+    /// 2xx, or what the endpoint's outcome table calls a success.
     Delivered,
     /// 3xx: redirects are never followed.
     Redirected,
-    /// 410: the receiver wants nothing more.
+    /// 410, or what the table says of another status: the receiver wants nothing more.
     Gone,
-    /// 429 or 503 with Retry-After: the whole endpoint waits that long.
+    /// 429 or 503, or what the table says of another status, with Retry-After: the whole endpoint waits that long.
     Deferred(Duration),
     /// 429 without Retry-After.
     Throttled,
     /// 502, 503, 504 without Retry-After.
     Overloaded,
-    /// Any other 4xx.
+    /// Any other 4xx; or a status which the endpoint's outcome table calls no success.
     Rejected,
     /// Any other 5xx, or a status that HTTP does not know.
     ServerError,
@@ -124,38 +120,6 @@ impl Outcome {
             Self::Forbidden | Self::Unsendable | Self::Panicked => Sign::Unknown,
         }
     }
-
-    /// What becomes of the delivery, that had come so far when this attempt ended. `jitter` lies in
-    /// 0.0..1.0.
-    pub(crate) fn verdict(self, course: Course, schedule: &Schedule, jitter: f64) -> Verdict {
-        let Course { steps, age } = course;
-        let verdict = match self {
-            Self::Delivered => Verdict::Delivered,
-            Self::Gone => Verdict::Dead(DeadReason::Gone),
-            Self::Unsendable => Verdict::Dead(DeadReason::Unsendable),
-            // "Not now" is not "failed": it uses up no step.
-            Self::Deferred(wait) => Verdict::Retry { delay: wait, steps },
-            Self::Redirected
-            | Self::Throttled
-            | Self::Overloaded
-            | Self::Rejected
-            | Self::ServerError
-            | Self::Timeout
-            | Self::ConnectFailed
-            | Self::Broken
-            | Self::Forbidden
-            | Self::Panicked => match schedule.delay(steps, jitter) {
-                Some(delay) => Verdict::Retry { delay, steps: steps + 1 },
-                None => Verdict::Dead(DeadReason::Exhausted),
-            },
-        };
-        match verdict {
-            Verdict::Retry { delay, .. } if !schedule.reaches(age.saturating_add(delay)) => {
-                Verdict::Dead(DeadReason::Exhausted)
-            }
-            verdict => verdict,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -194,52 +158,5 @@ mod tests {
     fn names_are_unique() {
         let names: std::collections::BTreeSet<_> = Outcome::ALL.map(Outcome::name).into();
         assert_eq!(names.len(), Outcome::ALL.len());
-    }
-
-    fn course(steps: u32) -> Course {
-        Course { steps, age: Duration::from_secs(100) }
-    }
-
-    #[test]
-    fn nothing_is_put_off_beyond_the_horizon() {
-        let schedule = Schedule::new(vec![Duration::from_secs(5); 2]);
-        let schedule = |horizon: &str| {
-            let policy = serde_json::json!({"horizon": horizon, "jitter": 0});
-            schedule.with(&serde_json::from_value(policy).unwrap())
-        };
-        let wait = Outcome::Deferred(Duration::from_secs(30));
-        for (outcome, horizon, lives) in [
-            (Outcome::Timeout, "104s", false),
-            (Outcome::Timeout, "105s", true),
-            (wait, "129s", false),
-            (wait, "130s", true),
-        ] {
-            let verdict = outcome.verdict(course(0), &schedule(horizon), 0.5);
-            let is_retry = matches!(verdict, Verdict::Retry { .. });
-            assert_eq!(is_retry, lives, "{outcome:?} {horizon}: {verdict:?}");
-        }
-    }
-
-    #[test]
-    fn a_deferred_delivery_uses_up_no_step() {
-        let schedule = Schedule::new(vec![Duration::from_secs(5)]);
-        let wait = Duration::from_secs(3);
-        assert_eq!(
-            Outcome::Deferred(wait).verdict(course(1), &schedule, 0.5),
-            Verdict::Retry { delay: wait, steps: 1 }
-        );
-    }
-
-    #[test]
-    fn a_failed_delivery_dies_at_the_end_of_the_schedule() {
-        let schedule = Schedule::new(vec![Duration::from_secs(5)]);
-        assert_eq!(
-            Outcome::Timeout.verdict(course(0), &schedule, 0.5),
-            Verdict::Retry { delay: Duration::from_secs(5), steps: 1 }
-        );
-        assert_eq!(
-            Outcome::Timeout.verdict(course(1), &schedule, 0.5),
-            Verdict::Dead(DeadReason::Exhausted)
-        );
     }
 }

@@ -15,9 +15,9 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
+    pub(crate) siding: Siding,
     pub(crate) named: NamedLimits,
     pub(crate) store_clock: StoreClock,
-    pub(crate) siding: Siding,
     pub(crate) metrics: Metrics,
 }
 

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt;
 use shared::store::{ErrorKind, Result, StoreError};
 
-use crate::metrics::Metrics;
+use crate::{log::Line, metrics::Metrics};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -109,5 +109,7 @@ pub(crate) async fn in_parts<T, A>(
 
 fn note(metrics: &Metrics, what: &'static str, error: &StoreError) {
     metrics.store_error(error.kind());
-    tracing::warn!(what, %error, "store call failed, repeating");
+    if let Some(left_out) = metrics.line(Line::Store) {
+        tracing::warn!(what, %error, left_out, "store call failed, repeating");
+    }
 }

@@ -38,6 +38,10 @@ pub(crate) struct Routes {
 /// Everything about an endpoint that does not change from one attempt to the next.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// Of the configuration that it was made from.
+    pub(crate) version: Version,
+    /// Neither disabled, nor paused, nor is its application.
+    pub(crate) open: bool,
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
@@ -56,22 +60,32 @@ pub(crate) struct Target {
     pub(crate) headers: HeaderMap,
 }
 
+/// What all routes of an application have in common.
+struct Common {
+    version: Version,
+    paused: bool,
+    schedule: Arc<Schedule>,
+    limit: Option<Arc<Metered>>,
+}
+
 impl Route {
-    /// `schedule` and `limit` are the application's.
-    fn new(
-        endpoint: Arc<Endpoint>,
-        schedule: &Arc<Schedule>,
-        configured: &Schedule,
-        limit: Option<Arc<Metered>>,
-    ) -> Self {
-        let target = Target::of(&endpoint);
+    /// An endpoint's route, where the application says this of all its endpoints.
+    fn new(endpoint: Arc<Endpoint>, common: &Common, configured: &Schedule) -> Self {
         let schedule = match &endpoint.settings.retry {
             Some(policy) => Arc::new(configured.with(policy)),
-            None => Arc::clone(schedule),
+            None => Arc::clone(&common.schedule),
         };
         let poison = endpoint.settings.ordering.as_ref().and_then(|ordering| ordering.poison);
         let ordered = poison.map(|poison| Box::new(schedule.with_poison(poison)));
-        Self { endpoint, target, schedule, ordered, application_limit: limit }
+        Self {
+            version: common.version,
+            open: !(common.paused || endpoint.disabled || endpoint.settings.paused),
+            target: Target::of(&endpoint),
+            application_limit: common.limit.clone(),
+            schedule,
+            ordered,
+            endpoint,
+        }
     }
 
     /// When deliveries of a strand are tried again.
@@ -103,16 +117,23 @@ impl Target {
 
 impl Routes {
     fn new(configuration: Configuration, configured: &Arc<Schedule>) -> Self {
-        let schedule = match &configuration.application.settings.retry {
-            Some(policy) => Arc::new(configured.with(policy)),
-            None => Arc::clone(configured),
+        let settings = &configuration.application.settings;
+        let common = Common {
+            version: configuration.version,
+            paused: settings.paused,
+            limit: configuration.limit().map(Arc::new),
+            schedule: match &settings.retry {
+                Some(policy) => Arc::new(configured.with(policy)),
+                None => Arc::clone(configured),
+            },
         };
-        let limit = configuration.limit().map(Arc::new);
         let names_limits = |it: &Arc<Endpoint>| !it.settings.shared_limits.is_empty();
         let names_limits = configuration.endpoints.values().any(names_limits);
-        let route = |endpoint| Route::new(endpoint, &schedule, configured, limit.clone());
-        let endpoints = configuration.endpoints.into_iter();
-        let endpoints = endpoints.map(|(id, endpoint)| (id, Arc::new(route(endpoint)))).collect();
+        let endpoints = configuration
+            .endpoints
+            .into_iter()
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, configured))))
+            .collect();
         Self { version: configuration.version, endpoints, names_limits }
     }
 

@@ -4,7 +4,8 @@
 //! are opened in one moment, and what a receiver holds back it can let go in one moment too. On a
 //! worker all of it would stand in one line with the work of the healthy; on a thread of its own the
 //! system gives it its share of the processor and no more. An endpoint moves to its worker, and to a
-//! connection there, when it has answered well.
+//! connection there, when it has answered well. One with limits stays on its worker: they count the
+//! moments at which attempts start.
 
 use std::sync::Arc;
 
@@ -34,22 +35,16 @@ impl Siding {
         Self { arbiter, connector, starts: Arc::new(Semaphore::new(STARTS)) }
     }
 
-    /// Makes an attempt there. Where it need not begin `at_once`, it waits for its turn: few begin at
-    /// a time, so that the burst reaches neither the processor nor the network in one moment.
-    pub(crate) fn run<F>(
-        &self,
-        at_once: bool,
-        attempt: impl FnOnce(Arc<Connector>) -> F + Send + 'static,
-    ) where
+    /// Makes an attempt there, as soon as it is its turn: few begin at a time, so that the burst
+    /// reaches neither the processor nor the network in one moment.
+    pub(crate) fn run<F>(&self, attempt: impl FnOnce(Arc<Connector>) -> F + Send + 'static)
+    where
         F: Future<Output = ()> + 'static,
     {
         let me = self.clone();
         // Once the thread has stopped the process ends too.
         self.arbiter.spawn_fn(move || {
             actix_rt::spawn(async move {
-                if at_once {
-                    return attempt(me.connector).await;
-                }
                 let start = me.starts.acquire().await;
                 let attempt = attempt(Arc::clone(&me.connector));
                 tokio::pin!(attempt);

@@ -54,6 +54,8 @@ pub(crate) struct DispatcherSettings {
     pub(super) request_timeout: Duration,
     pub(super) retry_schedule: Vec<Delay>,
     #[serde(with = "humantime_serde")]
+    pub(super) disable_after: Duration,
+    #[serde(with = "humantime_serde")]
     pub(super) lease_ttl: Duration,
     #[serde(with = "humantime_serde")]
     pub(super) lease_renewal: Duration,
@@ -165,6 +167,7 @@ impl Settings {
             max_window: settings.max_window,
             request_timeout: settings.request_timeout,
             retry_schedule: self.retry_schedule(),
+            disable_after: settings.disable_after,
             lease_ttl: settings.lease_ttl,
             lease_renewal: settings.lease_renewal,
             allow_cidr: self.allow_cidr.clone(),

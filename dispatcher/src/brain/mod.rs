@@ -1,6 +1,6 @@
 //! The brain of one endpoint: decides what may be sent to it now. Pure: time and chance are handed in.
 //!
-//! Four judges, in this order: is it *open* at all (disabled, deleted), the *gate* that the receiver
+//! Four judges, in this order: is it *open* at all (not disabled, not paused), the *gate* that the receiver
 //! closed itself by Retry-After, the *breaker*, the *window*. The *limits* come last, because what
 //! they grant is used up: when the attempt starts, and not when it is prepared.
 
@@ -22,6 +22,8 @@ use window::Window;
 
 use crate::outcome::Sign;
 
+/// Fewer failures than this prove nothing, however long the first one is ago.
+const LEAST_FAILURES: u32 = 5;
 /// How much the receiver could take tells something about now for so long.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -73,6 +75,8 @@ pub(crate) struct Brain {
     prepared: usize,
     /// The first failure after the last success.
     failing_since: Option<Instant>,
+    /// How many failed since then, at most [`LEAST_FAILURES`].
+    failures: u32,
     news: News,
     open: bool,
     /// Whether its last attempt succeeded. One that never succeeded shares half of the credits with
@@ -92,6 +96,7 @@ impl Brain {
             limits: Limits::default(),
             prepared: 0,
             failing_since: None,
+            failures: 0,
             news: News::None,
             open: true,
             proven: false,
@@ -100,10 +105,19 @@ impl Brain {
 
     /// Takes over what the endpoint's configuration says.
     pub(crate) fn configure(&mut self, endpoint: &Endpoint, now: Instant) {
-        self.open = !endpoint.disabled;
         let cap = endpoint.settings.concurrency.map_or(self.top, |cap| cap.get() as usize);
         self.window.set_top(cap.min(self.top));
         self.limits.configure(endpoint, now);
+    }
+
+    /// Nothing is sent while it is closed.
+    pub(crate) fn set_open(&mut self, open: bool) {
+        self.open = open;
+    }
+
+    /// Whether something may be sent at all.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Goes on from what an owner before has remembered. After an unclean takeover nobody knows what
@@ -112,6 +126,7 @@ impl Brain {
     pub(crate) fn restore(&mut self, state: &ServingState, unclean: bool, moment: Moment) {
         self.gate = state.gate.map(|gate| moment.instant(gate));
         self.failing_since = state.failing_since.map(|since| moment.instant(since));
+        self.failures = state.failures.min(LEAST_FAILURES);
         if let Some(OpenBreaker { until, openings }) = state.breaker {
             self.breaker = Breaker::restored(moment.instant(until), openings);
         }
@@ -122,6 +137,19 @@ impl Brain {
             self.window.resume(state.window);
             self.proven = self.failing_since.is_none() && self.window.has_grown();
         }
+    }
+
+    /// Forgets what failed and what was asked for: the endpoint was enabled again.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        self.breaker = Breaker::new(now);
+        (self.gate, self.failing_since, self.failures) = (None, None, 0);
+        self.news = News::Changed;
+    }
+
+    /// Whether nothing but failures was seen for so long.
+    pub(crate) fn has_failed_for(&self, time: Duration, now: Instant) -> bool {
+        self.failures >= LEAST_FAILURES
+            && self.failing_since.is_some_and(|since| now.duration_since(since) >= time)
     }
 
     /// What there is to remember.
@@ -145,6 +173,7 @@ impl Brain {
             gate: self.gate.map(|gate| moment.millis(gate)),
             breaker: until.map(|until| OpenBreaker { until: moment.millis(until), openings }),
             failing_since: self.failing_since.map(|since| moment.millis(since)),
+            failures: self.failures,
             window: self.window.size(),
             limits: self.limits.state(moment),
         }
@@ -228,13 +257,14 @@ impl Brain {
     pub(crate) fn ended(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {
         let before = self.lasting();
         let change = self.judge(sign, now, jitter);
-        self.failing_since = match sign {
-            Sign::Good => None,
-            Sign::Unknown => self.failing_since,
+        match sign {
+            Sign::Good => (self.failing_since, self.failures) = (None, 0),
+            Sign::Unknown => {}
             Sign::Refusal | Sign::Busy | Sign::BusyUntil(_) | Sign::Down => {
-                Some(self.failing_since.unwrap_or(now))
+                self.failing_since = Some(self.failing_since.unwrap_or(now));
+                self.failures = (self.failures + 1).min(LEAST_FAILURES);
             }
-        };
+        }
         if self.lasting() != before {
             self.news = News::Changed;
         }
@@ -243,7 +273,8 @@ impl Brain {
 
     /// What must be remembered at once when it changes.
     fn lasting(&self) -> impl PartialEq + use<> {
-        (self.gate, self.breaker.is_closed(), self.breaker.openings(), self.failing_since)
+        let breaker = (self.breaker.is_closed(), self.breaker.openings());
+        (self.gate, breaker, self.failing_since, self.failures)
     }
 
     fn judge(&mut self, sign: Sign, now: Instant, jitter: f64) -> Option<Change> {

@@ -98,8 +98,7 @@ fn a_changed_limit_holds_at_once_and_an_unchanged_one_keeps_its_state() {
     endpoint.rate_limit = None;
     brain.configure(&endpoint, now);
     assert!(go(&mut brain, now).is_ok());
-    endpoint.disabled = true;
-    brain.configure(&endpoint, now);
+    brain.set_open(false);
     assert_eq!(brain.wants(now), Wants::AfterChange);
 }
 
@@ -201,6 +200,26 @@ fn a_limit_goes_on_where_it_was_and_is_used_up_where_nobody_knows() {
     assert_eq!(left, 2);
     let mut next = taken_over(&mut brain, &endpoint, true, moment(now));
     assert!(go(&mut next, now).is_err());
+}
+
+#[test]
+fn a_long_failure_needs_some_attempts_and_ends_with_a_success() {
+    let (now, day) = (Instant::now(), Duration::from_secs(86_400));
+    let mut brain = brain(now);
+    for _ in 1..LEAST_FAILURES {
+        brain.ended(Sign::Refusal, now, 0.5);
+    }
+    assert!(!brain.has_failed_for(day, now + day));
+    brain.ended(Sign::Unknown, now, 0.5);
+    assert!(!brain.has_failed_for(day, now + day));
+    brain.ended(Sign::Down, now + day, 0.5);
+    assert!(brain.has_failed_for(day, now + day) && !brain.has_failed_for(2 * day, now + day));
+    let state = brain.remember(moment(now + day));
+    let mut next = super::Brain::new(8, false, now + day);
+    next.restore(&state, false, moment(now + day));
+    assert!(next.has_failed_for(day, now + day));
+    brain.ended(Sign::Good, now + day, 0.5);
+    assert!(!brain.has_failed_for(Duration::ZERO, now + day));
 }
 
 #[test]

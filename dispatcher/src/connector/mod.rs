@@ -1,6 +1,7 @@
 //! The connector: the one way out of this process.
 //!
-//! No redirects, no proxies from the environment, no retries of its own, verified TLS, and an address
+//! No redirects, no proxies from the environment, verified TLS, no retries of its own; only what found
+//! its pooled connection closed before a byte was written goes over another one (hyper does that), and an address
 //! is connected to only after the [`Guard`] let it pass: a literal one when the URL is judged, a
 //! resolved one in the [`resolver`], and the peer's once more when it has answered.
 //!
@@ -14,6 +15,8 @@ mod resolver;
 mod tests;
 
 use std::{
+    error::Error,
+    io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -55,6 +58,10 @@ pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
     /// HTTP status, 0 where there was none.
     pub(crate) status: u16,
+    /// Its Retry-After.
+    pub(crate) wait: Option<Duration>,
+    /// The receiver's host refused the connection: nothing of the request can have arrived.
+    pub(crate) refused: bool,
     /// The beginning of the response's body.
     pub(crate) body: String,
 }
@@ -120,7 +127,9 @@ impl Connector {
             self.client(reach).post(request.url).headers(request.headers).body(request.body).send();
         match timeout_at(deadline, sent).await {
             Ok(Ok(response)) => self.read(response, reach, deadline).await,
-            Ok(Err(error)) => Answer::without_response(classify(&error)),
+            Ok(Err(error)) => {
+                Answer { refused: is_refused(&error), ..Answer::without_response(classify(&error)) }
+            }
             Err(_) => Answer::without_response(Outcome::Timeout),
         }
     }
@@ -164,23 +173,40 @@ impl Connector {
             }
         }
         let outcome = Outcome::of_status(status, wait);
-        Answer { outcome, status, body: String::from_utf8_lossy(&body).into_owned() }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Answer { outcome, status, wait, refused: false, body }
     }
 }
 
 impl Answer {
     pub(crate) fn without_response(outcome: Outcome) -> Self {
-        Self { outcome, status: 0, body: String::new() }
+        Self { outcome, status: 0, wait: None, refused: false, body: String::new() }
     }
 }
 
-fn classify(error: &reqwest::Error) -> Outcome {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+/// Whether this is true of an error, or of something that caused it.
+fn is_caused(error: &reqwest::Error, is_it: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(current) = cause {
-        if current.is::<Forbidden>() {
-            return Outcome::Forbidden;
+        if is_it(current) {
+            return true;
         }
         cause = current.source();
+    }
+    false
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let refused = |cause: &(dyn Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    error.is_connect() && is_caused(error, refused)
+}
+
+fn classify(error: &reqwest::Error) -> Outcome {
+    if is_caused(error, |cause| cause.is::<Forbidden>()) {
+        return Outcome::Forbidden;
     }
     if error.is_builder() {
         Outcome::Unsendable

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{Arrivals, Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::{
+    log::Line,
     parts::Parts,
     persist::{survived, until_answered},
     routes::{Route, Routes},
@@ -60,8 +61,13 @@ async fn load(
     afresh: bool,
     new: Vec<EndpointId>,
 ) -> Result<Configured, StoreError> {
+    // Who is nudged before this process served it is not heard of: that an endpoint is closed, which
+    // nothing would ever ask again, is not believed.
+    let is_open = |routes: &Routes, endpoint: &EndpointId| {
+        routes.get(*endpoint).is_some_and(|route| route.open)
+    };
     let routes = match parts.routes.cached(app) {
-        Some(routes) if !afresh => Some(routes),
+        Some(routes) if !afresh && new.iter().all(|one| is_open(&routes, one)) => Some(routes),
         _ => parts.routes.load(app).await?,
     };
     if routes.as_ref().is_some_and(|routes| routes.name_limits()) {
@@ -75,7 +81,9 @@ async fn load(
         let state =
             record.map_or(Ok(ServingState::default()), |record| serde_json::from_slice(&record));
         let state = state.unwrap_or_else(|error| {
-            tracing::error!(%app, %endpoint, %error, "state cannot be read, beginning without");
+            if let Some(left_out) = parts.metrics.line(Line::Record) {
+                tracing::error!(%app, %endpoint, %error, left_out, "state cannot be read, beginning without");
+            }
             ServingState::default()
         });
         (endpoint, Box::new(state))
@@ -184,7 +192,9 @@ impl LaneActor {
                 let new = new.map(|wish| wish.destination.endpoint).collect();
                 let loaded = survived(load(&parts, app, nudged, new)).await.inspect_err(|error| {
                     parts.metrics.store_error(error.kind());
-                    tracing::warn!(%app, %error, "configuration cannot be loaded");
+                    if let Some(left_out) = parts.metrics.line(Line::Configuration) {
+                        tracing::warn!(%app, %error, left_out, "configuration cannot be loaded");
+                    }
                 });
                 let loaded = |wish: Wish| {
                     let Ok(Configured { routes, states }) = &loaded else {
@@ -228,8 +238,7 @@ impl LaneActor {
             if wish.nudge.is_some() && !seat.is_configured() {
                 continue;
             }
-            let endpoint = route.as_ref().map(|(route, _)| route.endpoint.as_ref());
-            seat.configure(endpoint, now);
+            seat.configure(route.as_ref().map(|(route, _)| route.as_ref()), now);
             if let Some((route, _)) = &route {
                 seat.take_over(route, self.parts.named.known().as_ref());
             }

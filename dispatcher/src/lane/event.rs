@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 use shared::{
+    domain::Destination,
     id::AppId,
     store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
@@ -64,6 +65,8 @@ pub(crate) enum Event {
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.
     Attempted(Taken, Box<Ended>),
+    /// Whether an endpoint that was to be disabled is.
+    Disabled(Destination, bool),
     /// Settlements were answered.
     Settled(Reply),
     /// The store refused a call for this lane's sake; it is repeated.

@@ -13,12 +13,14 @@
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
+//! | [`disabling`] | which endpoint is taken out of service |
 //! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
 mod backlog;
 mod checking;
+mod disabling;
 mod event;
 mod fetching;
 mod pacing;
@@ -359,6 +361,7 @@ impl Handler<Event> for LaneActor {
             Event::Looked(parted) => self.looked(parted, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
+            Event::Disabled(queue, done) => self.disabled(queue, done, ctx),
             Event::Settled(Reply { settlements, states, answers: Some(answers) }) => {
                 self.remembering = self.remembering.saturating_sub(states);
                 self.settled(settlements, answers, ctx)
@@ -409,6 +412,7 @@ impl Handler<Reread> for LaneActor {
 
     fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
         self.held.values_mut().for_each(|held| held.doubtful = true);
+        self.seats.values_mut().for_each(Seat::doubt_closed);
         self.read_once_more(ctx);
     }
 }

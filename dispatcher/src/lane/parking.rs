@@ -23,30 +23,22 @@ pub(super) const REFUSED: Duration = Duration::from_secs(5);
 impl LaneActor {
     /// Moves a delivery in hand into its queue's waiting set.
     pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
-        let (queue, park) = (delivery.queue(), Park { entry, delivery, delay });
-        // It must not overtake what stays in the stream before it.
-        let overtakes = queue.strand.is_ordered() && self.left_behind.contains(&queue);
+        self.set_stage(&delivery, Stage::Parking);
+        let park = Park { entry, delivery, delay };
+        let queue = delivery.queue();
+        // Behind those that were refused, as in the stream.
         match self.aside.get_mut(&queue) {
-            None if !overtakes => return self.park_next(park),
-            // Behind those that were refused, as in the stream.
-            Some(aside) if !overtakes && aside.len() < PARK_BATCH => aside.push(park),
-            _ => {
+            Some(aside) if aside.len() < PARK_BATCH => aside.push(park),
+            Some(_) => {
                 self.left_behind.insert(queue);
                 return self.let_go(&delivery);
             }
+            None if self.left_behind.contains(&queue) => return self.let_go(&delivery),
+            None => self.to_park.push(park),
         }
-        self.set_stage(&delivery, Stage::Parking);
         if let Some(backlog) = self.backlog(queue) {
             backlog.parking += 1;
         }
-    }
-
-    fn park_next(&mut self, park: Park) {
-        self.set_stage(&park.delivery, Stage::Parking);
-        if let Some(backlog) = self.backlog(park.delivery.queue()) {
-            backlog.parking += 1;
-        }
-        self.to_park.push(park);
     }
 
     /// One call at a time, so that the order of the parks is the order of the stream.
@@ -125,10 +117,7 @@ impl LaneActor {
         }
         self.aside.insert(queue, parks);
         ctx.run_later(REFUSED, move |me, ctx| {
-            for park in me.aside.remove(&queue).unwrap_or_default() {
-                me.unpark(queue);
-                me.park_next(park);
-            }
+            me.to_park.extend(me.aside.remove(&queue).unwrap_or_default());
             me.finish(ctx);
         });
     }

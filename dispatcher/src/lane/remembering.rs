@@ -82,7 +82,7 @@ impl LaneActor {
         let moment = Moment::now();
         let careful = self.is_careful(moment.now);
         if let Some(seat) = self.seats.get_mut(&destination) {
-            seat.brain.restore(state, careful, moment);
+            seat.restore(state, careful, moment);
         }
     }
 }

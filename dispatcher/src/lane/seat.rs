@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use shared::domain::{Endpoint, Strand};
+use shared::{
+    domain::{ServingState, Strand},
+    store::Version,
+    time::Millis,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -18,10 +22,12 @@ use super::{
     turns::Share,
 };
 use crate::{
-    brain::{Brain, Wants},
+    brain::{Brain, Moment, Wants},
     routes::Route,
 };
 
+/// Between two lines about an endpoint's breaker.
+const LOGGED: Duration = Duration::from_secs(60);
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
 /// Of so many attempts, at least one is a replay if there is something to replay.
@@ -35,6 +41,12 @@ pub(super) struct Seat {
     pub(super) route: Option<Arc<Route>>,
     /// The limits that it shares with others, if there are any.
     pub(super) share: Option<Share>,
+    /// Which one it is, once one is known.
+    version: Option<Version>,
+    /// When the endpoint was enabled last, as far as is known.
+    enabled_at: Option<Millis>,
+    /// It is being disabled.
+    pub(super) disabling: bool,
     live: Backlog,
     /// Its other strands, as far as they have work.
     others: BTreeMap<Strand, Backlog>,
@@ -44,6 +56,8 @@ pub(super) struct Seat {
     since_replay: u32,
     /// Prepared: they start when the limits allow it, in this order.
     pub(super) primed: VecDeque<Primed>,
+    /// When its breaker was last logged.
+    logged: Option<Instant>,
     /// When what its brain knows was last written down.
     pub(super) remembered: Option<Instant>,
     pub(super) timer: Option<Instant>,
@@ -70,11 +84,15 @@ impl Seat {
             configuration: Configuration::Unknown,
             route: None,
             share: None,
+            version: None,
+            enabled_at: None,
+            disabling: false,
             live: Backlog::default(),
             others: BTreeMap::new(),
             served: Strand::Live,
             since_replay: 0,
             primed: VecDeque::new(),
+            logged: None,
             remembered: None,
             timer: None,
             hungry: false,
@@ -82,14 +100,55 @@ impl Seat {
         }
     }
 
+    /// Whether a line about its breaker may be logged now: an endpoint that flaps says so now and then.
+    pub(super) fn line(&mut self, now: Instant) -> bool {
+        let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOGGED);
+        if may {
+            self.logged = Some(now);
+        }
+        may
+    }
+
     /// Takes over the endpoint's configuration; `None`: it was deleted.
-    pub(super) fn configure(&mut self, endpoint: Option<&Endpoint>, now: Instant) {
-        match endpoint {
-            Some(endpoint) => {
-                self.brain.configure(endpoint, now);
+    pub(super) fn configure(&mut self, route: Option<&Route>, now: Instant) {
+        match route {
+            Some(route) => {
+                self.brain.configure(&route.endpoint, now);
+                self.brain.set_open(route.open);
+                let enabled_at = route.endpoint.enabled_at();
+                if self.version.is_some() && enabled_at.is_some() && enabled_at != self.enabled_at {
+                    self.brain.forgive(now);
+                }
+                self.enabled_at = enabled_at;
                 self.configuration = Configuration::Known;
+                self.version = Some(route.version);
             }
             None => self.configuration = Configuration::Deleted,
+        }
+    }
+
+    /// Goes on from what an owner before has remembered.
+    pub(super) fn restore(&mut self, state: &ServingState, careful: bool, moment: Moment) {
+        let is_forgiven = self.enabled_at.is_some_and(|enabled_at| state.at < enabled_at);
+        self.brain.restore(state, careful, moment);
+        if is_forgiven {
+            self.brain.forgive(moment.now);
+        }
+    }
+
+    /// Takes over that the endpoint is closed, as it was found on the way; unless more is known.
+    pub(super) fn close(&mut self, route: &Route, now: Instant) {
+        let is_news = self.version.is_none_or(|version| version < route.version);
+        if is_news && self.configuration == Configuration::Known {
+            self.configure(Some(route), now);
+        }
+    }
+
+    /// Whether it must be asked for again when the store is another one: what closed it may be undone,
+    /// and nobody says so.
+    pub(super) fn doubt_closed(&mut self) {
+        if self.configuration == Configuration::Known && !self.brain.is_open() {
+            self.configuration = Configuration::Unknown;
         }
     }
 
@@ -185,6 +244,7 @@ impl Seat {
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.backlogs().all(|(_, backlog)| backlog.is_idle())
             && !self.hungry
+            && !self.disabling
             && (self.brain.is_idle(now) || self.configuration == Configuration::Deleted)
             && now.duration_since(self.touched) > KEPT
     }
@@ -234,13 +294,13 @@ pub(super) mod tests {
     fn a_seat_without_work_is_forgotten_also_where_it_is_limited_or_deleted() {
         let now = Instant::now();
         let later = now + 2 * KEPT;
-        let limited: Endpoint = serde_json::from_value(serde_json::json!({
+        let limited: shared::domain::Endpoint = serde_json::from_value(serde_json::json!({
             "id": EndpointId::new(), "url": "https://example.com/", "version": 1,
             "secrets": [], "created_at": 0, "updated_at": 0, "rate_limit": 1,
         }))
         .unwrap();
         let mut seat = Seat::new(64, false, now);
-        seat.configure(Some(&limited), now);
+        seat.brain.configure(&limited, now);
         assert!(!seat.is_idle(now) && seat.is_idle(later));
         for _ in 0..10 {
             seat.brain.ended(crate::outcome::Sign::Down, later, 0.5);
@@ -248,6 +308,26 @@ pub(super) mod tests {
         assert!(!seat.is_idle(later + 2 * KEPT), "its breaker is open");
         seat.configure(None, later);
         assert!(seat.is_idle(later + 2 * KEPT));
+    }
+
+    #[test]
+    fn what_failed_before_an_endpoint_was_enabled_is_forgiven() {
+        let moment = Moment::now();
+        let state = ServingState {
+            at: Millis(moment.wall.0 - 1000),
+            failing_since: Some(Millis(moment.wall.0 - 2000)),
+            failures: 5,
+            ..ServingState::default()
+        };
+        for (enabled_at, is_failing) in
+            [(None, true), (Some(moment.wall), false), (Some(Millis(state.at.0 - 1)), true)]
+        {
+            let mut seat = Seat::new(64, false, moment.now);
+            seat.enabled_at = enabled_at;
+            seat.restore(&state, false, moment);
+            let failing = seat.brain.has_failed_for(Duration::from_secs(1), moment.now);
+            assert_eq!(failing, is_failing, "{enabled_at:?}");
+        }
     }
 
     #[test]

@@ -16,10 +16,11 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Brain, Pace, Wants, breaker::Change},
+    brain::{Pace, Wants, breaker::Change},
     connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
+    log::Line,
     mail::tell,
     outcome::Outcome,
     retry::Course,
@@ -155,7 +156,13 @@ impl LaneActor {
                         _ => self.give_back_for(taken, NOT_AT_ONCE),
                     }
                 }
-                Found::Disabled => self.give_back_for(taken, NOT_AT_ONCE),
+                Found::Closed(route) => {
+                    // Before the nudge has come: nothing more is asked for until it does.
+                    if let Some(seat) = self.seats.get_mut(&taken.delivery().destination()) {
+                        seat.close(&route, Instant::now());
+                    }
+                    self.give_back_for(taken, NOT_AT_ONCE);
+                }
                 Found::NoRoute => self.give_back_for(taken, LATER),
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {
@@ -208,10 +215,11 @@ impl LaneActor {
             message,
             route,
         };
-        let brain = self.seats.get(&job.delivery.destination()).map(|seat| &seat.brain);
-        let proven = brain.is_some_and(Brain::is_proven);
-        // A limit counts starts: it must not be waited for once more.
-        let limited = brain.is_some_and(Brain::is_limited);
+        let seat = self.seats.get(&job.delivery.destination());
+        // A limit counts starts, and on another thread they would come in other gaps.
+        let here = seat.is_some_and(|seat| {
+            seat.brain.is_proven() || seat.brain.is_limited() || seat.share.is_some()
+        });
         let (parts, me) = (Arc::clone(&self.parts), ctx.address());
         let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
@@ -221,14 +229,15 @@ impl LaneActor {
             // A lane that has ended does not want to know.
             let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
         };
-        match proven {
+        match here {
             true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),
-            false => self.parts.siding.run(limited, attempt),
+            false => self.parts.siding.run(attempt),
         }
     }
 
     pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
-        let Ended { outcome, mut record, route, accepted_at } = ended;
+        let Ended { ruling, mut record, route, accepted_at } = ended;
+        let outcome = ruling.outcome;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
         metrics.attempt_seconds.observe(record.duration_ms as f64 / 1000.0);
@@ -243,22 +252,28 @@ impl LaneActor {
             duration_ms = record.duration_ms, "delivery.attempted"
         );
         if let Some(seat) = self.seats.get_mut(&destination) {
-            match seat.brain.ended(outcome.sign(), now, rand::random()) {
-                Some(Change::Opened) => {
-                    metrics.breakers_opened.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker opened");
+            let change = seat.brain.ended(outcome.sign(), now, rand::random());
+            let (counter, what) = match change {
+                Some(Change::Opened) => (Some(&metrics.breakers_opened), "breaker opened"),
+                Some(Change::Closed) => (Some(&metrics.breakers_closed), "breaker closed"),
+                None => (None, ""),
+            };
+            if let Some(counter) = counter {
+                counter.inc();
+                if let Some(left_out) =
+                    seat.line(now).then(|| metrics.line(Line::Breaker)).flatten()
+                {
+                    let (app, endpoint) = (destination.app, destination.endpoint);
+                    let outcome = outcome.name();
+                    tracing::info!(%app, %endpoint, outcome, left_out, "{what}");
                 }
-                Some(Change::Closed) => {
-                    metrics.breakers_closed.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker closed");
-                }
-                None => {}
             }
         }
+        self.disable_with_reason(destination, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict =
-            outcome.verdict(course, route.schedule_of(taken.delivery().strand), rand::random());
+        let schedule = route.schedule_of(taken.delivery().strand);
+        let verdict = ruling.verdict(course, schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }

@@ -76,14 +76,6 @@ impl Bench {
         self.store.commit(self.app, None, &[new]).await.unwrap();
     }
 
-    /// Changes the application.
-    pub(crate) async fn change_application(&self, change: impl FnOnce(&mut Application)) {
-        let found = self.store.configuration(self.app).await.unwrap().unwrap();
-        let mut application = found.application;
-        change(&mut application);
-        self.commit(Change::PutApplication(application)).await;
-    }
-
     /// A bench whose store fails as it is told.
     pub(crate) async fn scripted(engine: Engine) -> (Self, Arc<Scripted>) {
         let mut bench = Self::new(engine).await;
@@ -110,6 +102,7 @@ impl Bench {
             max_window: 64,
             request_timeout: 2 * PATIENCE,
             retry_schedule: schedule.into(),
+            disable_after: Duration::ZERO,
             lease_ttl: TTL,
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
@@ -142,6 +135,7 @@ impl Bench {
             description: String::new(),
             version: 1,
             disabled: false,
+            switched: None,
             filter_types: vec![],
             channels: vec![],
             rate_limit: None,
@@ -163,6 +157,14 @@ impl Bench {
         let mut endpoint = configuration.endpoints[&queue.endpoint].as_ref().clone();
         change(&mut endpoint);
         self.commit(Change::PutEndpoint(endpoint)).await;
+    }
+
+    /// Changes the application.
+    pub(crate) async fn change_application(&self, change: impl FnOnce(&mut Application)) {
+        let configuration = self.store.configuration(self.app).await.unwrap().unwrap();
+        let mut application = configuration.application;
+        change(&mut application);
+        self.commit(Change::PutApplication(application)).await;
     }
 
     pub(crate) async fn commit(&self, change: Change) {

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod bench;
+mod disabling;
 mod isolation;
 mod limits;
 mod limits_shared;
 mod ordering;
 mod outages;
+mod pausing;
 mod policies;
 mod resuming;
 mod retrying;

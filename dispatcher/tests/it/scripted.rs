@@ -57,6 +57,10 @@ pub(crate) struct Scripted {
     pub(crate) takes: AtomicUsize,
     /// Reads of a lane's stream from its beginning.
     pub(crate) rereads: Arc<AtomicUsize>,
+    /// Nudges do not show.
+    pub(crate) hides_nudges: Arc<AtomicBool>,
+    /// Calls for bodies.
+    pub(crate) fetches: AtomicUsize,
 }
 
 impl Scripted {
@@ -70,6 +74,8 @@ impl Scripted {
             failovers: AtomicUsize::new(0),
             takes: AtomicUsize::new(0),
             rereads: Arc::default(),
+            hides_nudges: Arc::default(),
+            fetches: AtomicUsize::new(0),
         })
     }
 
@@ -229,7 +235,8 @@ impl Lanes for Scripted {
         self.present()?;
         let inner = self.inner.reader().await?;
         let (poisoned, rereads) = (Arc::clone(&self.poisoned), Arc::clone(&self.rereads));
-        Ok(Box::new(Watched { inner, poisoned, rereads }))
+        let hides_nudges = Arc::clone(&self.hides_nudges);
+        Ok(Box::new(Watched { inner, poisoned, rereads, hides_nudges }))
     }
 
     async fn page(
@@ -239,11 +246,14 @@ impl Lanes for Scripted {
         limit: usize,
     ) -> Result<Vec<(EntryId, Entry)>> {
         self.readable(Call::Read, [lane])?;
-        self.inner.page(lane, after, limit).await
+        let mut page = self.inner.page(lane, after, limit).await?;
+        hide_nudges(&self.hides_nudges, &mut page);
+        Ok(page)
     }
 
     async fn fetch(&self, fetches: &[Fetch]) -> Result<Vec<Fetched>> {
         self.readable(Call::Fetch, fetches.iter().map(|fetch| fetch.fence.lane))?;
+        self.fetches.fetch_add(1, Ordering::SeqCst);
         self.inner.fetch(fetches).await
     }
 
@@ -293,6 +303,13 @@ struct Watched {
     inner: Box<dyn Reader>,
     poisoned: Poisoned,
     rereads: Arc<AtomicUsize>,
+    hides_nudges: Arc<AtomicBool>,
+}
+
+fn hide_nudges(hidden: &AtomicBool, entries: &mut Vec<(EntryId, Entry)>) {
+    if hidden.load(Ordering::SeqCst) {
+        entries.retain(|(_, entry)| !matches!(entry, Entry::Nudge { .. }));
+    }
 }
 
 #[async_trait]
@@ -304,7 +321,8 @@ impl Reader for Watched {
         wait: Duration,
     ) -> Result<Vec<LaneBatch>> {
         readable(&self.poisoned, Call::Read, lanes.iter().map(|read| read.lane))?;
-        let batches = self.inner.read_within(lanes, limit, wait).await?;
+        let mut batches = self.inner.read_within(lanes, limit, wait).await?;
+        batches.iter_mut().for_each(|batch| hide_nudges(&self.hides_nudges, &mut batch.entries));
         let from_start =
             |lane: Lane| lanes.iter().any(|read| read.lane == lane && read.after == EntryId::START);
         let count = batches.iter().filter(|batch| from_start(batch.lane)).count();

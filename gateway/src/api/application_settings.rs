@@ -15,13 +15,14 @@ const FIELD: &str = "sluicegate";
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ApplicationSettingsIn {
+    paused: Patch<bool>,
     retry: Patch<RetryIn>,
 }
 
 impl ApplicationSettingsIn {
-    /// As part of a whole application: what is left out is reset.
+    /// As part of a whole application: what is left out is reset; except that a paused one stays so.
     pub(super) fn whole(self) -> Self {
-        Self { retry: self.retry.whole() }
+        Self { retry: self.retry.whole(), ..self }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
@@ -32,6 +33,7 @@ impl ApplicationSettingsIn {
 
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
+        self.paused.apply(&mut settings.paused, false);
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
     }
 }

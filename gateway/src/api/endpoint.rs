@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{Endpoint, EndpointSettings, Secret},
+    domain::{DisabledReason, Endpoint, EndpointSettings, Secret},
     id::EndpointId,
     store::{Change, Configuration, Order},
     time::Millis,
@@ -17,7 +17,7 @@ use super::{
     Api,
     endpoint_headers::{self, Headers},
     endpoint_secret::rotate_to,
-    endpoint_settings::SettingsIn,
+    endpoint_settings::{SettingsIn, SettingsOut},
     endpoint_url, find_endpoint,
     list::{ListQuery, gather, page_of},
     patch::Patch,
@@ -143,7 +143,11 @@ impl Checked {
         input.uid.apply_option(&mut endpoint.uid);
         input.description.apply(&mut endpoint.description, String::new());
         input.version.apply(&mut endpoint.version, FIRST_VERSION);
-        input.disabled.apply(&mut endpoint.disabled, false);
+        match input.disabled {
+            Patch::Absent => {}
+            Patch::Value(true) => endpoint.disable(DisabledReason::Operator, now),
+            Patch::Null | Patch::Value(false) => endpoint.enable(now),
+        }
         input.event_types.apply(&mut endpoint.filter_types, vec![]);
         input.channels.apply(&mut endpoint.channels, vec![]);
         input.throttle_rate.apply_option(&mut endpoint.rate_limit);
@@ -173,6 +177,7 @@ impl Checked {
             description: String::new(),
             version: FIRST_VERSION,
             disabled: false,
+            switched: None,
             filter_types: vec![],
             channels: vec![],
             rate_limit: None,
@@ -211,7 +216,7 @@ pub(super) struct EndpointOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u32>,
     metadata: &'a BTreeMap<String, String>,
-    sluicegate: &'a EndpointSettings,
+    sluicegate: SettingsOut<'a>,
     created_at: String,
     updated_at: String,
 }
@@ -232,7 +237,7 @@ impl<'a> From<&'a Endpoint> for EndpointOut<'a> {
             rate_limit: endpoint.rate_limit,
             throttle_rate: endpoint.rate_limit,
             metadata: &endpoint.metadata,
-            sluicegate: &endpoint.settings,
+            sluicegate: SettingsOut::from(endpoint),
             created_at: endpoint.created_at.rfc3339(),
             updated_at: endpoint.updated_at.rfc3339(),
         }

@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{EndpointSettings, Limit},
+    domain::{DisabledReason, Endpoint, EndpointSettings, Limit, OutcomeRule, Then},
     time::parse_duration,
 };
 
@@ -21,15 +21,44 @@ const PER: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(7 * 24 * 60 * 60);
 const MAX_COUNT: u32 = 1_000_000;
 const MAX_CONCURRENCY: u32 = 10_000;
+const MAX_OUTCOMES: usize = 64;
 
 /// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
 #[derive(Clone, PartialEq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct SettingsIn {
+    paused: Patch<bool>,
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
     ordering: Patch<OrderingIn>,
+    outcomes: Patch<Vec<OutcomeIn>>,
+    // Only shown: who sends back what he was shown need not take them out.
+    disabled_reason: Patch<String>,
+    disabled_at: Patch<String>,
+}
+
+/// The settings as they are shown, and why the endpoint is disabled.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SettingsOut<'a> {
+    #[serde(flatten)]
+    settings: &'a EndpointSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled_at: Option<String>,
+}
+
+impl<'a> From<&'a Endpoint> for SettingsOut<'a> {
+    fn from(endpoint: &'a Endpoint) -> Self {
+        let switched = endpoint.switched.filter(|_| endpoint.disabled);
+        Self {
+            settings: &endpoint.settings,
+            disabled_reason: switched.and_then(|how| how.reason).map(DisabledReason::name),
+            disabled_at: switched.map(|how| how.at.rfc3339()),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -54,14 +83,40 @@ impl LimitIn {
     }
 }
 
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutcomeIn {
+    status: String,
+    then: String,
+}
+
+impl OutcomeIn {
+    fn read(&self) -> Result<OutcomeRule, String> {
+        let then = match self.then.as_str() {
+            "success" => Then::Success,
+            "retry" => Then::Retry,
+            "give_up" => Then::GiveUp,
+            "disable" => Then::Disable,
+            "hold" => Then::Hold,
+            _ => return Err("then must be success, retry, give_up, disable or hold".to_owned()),
+        };
+        match self.status.parse() {
+            Ok(status) => Ok(OutcomeRule { status, then }),
+            Err(error) => Err(format!("status {:?}: {error}", self.status)),
+        }
+    }
+}
+
 impl SettingsIn {
-    /// As part of a whole endpoint: what is left out is reset.
+    /// As part of a whole endpoint: what is left out is reset; except that a paused one stays so.
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
             ordering: self.ordering.whole(),
+            outcomes: self.outcomes.whole(),
+            ..self
         }
     }
 
@@ -91,10 +146,19 @@ impl SettingsIn {
         if let Some(Err(fault)) = self.ordering.value().map(OrderingIn::read) {
             faults.add(FIELD, fault);
         }
+        if let Some(outcomes) = self.outcomes.value() {
+            if outcomes.len() > MAX_OUTCOMES {
+                faults.add(FIELD, format!("more than {MAX_OUTCOMES} outcomes"));
+            }
+            if let Some(fault) = outcomes.iter().find_map(|outcome| outcome.read().err()) {
+                faults.add(FIELD, format!("outcomes: {fault}"));
+            }
+        }
     }
 
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
+        self.paused.apply(&mut settings.paused, false);
         match &self.limits {
             Patch::Absent => {}
             Patch::Null => settings.limits.clear(),
@@ -109,5 +173,13 @@ impl SettingsIn {
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
         self.ordering.read_option(&mut settings.ordering, |ordering| ordering.read().ok());
+        match &self.outcomes {
+            Patch::Absent => {}
+            Patch::Null => settings.outcomes.clear(),
+            Patch::Value(outcomes) => {
+                settings.outcomes =
+                    outcomes.iter().filter_map(|outcome| outcome.read().ok()).collect();
+            }
+        }
     }
 }

@@ -8,14 +8,18 @@ use shared::{
     time::Millis,
 };
 
-use super::Api;
+use super::{Api, find_endpoint};
 use crate::error::Result;
 
 /// An endpoint's serving state as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StateOut {
-    /// When the owner wrote it down; `null` if nothing was worth it yet. The four fields after it are
+    /// It gets nothing new, and nothing is sent.
+    disabled: bool,
+    /// Nothing is sent: it is paused, or its application is.
+    paused: bool,
+    /// When the owner wrote it down; `null` if nothing was worth it yet. The fields up to `limits` are
     /// as of then.
     as_of: Option<String>,
     breaker: BreakerOut,
@@ -88,6 +92,8 @@ impl StateOut {
         };
         let limits = state.limits.iter();
         Self {
+            disabled: false,
+            paused: false,
             as_of: known.then(|| state.at.rfc3339()),
             breaker,
             gate: state.gate.filter(|gate| *gate > now).map(Millis::rfc3339),
@@ -109,10 +115,15 @@ pub(super) async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let queue = api.queue(&app, &name).await?;
+    let configuration = api.configuration(&app).await?;
+    let endpoint = find_endpoint(&configuration, &name)?;
+    let queue = Queue::live(configuration.application.id, endpoint.id);
     let record = api.store.states(queue.app, &[queue.endpoint]).await?.pop().flatten();
     // What a newer version wrote in another form is as good as nothing.
-    let state = record.and_then(|record| serde_json::from_slice(&record).ok());
+    let state: Option<ServingState> =
+        record.and_then(|record| serde_json::from_slice(&record).ok());
+    // Nor does what was remembered before it was enabled again count.
+    let state = state.filter(|state| endpoint.enabled_at().is_none_or(|at| state.at >= at));
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
     let heads = api.store.heads(queue.destination()).await?;
     let mut waiting: u64 = heads.iter().map(|head| head.waiting).sum();
@@ -121,6 +132,8 @@ pub(super) async fn get(
     }
     let now = Millis::now();
     Ok(HttpResponse::Ok().json(StateOut {
+        disabled: endpoint.disabled,
+        paused: endpoint.settings.paused || configuration.application.settings.paused,
         waiting,
         blocked: heads.iter().filter_map(|head| BlockedOut::new(head, now)).collect(),
         lane: queue.lane().index(),

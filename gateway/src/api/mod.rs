@@ -21,6 +21,7 @@ mod list;
 mod message;
 mod ordering;
 mod patch;
+mod pausing;
 mod recipients;
 mod retry_policy;
 mod routes;

@@ -7,7 +7,7 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret,
-    endpoint_state, event_type, health, message, recipients,
+    endpoint_state, event_type, health, message, pausing, recipients,
 };
 use crate::{access, error::ApiError};
 
@@ -61,7 +61,9 @@ fn applications(config: &mut ServiceConfig) {
                 .route(web::put().to(application::put))
                 .route(web::patch().to(application::patch))
                 .route(web::delete().to(application::delete)),
-        );
+        )
+        .service(resource("/app/{app}/pause").route(web::post().to(pausing::pause_application)))
+        .service(resource("/app/{app}/resume").route(web::post().to(pausing::resume_application)));
 }
 
 fn endpoints(config: &mut ServiceConfig) {
@@ -91,6 +93,14 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/secret/rotate")
                 .route(web::post().to(endpoint_secret::rotate)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/pause")
+                .route(web::post().to(pausing::pause_endpoint)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/resume")
+                .route(web::post().to(pausing::resume_endpoint)),
         )
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")

@@ -21,7 +21,7 @@ async fn limits_and_concurrency_are_kept_changed_and_reset() {
     let change = json!({"sluicegate": {"concurrency": null}});
     let patched = api.patch(path, change).await.expect(200);
     assert_eq!(patched["sluicegate"], json!({"limits": limits}));
-    let patched = api.patch(path, json!({"disabled": true})).await.expect(200);
+    let patched = api.patch(path, json!({"description": "x"})).await.expect(200);
     assert_eq!(patched["sluicegate"], json!({"limits": limits}));
     let put = api.put(path, json!({"url": "https://example.com/2"})).await.expect(200);
     assert_eq!(put["sluicegate"], json!({}));
@@ -105,4 +105,84 @@ async fn retry_policies_that_cannot_work_are_refused() {
         let refused = api.post("/app/acme/endpoint", body).await.expect(422);
         assert_eq!(refused["detail"][0]["msg"], msg);
     }
+}
+
+#[tokio::test]
+async fn outcome_tables_are_kept_and_checked() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let table = json!([
+        {"status": "400-499", "then": "give_up"}, {"status": "409", "then": "success"},
+        {"status": "500", "then": "hold"}, {"status": "404", "then": "disable"},
+        {"status": "202", "then": "retry"},
+    ]);
+    let body = |table: &serde_json::Value| json!({"url": "https://example.com/", "sluicegate": {"outcomes": table}});
+    let created = api.post("/app/acme/endpoint", body(&table)).await.expect(201);
+    assert_eq!(created["sluicegate"], json!({"outcomes": table}));
+    for (table, what) in [
+        (json!([{"status": "4xx", "then": "retry"}]), "status \"4xx\""),
+        (json!([{"status": "499-400", "then": "retry"}]), "status \"499-400\""),
+        (json!([{"status": "409", "then": "ignore"}]), "then must be"),
+        (json!(vec![json!({"status": "409", "then": "retry"}); 65]), "more than 64"),
+    ] {
+        let refused = api.post("/app/acme/endpoint", body(&table)).await.expect(422);
+        assert_eq!(refused["detail"][0]["loc"], json!(["body", "sluicegate"]), "{table}");
+        assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(what), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn pausing_shows_stays_and_ends() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let body = json!({"url": "https://example.com/", "uid": "main"});
+    api.post("/app/acme/endpoint", body.clone()).await.expect(201);
+    let is_paused = async || {
+        let state = api.get("/app/acme/endpoint/main/state").await.expect(200);
+        state["paused"].as_bool().unwrap()
+    };
+    assert!(!is_paused().await);
+    for (path, whole) in
+        [("/app/acme", json!({"name": "acme", "uid": "acme"})), ("/app/acme/endpoint/main", body)]
+    {
+        for _ in 0..2 {
+            let paused = api.post(&format!("{path}/pause"), json!({})).await.expect(200);
+            assert_eq!(paused["sluicegate"], json!({"paused": true}));
+        }
+        assert!(is_paused().await, "{path}");
+        // Somebody who does not know of it describes the whole.
+        api.put(path, whole).await.expect(200);
+        assert!(is_paused().await, "{path}");
+        // A message is accepted all the same.
+        let message = json!({"eventType": "a", "payload": {}});
+        api.post("/app/acme/msg", message).await.expect(202);
+        let resumed = api.post(&format!("{path}/resume"), json!({})).await.expect(200);
+        assert_eq!(resumed["sluicegate"], json!({}));
+        assert!(!is_paused().await, "{path}");
+    }
+    let paused = json!({"sluicegate": {"paused": true}});
+    api.patch("/app/acme/endpoint/main", paused).await.expect(200);
+    assert!(is_paused().await);
+    api.post("/app/acme/endpoint/other/pause", json!({})).await.expect_error(404, "not_found");
+    api.post("/app/other/pause", json!({})).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn why_an_endpoint_is_disabled_is_shown_until_it_is_enabled() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let body = json!({"url": "https://example.com/", "uid": "main"});
+    api.post("/app/acme/endpoint", body).await.expect(201);
+    let path = "/app/acme/endpoint/main";
+    let disabled = api.patch(path, json!({"disabled": true})).await.expect(200);
+    assert_eq!(disabled["sluicegate"]["disabledReason"], "operator");
+    assert!(disabled["sluicegate"]["disabledAt"].is_string());
+    // Sent back as it was shown, nothing changes.
+    let again = json!({"disabled": true, "sluicegate": disabled["sluicegate"]});
+    let again = api.patch(path, again).await.expect(200);
+    assert_eq!(again["sluicegate"], disabled["sluicegate"]);
+    let state = api.get(&format!("{path}/state")).await.expect(200);
+    assert_eq!(state["disabled"], true);
+    let enabled = api.patch(path, json!({"disabled": false})).await.expect(200);
+    assert_eq!((&enabled["disabled"], &enabled["sluicegate"]), (&json!(false), &json!({})));
 }

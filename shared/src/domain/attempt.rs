@@ -113,8 +113,10 @@ pub enum DeadReason {
     Exhausted,
     /// The message's body is gone: it waited longer than messages live.
     Expired,
-    /// The endpoint answered 410 Gone.
+    /// The endpoint answered 410 Gone, or what its outcome table puts in the place of it.
     Gone,
+    /// The endpoint answered with a status at which its outcome table gives up.
+    Rejected,
     /// The request cannot be made, now or later.
     Unsendable,
 }
@@ -126,6 +128,7 @@ impl DeadReason {
             Self::Exhausted => "exhausted",
             Self::Expired => "expired",
             Self::Gone => "gone",
+            Self::Rejected => "rejected",
             Self::Unsendable => "unsendable",
         }
     }

@@ -22,9 +22,12 @@ pub struct Endpoint {
     pub description: String,
     /// The producer's own version number of the payloads that it expects.
     pub version: u32,
-    /// A disabled endpoint gets nothing new.
+    /// A disabled endpoint gets nothing new, and what waits for it is not sent.
     #[serde(default)]
     pub disabled: bool,
+    /// When it was disabled or enabled last, if it ever was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switched: Option<Switched>,
     /// Event types that it wants; all, if none are named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter_types: Vec<String>,
@@ -64,7 +67,67 @@ pub struct SigningSecret {
     pub expires_at: Option<Millis>,
 }
 
+/// An endpoint was disabled, or enabled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    /// When.
+    pub at: Millis,
+    /// Why it was disabled; `None`: it was enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<DisabledReason>,
+}
+
+/// Why an endpoint was disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DisabledReason {
+    /// Somebody wanted it.
+    Operator,
+    /// It answered 410 Gone, or what its outcome table puts in the place of it.
+    Gone,
+    /// All attempts failed for too long.
+    Failing,
+}
+
+impl DisabledReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Gone, Self::Failing];
+
+    /// The name in records, metrics and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+}
+
 impl Endpoint {
+    /// Disables it, unless it is disabled already.
+    pub fn disable(&mut self, reason: DisabledReason, at: Millis) {
+        if !self.disabled {
+            self.disabled = true;
+            self.switched = Some(Switched { at, reason: Some(reason) });
+            self.updated_at = at;
+        }
+    }
+
+    /// Enables it, unless it is enabled. What failed before is forgiven.
+    pub fn enable(&mut self, at: Millis) {
+        if self.disabled {
+            self.disabled = false;
+            self.switched = Some(Switched { at, reason: None });
+            self.updated_at = at;
+        }
+    }
+
+    /// When it was enabled after it had been disabled: what was remembered of its failures before does
+    /// not count.
+    pub fn enabled_at(&self) -> Option<Millis> {
+        self.switched.filter(|switched| switched.reason.is_none()).map(|switched| switched.at)
+    }
+
     /// Whether a message goes to this endpoint.
     pub fn wants(&self, message: &MessageHeader) -> bool {
         !self.disabled

@@ -5,7 +5,7 @@
 //!
 //! ```json
 //! {"at": 1795432000500, "gate": 1795432030000, "failing_since": 1795431990000,
-//!  "breaker": {"until": 1795432005000, "openings": 1}, "window": 4,
+//!  "failures": 3, "breaker": {"until": 1795432005000, "openings": 1}, "window": 4,
 //!  "limits": [{"count": 100, "per": "10s", "arrival": 1795432000603, "next": 1795432000577}]}
 //! ```
 
@@ -29,6 +29,9 @@ pub struct ServingState {
     /// The first failure after the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Millis>,
+    /// How many attempts failed since then; not counted beyond a few.
+    #[serde(default)]
+    pub failures: u32,
     /// How many attempts could be in flight. The next owner goes on from it after a clean hand-over of
     /// a moment ago, and begins with a window of its own otherwise.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Ordering, RetryPolicy};
+use super::{Extra, Ordering, OutcomeRule, RetryPolicy};
 use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
@@ -15,6 +15,9 @@ pub struct ApplicationSettings {
     /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
+    /// Nothing is sent to its endpoints until it is resumed; what is published meanwhile waits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// When deliveries that failed are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
@@ -33,6 +36,9 @@ impl ApplicationSettings {
 /// The object `sluicegate` of an endpoint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EndpointSettings {
+    /// Nothing is sent until it is resumed; what is published meanwhile waits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
@@ -48,6 +54,9 @@ pub struct EndpointSettings {
     /// Whether messages arrive one after the other, and which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordering: Option<Ordering>,
+    /// What follows from an answer's status, where that is not what usually does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<OutcomeRule>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
@@ -79,6 +88,12 @@ impl Limit {
     pub fn per_second(count: NonZeroU32) -> Self {
         Self { count, per: Duration::from_secs(1), burst: None }
     }
+}
+
+/// Whether a flag need not be written down.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]

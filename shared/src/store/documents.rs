@@ -39,6 +39,7 @@ impl Configuration {
 
 /// One step of a commit.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few of them live, and none for long")]
 pub enum Change {
     /// Creates or replaces the application.
     PutApplication(Application),

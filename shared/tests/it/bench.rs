@@ -266,6 +266,7 @@ pub(crate) fn endpoint(id: EndpointId) -> Endpoint {
         description: String::new(),
         version: 1,
         disabled: false,
+        switched: None,
         filter_types: vec![],
         channels: vec![],
         rate_limit: None,
