@@ -89,7 +89,8 @@ forward!(Documents {
     fn configuration(app: AppId) -> Option<Configuration>;
     fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version;
     fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed;
-    fn unindex(app: AppId, uid: Option<&str>) -> ();
+    fn claim(app: AppId) -> Claim;
+    fn unindex(app: AppId, uid: Option<&str>, claim: Claim) -> ();
     fn find_uid(uid: &str) -> Option<AppId>;
     fn applications(page: &PageRequest) -> Page<AppId>;
     fn document(kind: Kind, name: &str) -> Option<Bytes>;

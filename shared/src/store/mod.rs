@@ -35,7 +35,9 @@ mod tasks;
 
 use std::{sync::Arc, time::Duration};
 
-pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed, Kind, Version};
+pub use documents::{
+    Change, Claim, Configuration, Document, Documents, Expect, Indexed, Kind, Version,
+};
 pub use error::{ErrorKind, Result, StoreError};
 pub use fan_out::{Expand, Expanded, FanOut};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};

@@ -143,6 +143,11 @@ pub(super) fn applications() -> String {
     global("apps")
 }
 
+/// Hash: the claim of each application that is listed, and `n`, the last one given out.
+pub(super) fn claims() -> String {
+    global("claims")
+}
+
 /// Hash: applications by uid.
 pub(super) fn uids() -> String {
     global("uids")

@@ -10,11 +10,7 @@ mod limits;
 mod publisher;
 mod tasks;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -25,8 +21,8 @@ use shared::{
     id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
-        Bucket, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes,
-        Result, Store,
+        Bucket, Claim, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease,
+        Lifetimes, Result, Store,
     },
     time::Millis,
 };
@@ -45,7 +41,8 @@ pub(crate) struct State {
     last_entry: u64,
     last_park: u64,
     configurations: BTreeMap<AppId, Configuration>,
-    index: BTreeSet<AppId>,
+    index: BTreeMap<AppId, Claim>,
+    last_claim: u64,
     uids: BTreeMap<String, AppId>,
     documents: BTreeMap<(&'static str, String), Bytes>,
     buckets: BTreeMap<Bucket, limits::Cells>,
@@ -106,7 +103,8 @@ impl Model {
             last_entry: 0,
             last_park: 0,
             configurations: BTreeMap::new(),
-            index: BTreeSet::new(),
+            index: BTreeMap::new(),
+            last_claim: 0,
             uids: BTreeMap::new(),
             documents: BTreeMap::new(),
             buckets: BTreeMap::new(),
