@@ -281,7 +281,7 @@ mod tests {
         let app = AppId::new();
         let at = |version| Routes {
             version: Version(version),
-            endpoints: BTreeMap::new(),
+            endpoints: Default::default(),
             names_limits: false,
         };
         assert_eq!(cache.keep(app, Some(at(2))).unwrap().version, Version(2));

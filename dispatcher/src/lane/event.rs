@@ -77,8 +77,10 @@ pub(crate) enum Event {
     Refused,
     /// It refuses that call no more.
     Accepted,
-    /// A credit was waited for, for an endpoint that is proven or for one that is not.
-    Credit { permit: Permit, proven: bool },
+    /// An endpoint has waited for a credit.
+    Credit { destination: Destination, permit: Permit },
+    /// There is room for a body now that did not fit.
+    Room(Taken),
     /// Cells of these limits were taken.
     Granted(Arc<[Metered]>, Vec<Cell>),
     /// Limits with a name have changed.

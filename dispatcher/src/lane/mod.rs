@@ -49,7 +49,6 @@ use actix::{
 use arriving::Wish;
 use backlog::Backlog;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread, Stuck};
-use fetching::Line;
 pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
@@ -132,10 +131,6 @@ pub(crate) struct LaneActor {
     looks: usize,
     to_fetch: Vec<Taken>,
     turns: Turns,
-    /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
-    /// those that may get half of the credits only.
-    proven: Line,
-    unproven: Line,
     timers: BTreeSet<(Instant, Destination)>,
     alarm: Option<(Instant, SpawnHandle)>,
     /// The reader waits until there are fewer parks.
@@ -191,8 +186,6 @@ impl LaneActor {
             looks: 0,
             to_fetch: Vec::new(),
             turns: Turns::default(),
-            proven: Line::default(),
-            unproven: Line::default(),
             timers: BTreeSet::new(),
             alarm: None,
             room: None,
@@ -252,8 +245,6 @@ impl LaneActor {
         self.look(ctx);
         self.fetch(ctx);
         self.ask_for_turns(ctx);
-        self.ask_for_credit(true, ctx);
-        self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
             // A reader that has gone needs no answer.
             self.room.take().map(|room| room.send(()));
@@ -381,7 +372,8 @@ impl Handler<Event> for LaneActor {
             }
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
-            Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
+            Event::Credit { destination, permit } => self.feed(destination, permit, ctx),
+            Event::Room(taken) => self.room(taken),
             Event::Granted(from, cells) => self.granted(&from, cells, ctx),
             Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),

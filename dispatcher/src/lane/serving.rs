@@ -1,6 +1,6 @@
 //! What is sent now, and what becomes of it: brain → credit → body → limits → attempt → settlement.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
@@ -87,10 +87,10 @@ impl LaneActor {
             }
             let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
-            let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
-                if !mem::replace(&mut seat.hungry, true) {
-                    self.line(proven).hungry.push_back(destination);
-                }
+            let credit = permit.take();
+            let credit = credit.or_else(|| self.parts.credits.try_take(destination.app, proven));
+            let Some(credit) = credit else {
+                self.want_credit(destination, ctx);
                 return self.park_surplus(destination);
             };
             let Some(ready) = seat.take(strand) else { return };
@@ -146,14 +146,18 @@ impl LaneActor {
         for Prepared { mut taken, found } in prepared {
             match found {
                 Found::Sendable(message, route) => {
-                    let room = self.parts.credits.weigh(&mut taken.permit, message.payload.len());
+                    let bytes = message.payload.len();
+                    if !self.parts.credits.weigh(&mut taken.permit, bytes) {
+                        self.wait_for_room(taken, bytes, ctx);
+                        continue;
+                    }
                     let destination = taken.delivery().destination();
                     match self.seats.get_mut(&destination) {
-                        Some(seat) if room => {
+                        Some(seat) => {
                             seat.primed.push_back(Primed { taken, message, route });
                             touched.push(destination);
                         }
-                        _ => self.give_back_for(taken, NOT_AT_ONCE),
+                        None => self.give_back(taken),
                     }
                 }
                 Found::Closed(route) => {

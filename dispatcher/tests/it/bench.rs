@@ -185,11 +185,21 @@ impl Bench {
 
     /// Publishes messages to one endpoint.
     pub(crate) async fn publish(&self, queue: Queue, count: usize) -> Vec<MessageId> {
+        self.publish_body(queue, count, r#"{"a":1}"#).await
+    }
+
+    /// The same, with this payload.
+    pub(crate) async fn publish_body(
+        &self,
+        queue: Queue,
+        count: usize,
+        payload: &str,
+    ) -> Vec<MessageId> {
         let version = self.store.configuration(queue.app).await.unwrap().unwrap().version;
         let mut batch = Vec::new();
         for _ in 0..count {
             let header = MessageHeader { app: queue.app, ..self.header() };
-            let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+            let message = Message { header: header.clone(), payload: payload.to_owned().into() };
             batch.push(Publication {
                 header,
                 record: message.encode().unwrap(),

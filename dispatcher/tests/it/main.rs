@@ -16,5 +16,6 @@ mod policies;
 mod resuming;
 mod retrying;
 mod scripted;
+mod shares;
 mod strands;
 mod takeover;

@@ -7,7 +7,7 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, content, dead_letter, endpoint, endpoint_headers,
-    endpoint_secret, endpoint_state, event_type, health, message, pausing, recipients,
+    endpoint_secret, endpoint_state, event_type, health, message, named_limit, pausing, recipients,
 };
 use crate::{access, error::ApiError};
 
@@ -25,6 +25,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(applications)
         .configure(endpoints)
         .configure(event_types)
+        .configure(named_limits)
         .configure(messages)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
@@ -126,6 +127,15 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::patch().to(event_type::patch))
                 .route(web::delete().to(event_type::delete)),
         );
+}
+
+fn named_limits(config: &mut ServiceConfig) {
+    config.service(resource("/sluicegate/limit").route(web::get().to(named_limit::list))).service(
+        resource("/sluicegate/limit/{name}")
+            .route(web::get().to(named_limit::get))
+            .route(web::put().to(named_limit::put))
+            .route(web::delete().to(named_limit::delete)),
+    );
 }
 
 fn messages(config: &mut ServiceConfig) {
