@@ -8,7 +8,7 @@ use shared::{
     store::{ErrorKind, Verdict},
 };
 
-use crate::outcome::Outcome;
+use crate::{operator::Told, outcome::Outcome};
 
 /// Upper bounds in seconds, from 1 ms to the longest timeout.
 const SECONDS: [f64; 15] =
@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     settled: IntCounterVec,
     store_errors: IntCounterVec,
     disabled: IntCounterVec,
+    told: IntCounterVec,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -64,6 +65,7 @@ impl Metrics {
             attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
             disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
+            told: counters("operational_events_total", "Told to the operator", "result")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
@@ -78,6 +80,9 @@ impl Metrics {
         };
         for outcome in Outcome::ALL {
             metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
+        }
+        for told in Told::ALL {
+            metrics.told(told, 0);
         }
         for reason in DisabledReason::ALL {
             metrics.disabled.with_label_values(&[reason.name()]).inc_by(0);
@@ -101,6 +106,10 @@ impl Metrics {
 
     pub(crate) fn disabled(&self, reason: DisabledReason) {
         self.disabled.with_label_values(&[reason.name()]).inc();
+    }
+
+    pub(crate) fn told(&self, told: Told, count: usize) {
+        self.told.with_label_values(&[told.name()]).inc_by(count as u64);
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

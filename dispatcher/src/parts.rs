@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use shared::store::SharedStore;
 
-use crate::{Config, credits::Credits, metrics::Metrics, retry::Schedule, routes::RouteCache};
+use crate::{
+    Config, credits::Credits, metrics::Metrics, operator::Operator, retry::Schedule,
+    routes::RouteCache,
+};
 
 /// Handed to every actor when it starts.
 pub(crate) struct Parts {
@@ -12,6 +15,7 @@ pub(crate) struct Parts {
     pub(crate) store: SharedStore,
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
+    pub(crate) operator: Operator,
     pub(crate) metrics: Metrics,
 }
 
@@ -23,6 +27,7 @@ impl Parts {
                 Arc::clone(&store),
                 Schedule::new(config.retry_schedule.clone()),
             ),
+            operator: Operator::start(Arc::clone(&store), metrics.clone()),
             config,
             store,
             metrics,

@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 use shared::guard::Guard;
-use shared::{health::Probe, store::SharedStore};
+use shared::{health::Probe, operational::Bulletin, store::SharedStore};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -47,6 +47,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
         guard: Guard::new(config.allow_cidr.clone()),
+        bulletin: Bulletin::new(Arc::clone(&store)),
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,

@@ -15,7 +15,10 @@ use std::time::Duration;
 use breaker::{Admits, Breaker, Change};
 use limits::{LEAD, Limits};
 pub(crate) use moment::Moment;
-use shared::domain::{Endpoint, OpenBreaker, ServingState};
+use shared::{
+    domain::{Endpoint, OpenBreaker, ServingState},
+    time::Millis,
+};
 use tokio::time::Instant;
 use window::Window;
 
@@ -143,6 +146,11 @@ impl Brain {
         self.breaker = Breaker::new(now);
         (self.gate, self.failing_since, self.failures) = (None, None, 0);
         self.news = News::Changed;
+    }
+
+    /// The first failure after the last success.
+    pub(crate) fn failing_since(&self, moment: Moment) -> Option<Millis> {
+        self.failing_since.map(|since| moment.millis(since))
     }
 
     /// Whether nothing but failures was seen for so long.

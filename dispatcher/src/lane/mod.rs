@@ -12,6 +12,7 @@
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
+//! | [`telling`] | what the operator is told of |
 //! | [`timing`] | when to look at a queue again |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
@@ -25,6 +26,7 @@ mod pacing;
 mod remembering;
 mod seat;
 mod serving;
+mod telling;
 mod timing;
 mod waiting;
 

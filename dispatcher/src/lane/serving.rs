@@ -16,7 +16,7 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Pace, Wants, breaker::Change},
+    brain::{Pace, Wants},
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
@@ -228,18 +228,12 @@ impl LaneActor {
             attempt = record.number, outcome = outcome.name(), status = record.code,
             duration_ms = record.duration_ms, "delivery.attempted"
         );
-        if let Some(seat) = self.seats.get_mut(&destination) {
-            match seat.brain.ended(outcome.sign(), now, rand::random()) {
-                Some(Change::Opened) => {
-                    metrics.breakers_opened.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker opened");
-                }
-                Some(Change::Closed) => {
-                    metrics.breakers_closed.inc();
-                    tracing::info!(app = %destination.app, endpoint = %destination.endpoint, "breaker closed");
-                }
-                None => {}
-            }
+        let change = self
+            .seats
+            .get_mut(&destination)
+            .and_then(|seat| seat.brain.ended(outcome.sign(), now, rand::random()));
+        if let Some(change) = change {
+            self.tell_of_breaker(destination, change);
         }
         self.disable_with_reason(destination, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
@@ -297,7 +291,10 @@ impl LaneActor {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
             match answer {
-                Settled::Done => self.parts.metrics.settled(&settlement.verdict),
+                Settled::Done => {
+                    self.parts.metrics.settled(&settlement.verdict);
+                    self.tell_of_delivery(&settlement);
+                }
                 Settled::NotThere => {
                     self.parts.metrics.unmatched.inc();
                     // Where it is, if it still is, the store knows better.

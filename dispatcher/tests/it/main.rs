@@ -5,6 +5,7 @@ mod bench;
 mod disabling;
 mod isolation;
 mod limits;
+mod operational;
 mod outages;
 mod pausing;
 mod policies;

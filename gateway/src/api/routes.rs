@@ -24,6 +24,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(api_keys)
         .configure(applications)
         .configure(endpoints)
+        .configure(operational_webhooks)
         .configure(event_types)
         .configure(messages)
         .default_service(web::to(no_such_path))
@@ -109,6 +110,37 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/dead-letter")
                 .route(web::get().to(dead_letter::list)),
+        );
+}
+
+/// The operator's endpoints: the handlers are those of all endpoints.
+fn operational_webhooks(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/operational-webhook/endpoint")
+                .route(web::get().to(endpoint::list))
+                .route(web::post().to(endpoint::create)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}")
+                .route(web::get().to(endpoint::get))
+                .route(web::put().to(endpoint::put))
+                .route(web::patch().to(endpoint::patch))
+                .route(web::delete().to(endpoint::delete)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/headers")
+                .route(web::get().to(endpoint_headers::get))
+                .route(web::put().to(endpoint_headers::put))
+                .route(web::patch().to(endpoint_headers::patch)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/secret")
+                .route(web::get().to(endpoint_secret::get)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/secret/rotate")
+                .route(web::post().to(endpoint_secret::rotate)),
         );
 }
 

@@ -10,5 +10,6 @@ mod harness;
 mod history;
 mod limits;
 mod messages;
+mod operational;
 mod scripted;
 mod settings;
