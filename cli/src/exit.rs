@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use dispatcher::StartError;
 use shared::store::{ErrorKind, StoreError};
 
 /// What `--help` says about exit codes.
@@ -65,8 +66,11 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<dispatcher::StartError> for Failure {
-    fn from(error: dispatcher::StartError) -> Self {
-        Self::Runtime(anyhow::Error::new(error).context("dispatcher"))
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Descriptors(error) => Self::config(error.to_string()),
+            error => Self::Runtime(anyhow::Error::new(error).context("dispatcher")),
+        }
     }
 }

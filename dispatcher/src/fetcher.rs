@@ -1,13 +1,17 @@
 //! The fetcher: reads the bodies of what lanes have started, in batches over all lanes, together with
 //! the proof that each lane is still held, and finds the routes.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use actix::Addr;
-use futures_util::future::join_all;
+use bytes::Bytes;
 use shared::{
     domain::{Delivery, Message},
-    store::{Fence, Fetch, Fetched},
+    id::AppId,
+    store::{Fence, Fetch, Fetched, Version},
     time::Millis,
 };
 
@@ -101,43 +105,69 @@ impl Stage for Fetching {
             until_refused(&parts.metrics, "fetch", async || parts.store.fetch(&fetches).await)
                 .await;
         let Ok(answers) = answers else { return Err(Refused(wishes)) };
-        // Side by side: a lane whose configuration must be loaded does not hold up the others.
-        join_all(wishes.into_iter().zip(answers).map(async |(wish, fetched)| {
-            let prepared = match fetched {
-                Fetched::Fenced => None,
-                Fetched::Held { records, versions } => {
-                    let mut prepared = Vec::with_capacity(wish.taken.len());
-                    for (taken, record) in wish.taken.into_iter().zip(records) {
-                        let Delivery { app, endpoint, .. } = taken.delivery();
-                        let routes = match versions.get(&app) {
-                            None => Ok(None),
-                            Some(version) => parts.routes.at(app, *version).await,
-                        };
-                        let found = match routes {
-                            Ok(routes) => {
-                                let route = routes.and_then(|routes| routes.get(endpoint));
-                                find(&taken, route, record.as_ref())
-                            }
-                            // Not repeated here: one application's trouble must not hold up others.
-                            Err(error) => {
-                                parts.metrics.store_error(error.kind());
-                                tracing::warn!(%app, %error, "configuration cannot be loaded");
-                                Found::NoRoute
-                            }
-                        };
-                        prepared.push(Prepared { taken, found });
-                    }
-                    Some(prepared)
-                }
+        for (wish, fetched) in wishes.into_iter().zip(answers) {
+            let Fetched::Held { records, versions } = fetched else {
+                tell(&wish.lane, Event::Prepared(None));
+                continue;
             };
-            tell(&wish.lane, Event::Prepared(prepared));
-        }))
-        .await;
+            // An application whose configuration must be loaded holds up neither this call nor the rest.
+            let (mut prepared, mut late) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+            for (taken, record) in wish.taken.into_iter().zip(records) {
+                let Delivery { app, endpoint, .. } = taken.delivery();
+                let routes = match versions.get(&app) {
+                    None => None,
+                    Some(version) => match parts.routes.cached_at(app, *version) {
+                        Some(routes) => Some(routes),
+                        None => {
+                            late.entry((app, *version)).or_default().push((taken, record));
+                            continue;
+                        }
+                    },
+                };
+                let route = routes.and_then(|routes| routes.get(endpoint));
+                let found = find(&taken, route, record.as_ref());
+                prepared.push(Prepared { taken, found });
+            }
+            if !prepared.is_empty() {
+                tell(&wish.lane, Event::Prepared(Some(prepared)));
+            }
+            for ((app, version), fetched) in late {
+                let (lane, parts) = (wish.lane.clone(), Arc::clone(&parts));
+                actix_rt::spawn(find_late(app, version, fetched, lane, parts));
+            }
+        }
         Ok(())
     }
 }
 
-fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&bytes::Bytes>) -> Found {
+/// As [`find`], for deliveries of an application whose configuration must be loaded.
+async fn find_late(
+    app: AppId,
+    version: Version,
+    fetched: Vec<(Taken, Option<Bytes>)>,
+    lane: Addr<LaneActor>,
+    parts: Arc<Parts>,
+) {
+    let routes = parts.routes.at(app, version).await.inspect_err(|error| {
+        parts.metrics.store_error(error.kind());
+        tracing::warn!(%app, %error, "configuration cannot be loaded");
+    });
+    let prepared = |(taken, record): (Taken, Option<Bytes>)| {
+        let endpoint = taken.delivery().endpoint;
+        let found = match &routes {
+            Ok(routes) => {
+                let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
+                find(&taken, route, record.as_ref())
+            }
+            // Not repeated here: the lane decides when to try again.
+            Err(_) => Found::NoRoute,
+        };
+        Prepared { taken, found }
+    };
+    tell(&lane, Event::Prepared(Some(fetched.into_iter().map(prepared).collect())));
+}
+
+fn find(taken: &Taken, route: Option<Arc<Route>>, record: Option<&Bytes>) -> Found {
     match (route, record) {
         (None, _) => Found::Deleted,
         (Some(_), None) => Found::Expired,

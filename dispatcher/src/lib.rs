@@ -16,11 +16,13 @@ mod brain;
 mod config;
 mod connector;
 mod credits;
+mod descriptors;
 mod disabling;
 mod fetcher;
 mod lane;
 mod mail;
 mod metrics;
+mod named;
 mod node;
 mod operator;
 mod outcome;
@@ -33,13 +35,15 @@ mod retry;
 mod routes;
 mod ruling;
 mod settler;
+mod siding;
+mod store_clock;
 mod tenure;
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
-use connector::Connector;
+use connector::{Connector, Names};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
 use node::{Leave, Node, Stages, Worker};
@@ -47,6 +51,8 @@ use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
+use retry::Schedule;
+use routes::RouteCache;
 use settler::{Settler, Settling};
 use shared::{
     guard::Guard,
@@ -54,6 +60,7 @@ use shared::{
     placement::SHARDS,
     store::{Owner, SharedStore},
 };
+use siding::Siding;
 
 /// A running dispatcher.
 pub struct Dispatcher {
@@ -69,6 +76,12 @@ pub enum StartError {
     /// The HTTP client cannot be built, for example because there are no root certificates.
     #[error("the HTTP client cannot be built: {0}")]
     Client(#[from] reqwest::Error),
+    /// Names cannot be resolved.
+    #[error("name servers cannot be configured: {0}")]
+    Names(hickory_resolver::net::NetError),
+    /// There are not enough file descriptors.
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::TooFew),
     /// A metric is registered twice.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -84,15 +97,28 @@ impl Dispatcher {
         let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
         let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
         let (ttl, workers) = (config.lease_ttl, config.workers.max(1));
-        let arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
+        descriptors::ensure(&config)?;
+        let names = Arc::new(Names::of_system().map_err(StartError::Names)?);
+        // One a worker, and the siding's.
+        let most_idle = descriptors::most_idle(&config).div_ceil(workers + 1);
+        let connector = || {
+            let (guard, names) = (Arc::clone(&guard), Arc::clone(&names));
+            Connector::new(guard, names, config.request_timeout, most_idle).map(Arc::new)
+        };
+        let mut arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
         let workers = arbiters
             .iter()
-            .map(|arbiter| {
-                let connector = Connector::new(Arc::clone(&guard), config.request_timeout)?;
-                Ok(Worker { arbiter: arbiter.handle(), connector: Arc::new(connector) })
-            })
+            .map(|arbiter| Ok(Worker { arbiter: arbiter.handle(), connector: connector()? }))
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
-        let parts = Parts::new(config, store, Metrics::new(metrics)?);
+        let (attempts, loads) = (Arbiter::new(), Arbiter::new());
+        let siding = Siding::new(attempts.handle(), connector()?);
+        let routes = RouteCache::new(
+            Arc::clone(&store),
+            Schedule::new(config.retry_schedule.clone()),
+            loads.handle(),
+        );
+        arbiters.extend([attempts, loads]);
+        let parts = Parts::new(config, store, Metrics::new(metrics)?, routes, siding);
         let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
         let settlers: Vec<_> = (0..count)
             .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())
@@ -100,6 +126,7 @@ impl Dispatcher {
         let fetchers: Vec<_> = (0..count)
             .map(|_| Fetcher::new(Fetching::default(), Arc::clone(&parts)).start())
             .collect();
+        actix_rt::spawn(named::keep_up(Arc::downgrade(&parts)));
         let reader = Reader::new(Arc::clone(&parts)).start();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
         let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };

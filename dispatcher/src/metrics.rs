@@ -40,6 +40,8 @@ pub(crate) struct Metrics {
     pub(crate) breakers_closed: IntCounter,
     /// Settlements that came to nothing because the delivery was not where it should have been.
     pub(crate) unmatched: IntCounter,
+    /// Cells of shared limits that were granted and not used.
+    pub(crate) cells_unused: IntCounter,
     /// Lanes that were lost to another node while they were served.
     pub(crate) fenced: IntCounter,
 }
@@ -76,6 +78,7 @@ impl Metrics {
             breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
             breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,
             unmatched: counter("settlements_unmatched_total", "Settlements that changed nothing")?,
+            cells_unused: counter("shared_limit_cells_unused_total", "Cells granted, not used")?,
             fenced: counter("lanes_fenced_total", "Lanes lost while they were served")?,
         };
         for outcome in Outcome::ALL {

@@ -15,13 +15,16 @@ use shared::{placement::Lane, store::Epoch};
 use crate::{
     connector::Connector,
     fetcher::Fetcher,
-    lane::{Drain, LaneActor, Lost, Reread, Surroundings},
+    lane::{Drain, LaneActor, Lost, Reread, Stuck, Surroundings},
     mail::tell,
     ownership::{Gained, Ownership, Round},
     parts::Parts,
     reader::{Reader, Unwatch},
     settler::Settler,
 };
+
+/// How soon it looks again for lanes that it should hold and another node still does.
+const SEEK: Duration = Duration::from_millis(100);
 
 /// A lane was told by the store that it belongs to another node.
 #[derive(Message)]
@@ -78,7 +81,21 @@ pub(crate) struct Node {
     /// Fenced while a round was under way.
     fenced: Vec<LaneFenced>,
     dead: Arc<Mutex<Vec<Lane>>>,
+    /// Drained: to be released when no round is under way.
+    drained: Vec<(Lane, Epoch)>,
+    /// It will soon look again for lanes that are free.
+    seeking: bool,
     leaving: bool,
+}
+
+/// What is done with the ownership.
+#[derive(Clone, Copy)]
+enum Task {
+    Round,
+    /// Only what is held is kept.
+    Keep,
+    /// Only what is free is taken.
+    Seek,
 }
 
 struct Running {
@@ -104,6 +121,8 @@ impl Node {
             reader,
             fenced: Vec::new(),
             dead: Arc::default(),
+            drained: Vec::new(),
+            seeking: false,
             leaving: false,
         }
     }
@@ -114,25 +133,32 @@ impl Node {
     }
 
     fn round(&mut self, ctx: &mut Context<Self>) {
+        // What is in flight while it leaves must not be sent by another owner: leases stay alive.
+        let what = if self.leaving { Task::Keep } else { Task::Round };
+        self.begin(what, ctx);
+    }
+
+    fn begin(&mut self, what: Task, ctx: &mut Context<Self>) {
         // The round before is still under way: the store is slow.
         let Some(mut ownership) = self.ownership.take() else { return };
         self.bury(&mut ownership);
-        // What is in flight while it leaves must not be sent by another owner: leases stay alive.
-        let leaving = self.leaving;
         let round = async move {
             let mut round = Round::default();
-            let result = match leaving {
-                true => ownership.keep(&mut round).await,
-                false => ownership.round(&mut round).await,
+            let result = match what {
+                Task::Keep => ownership.keep(&mut round).await,
+                Task::Round => ownership.round(&mut round).await,
+                Task::Seek => ownership.seek(&mut round).await,
             };
             (ownership, round, result)
         };
         ctx.spawn(round.into_actor(self).map(|(ownership, round, result), me, ctx| {
+            let well = result.is_ok();
             if let Err(error) = result {
                 me.parts.metrics.store_error(error.kind());
                 tracing::warn!(%error, "keeping the lanes failed, trying again");
             }
             me.round_ended(ownership, round, ctx);
+            me.seek_soon(well, ctx);
         }));
     }
 
@@ -171,6 +197,22 @@ impl Node {
         }
         self.parts.metrics.lanes.set(ownership.held() as i64);
         self.ownership = Some(ownership);
+        self.release_drained(ctx);
+    }
+
+    /// What another node hands over should not lie about until the next round.
+    fn seek_soon(&mut self, well: bool, ctx: &mut Context<Self>) {
+        let waiting = self.ownership.as_ref().is_some_and(Ownership::is_waiting);
+        if self.leaving || self.seeking || !well || !waiting {
+            return;
+        }
+        self.seeking = true;
+        ctx.run_later(SEEK, |me, ctx| {
+            me.seeking = false;
+            if !me.leaving {
+                me.begin(Task::Seek, ctx);
+            }
+        });
     }
 
     fn start(&mut self, Gained { tenure, unclean }: Gained, ctx: &mut Context<Self>) {
@@ -217,15 +259,68 @@ impl Node {
             return;
         }
         let (actor, epoch) = (running.actor.clone(), running.epoch);
-        self.unwatch(vec![(lane, epoch)]);
         let me = ctx.address();
         actix_rt::spawn(async move {
-            // One that died while it was drained is buried by the next round.
-            if actor.send(Drain).await.is_ok() {
+            if drained(me.clone(), lane, epoch, actor, false).await {
                 // A node that has gone asks no more.
                 let _ = me.send(Drained { lane, epoch }).await;
             }
         });
+    }
+
+    /// Releases what is drained, unless a round is under way: it does so when it ends.
+    fn release_drained(&mut self, ctx: &mut Context<Self>) {
+        if self.drained.is_empty() {
+            return;
+        }
+        let Some(mut ownership) = self.ownership.take() else { return };
+        let drained = std::mem::take(&mut self.drained);
+        // A lane that was lost meanwhile may be held once more.
+        let still = |(lane, epoch): &(Lane, Epoch)| {
+            self.lanes.get(lane).is_some_and(|running| running.epoch == *epoch)
+        };
+        let lanes: Vec<_> = drained.into_iter().filter(still).map(|(lane, _)| lane).collect();
+        for lane in &lanes {
+            if let Some(running) = self.lanes.remove(lane) {
+                tell(&running.actor, Lost);
+            }
+        }
+        let release = async move {
+            for lane in lanes {
+                if let Err(error) = ownership.release(lane).await {
+                    tracing::warn!(%lane, %error, "release failed: the lease will run out");
+                }
+            }
+            ownership
+        };
+        ctx.spawn(release.into_actor(self).map(move |ownership, me, ctx| {
+            me.parts.metrics.lanes.set(ownership.held() as i64);
+            me.ownership = Some(ownership);
+            me.release_drained(ctx);
+        }));
+    }
+}
+
+/// Drains a lane; answers whether nothing is in its hand. Where that cannot be, its lease is left to
+/// run out: nobody would serve the lane while it is kept.
+async fn drained(
+    node: Addr<Node>,
+    lane: Lane,
+    epoch: Epoch,
+    actor: Addr<LaneActor>,
+    at_once: bool,
+) -> bool {
+    match actor.send(Drain { at_once }).await {
+        Ok(Ok(())) => true,
+        // One that died while it was drained is buried by the next round.
+        Err(_) => false,
+        Ok(Err(Stuck)) => {
+            tracing::error!(%lane, "what the lane holds cannot be settled: its lease runs out");
+            // The node ends with the process only.
+            let _ = node.send(LaneFenced { lane, epoch }).await;
+            tell(&actor, Lost);
+            false
+        }
     }
 }
 
@@ -259,29 +354,8 @@ impl Handler<Drained> for Node {
     type Result = ();
 
     fn handle(&mut self, Drained { lane, epoch }: Drained, ctx: &mut Self::Context) {
-        // A lane that was lost meanwhile may be held once more.
-        let running = self.lanes.get(&lane).is_some_and(|running| running.epoch == epoch);
-        if self.leaving || !running {
-            return;
-        }
-        // After the round that is under way: only one thing at a time may touch the ownership.
-        let Some(mut ownership) = self.ownership.take() else {
-            ctx.notify_later(Drained { lane, epoch }, Duration::from_millis(20));
-            return;
-        };
-        if let Some(running) = self.lanes.remove(&lane) {
-            tell(&running.actor, Lost);
-        }
-        let release = async move {
-            let result = ownership.release(lane).await;
-            (ownership, result)
-        };
-        ctx.spawn(release.into_actor(self).map(move |(ownership, result), me, _| {
-            if let Err(error) = result {
-                tracing::warn!(%lane, %error, "release failed: the lease will run out");
-            }
-            me.ownership = Some(ownership);
-        }));
+        self.drained.push((lane, epoch));
+        self.release_drained(ctx);
     }
 }
 
@@ -291,10 +365,13 @@ impl Handler<Leave> for Node {
     fn handle(&mut self, _: Leave, ctx: &mut Self::Context) -> Self::Result {
         self.leaving = true;
         self.unwatch(self.lanes.iter().map(|(lane, running)| (*lane, running.epoch)).collect());
-        let lanes: Vec<_> = self.lanes.values().map(|running| running.actor.clone()).collect();
         let me = ctx.address();
+        let drained = self.lanes.iter().map(|(lane, running)| {
+            drained(me.clone(), *lane, running.epoch, running.actor.clone(), true)
+        });
+        let drained = join_all(drained.collect::<Vec<_>>());
         Box::pin(async move {
-            join_all(lanes.iter().map(|lane| lane.send(Drain))).await;
+            drained.await;
             // The node ends with the process only.
             let _ = me.send(Release).await;
         })

@@ -77,6 +77,17 @@ impl Ownership {
         self.acquire(missing, round).await
     }
 
+    /// Takes the lanes that this node should hold and that are free by now: less than a round.
+    pub(crate) async fn seek(&mut self, round: &mut Round) -> Result<()> {
+        let (_, missing) = self.wanted();
+        self.acquire(missing, round).await
+    }
+
+    /// Whether there are lanes that this node should hold and does not.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.wanted().1.is_empty()
+    }
+
     /// A round that takes nothing new: shows a sign of life, and renews what is held.
     pub(crate) async fn keep(&mut self, round: &mut Round) -> Result<()> {
         let incarnation = self.store.incarnation().await?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared::store::SharedStore;
 
 use crate::{
-    Config, credits::Credits, metrics::Metrics, operator::Operator, retry::Schedule,
-    routes::RouteCache,
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, operator::Operator,
+    routes::RouteCache, siding::Siding, store_clock::StoreClock,
 };
 
 /// Handed to every actor when it starts.
@@ -16,18 +16,27 @@ pub(crate) struct Parts {
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
     pub(crate) operator: Operator,
+    pub(crate) named: NamedLimits,
+    pub(crate) store_clock: StoreClock,
+    pub(crate) siding: Siding,
     pub(crate) metrics: Metrics,
 }
 
 impl Parts {
-    pub(crate) fn new(config: Config, store: SharedStore, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        store: SharedStore,
+        metrics: Metrics,
+        routes: RouteCache,
+        siding: Siding,
+    ) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
-            routes: RouteCache::new(
-                Arc::clone(&store),
-                Schedule::new(config.retry_schedule.clone()),
-            ),
             operator: Operator::start(Arc::clone(&store), metrics.clone()),
+            routes,
+            siding,
+            named: NamedLimits::new(),
+            store_clock: StoreClock::default(),
             config,
             store,
             metrics,

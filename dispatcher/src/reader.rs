@@ -1,27 +1,40 @@
 //! The reader: the blocking read over all owned lanes. It gives what it reads to the lanes and goes
 //! on when each has taken its part; it never waits for credits or receivers, and not for long for a
-//! lane: one that has no room is left out until it has.
+//! lane: one that has no room is left out until it has, and so is one that cannot be read.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
 };
 use shared::{
     placement::Lane,
-    store::{self, EntryId, Epoch, LaneBatch, LaneRead, StoreError},
+    store::{self, EntryId, Epoch, LONGEST_READ, LaneBatch, LaneRead, StoreError},
 };
+use tokio::time::Instant;
 
 use crate::{
     lane::{Arrivals, LaneActor},
     parts::Parts,
+    persist::survived,
 };
 
-/// Entries per lane in one read: references only, so this is little memory.
+/// Entries per lane in one read, at most: references only, so this is little memory…
 const PAGE: usize = 256;
-/// How long the other lanes wait for those that have not taken their part.
-const GRACE: Duration = Duration::from_millis(50);
+/// …and in all: what Redis and this thread are busy with at one go.
+const MOST_ENTRIES: usize = 4096;
+/// How long the other lanes wait for those that have not taken their part…
+const GRACE: Duration = Duration::from_millis(2);
+/// …and the latter for the end of a read without them: it is not interrupted, because that costs
+/// a connection.
+const SHORT_READ: Duration = Duration::from_millis(5);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
+/// How long a lane that cannot be read is left out.
+const LEFT_OUT: Duration = Duration::from_secs(5);
 
 /// Reads these lanes too, from this place on. Interrupts a read under way.
 #[derive(Message)]
@@ -44,6 +57,8 @@ struct Watched {
     after: EntryId,
     /// It has not taken yet what was read last.
     taking: bool,
+    /// It cannot be read, and is not tried again before this time.
+    left_out: Option<Instant>,
 }
 
 /// The actor.
@@ -74,34 +89,57 @@ impl Reader {
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
         let lanes: Vec<_> = self
             .watched
             .iter()
-            .filter(|(_, watched)| !watched.taking)
+            .filter(|(_, watched)| {
+                !watched.taking && watched.left_out.is_none_or(|until| until <= now)
+            })
             .map(|(lane, watched)| LaneRead { lane: *lane, after: watched.after })
             .collect();
-        if lanes.is_empty() {
+        if lanes.is_empty() && self.watched.values().all(|watched| watched.taking) {
             self.turn = Turn::Idle;
             return;
         }
+        let late = self.watched.values().any(|watched| watched.taking);
+        let wait = if late { SHORT_READ } else { LONGEST_READ };
         let (parts, connection) = (Arc::clone(&self.parts), self.connection.take());
         let reading = async move {
-            let result = read_once(&parts, connection, &lanes).await;
-            if let Err(error) = &result {
-                parts.metrics.store_error(error.kind());
-                tracing::warn!(%error, "reading lanes failed");
+            let result = survived(read_once(&parts, connection, &lanes, wait)).await;
+            let Err(error) = result else { return result.map_err(|_| BTreeSet::new()) };
+            parts.metrics.store_error(error.kind());
+            tracing::warn!(%error, "reading lanes failed");
+            let unreadable = match error.kind().is_transient() {
+                true => BTreeSet::new(),
+                false => unreadable(&parts, &lanes).await,
+            };
+            if unreadable.is_empty() {
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
-            result
+            Err(unreadable)
         };
         let handle = ctx.spawn(reading.into_actor(self).map(|result, me, ctx| match result {
             Ok((connection, batches)) => {
                 me.connection = Some(connection);
                 me.give(batches, ctx);
             }
-            Err(_) => me.read(ctx),
+            Err(unreadable) => {
+                me.leave_out(&unreadable);
+                me.read(ctx);
+            }
         }));
         self.turn = Turn::Reading(handle);
+    }
+
+    fn leave_out(&mut self, lanes: &BTreeSet<Lane>) {
+        let until = Instant::now() + LEFT_OUT;
+        for lane in lanes {
+            tracing::error!(%lane, "the lane cannot be read: going on without it for a while");
+            if let Some(watched) = self.watched.get_mut(lane) {
+                watched.left_out = Some(until);
+            }
+        }
     }
 
     fn give(&mut self, batches: Vec<LaneBatch>, ctx: &mut Context<Self>) {
@@ -143,9 +181,9 @@ impl Reader {
                     self.read(ctx);
                 }
             }
-            // It was late: the next read, or the one under way once more, includes it again.
-            Turn::Giving { .. } => {}
-            Turn::Reading(_) | Turn::Idle => self.restart(ctx),
+            // It was late: the next read includes it again, and the one under way is a short one.
+            Turn::Giving { .. } | Turn::Reading(_) => {}
+            Turn::Idle => self.read(ctx),
         }
     }
 
@@ -165,13 +203,33 @@ async fn read_once(
     parts: &Parts,
     connection: Option<Box<dyn store::Reader>>,
     lanes: &[LaneRead],
+    wait: Duration,
 ) -> Result<(Box<dyn store::Reader>, Vec<LaneBatch>), StoreError> {
     let mut connection = match connection {
         Some(connection) => connection,
         None => parts.store.reader().await?,
     };
-    let batches = connection.read(lanes, PAGE).await?;
+    let limit = (MOST_ENTRIES / lanes.len().max(1)).min(PAGE);
+    let batches = connection.read_within(lanes, limit, wait).await?;
     Ok((connection, batches))
+}
+
+/// Which of the lanes cannot be read; none if it is all of them: then it is not for what they hold.
+async fn unreadable(parts: &Parts, lanes: &[LaneRead]) -> BTreeSet<Lane> {
+    let mut unreadable = BTreeSet::new();
+    for LaneRead { lane, after } in lanes {
+        let alone = async {
+            parts.store.page(*lane, *after, PAGE).await?;
+            parts.store.leases(&[*lane]).await
+        };
+        if survived(alone).await.is_err_and(|error| !error.kind().is_transient()) {
+            unreadable.insert(*lane);
+        }
+    }
+    if unreadable.len() == lanes.len() && lanes.len() > 1 {
+        unreadable.clear();
+    }
+    unreadable
 }
 
 impl Actor for Reader {
@@ -183,7 +241,7 @@ impl Handler<Watch> for Reader {
 
     fn handle(&mut self, watch: Watch, ctx: &mut Self::Context) {
         let Watch { lane, epoch, actor, after } = watch;
-        self.watched.insert(lane, Watched { actor, epoch, after, taking: false });
+        self.watched.insert(lane, Watched { actor, epoch, after, taking: false, left_out: None });
         self.restart(ctx);
     }
 }

@@ -2,28 +2,37 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use actix::ArbiterHandle;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
+use moka::sync::Cache;
 use shared::{
-    domain::Endpoint,
+    domain::{Endpoint, Strand},
     id::{AppId, EndpointId},
-    store::{Configuration, SharedStore, StoreError, Version},
+    store::{Configuration, ErrorKind, Metered, SharedStore, StoreError, Version},
+};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::Instant,
 };
 use url::Url;
 
-use crate::retry::Schedule;
+use crate::{persist::survived, retry::Schedule};
 
 /// Forgotten when nobody asked for this long.
 const IDLE: Duration = Duration::from_secs(600);
 const MOST_APPLICATIONS: u64 = 100_000;
+/// Who waits for a load has asked less than this long ago.
+const LOADED: Duration = Duration::from_secs(60);
 
 /// One application's endpoints at one version.
 #[derive(Debug)]
 pub(crate) struct Routes {
     version: Version,
     endpoints: HashMap<EndpointId, Arc<Route>>,
+    names_limits: bool,
 }
 
 /// Everything about an endpoint that does not change from one attempt to the next.
@@ -36,8 +45,12 @@ pub(crate) struct Route {
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
     pub(crate) target: Option<Target>,
-    /// When its deliveries are tried again.
+    /// What all endpoints of its application share.
+    pub(crate) application_limit: Option<Arc<Metered>>,
+    /// When its deliveries are tried again…
     pub(crate) schedule: Arc<Schedule>,
+    /// …and those of ordered strands, where that is another one.
+    ordered: Option<Box<Schedule>>,
 }
 
 /// URL and fixed headers of the requests to an endpoint.
@@ -52,6 +65,7 @@ struct Common {
     version: Version,
     paused: bool,
     schedule: Arc<Schedule>,
+    limit: Option<Arc<Metered>>,
 }
 
 impl Route {
@@ -61,12 +75,24 @@ impl Route {
             Some(policy) => Arc::new(configured.with(policy)),
             None => Arc::clone(&common.schedule),
         };
+        let poison = endpoint.settings.ordering.as_ref().and_then(|ordering| ordering.poison);
+        let ordered = poison.map(|poison| Box::new(schedule.with_poison(poison)));
         Self {
             version: common.version,
             open: !(common.paused || endpoint.disabled || endpoint.settings.paused),
             target: Target::of(&endpoint),
+            application_limit: common.limit.clone(),
             schedule,
+            ordered,
             endpoint,
+        }
+    }
+
+    /// When deliveries of a strand are tried again.
+    pub(crate) fn schedule_of(&self, strand: Strand) -> &Schedule {
+        match &self.ordered {
+            Some(ordered) if strand.is_ordered() => ordered,
+            _ => &self.schedule,
         }
     }
 }
@@ -95,17 +121,25 @@ impl Routes {
         let common = Common {
             version: configuration.version,
             paused: settings.paused,
+            limit: configuration.limit().map(Arc::new),
             schedule: match &settings.retry {
                 Some(policy) => Arc::new(configured.with(policy)),
                 None => Arc::clone(configured),
             },
         };
+        let names_limits = |it: &Arc<Endpoint>| !it.settings.shared_limits.is_empty();
+        let names_limits = configuration.endpoints.values().any(names_limits);
         let endpoints = configuration
             .endpoints
             .into_iter()
             .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, configured))))
             .collect();
-        Self { version: configuration.version, endpoints }
+        Self { version: configuration.version, endpoints, names_limits }
+    }
+
+    /// Whether an endpoint names limits that it shares with others.
+    pub(crate) fn name_limits(&self) -> bool {
+        self.names_limits
     }
 
     /// The route to an endpoint, unless that was deleted.
@@ -115,19 +149,33 @@ impl Routes {
 }
 
 /// The routes of all applications that this process serves.
+///
+/// A large configuration takes milliseconds to read, so that is done on a thread of its own, and only
+/// once at a time for an application, however many ask.
 #[derive(Clone)]
 pub(crate) struct RouteCache {
     store: SharedStore,
-    routes: moka::sync::Cache<AppId, Arc<Routes>>,
     /// What holds where nobody sets another one.
     configured: Arc<Schedule>,
+    routes: Cache<AppId, Arc<Routes>>,
+    loads: Cache<AppId, Arc<Turn>>,
+    thread: ArbiterHandle,
+}
+
+/// Whose turn it is to load an application, and what came of the last turn.
+type Turn = Mutex<Option<Load>>;
+
+struct Load {
+    began: Instant,
+    result: Result<Option<Arc<Routes>>, ErrorKind>,
 }
 
 impl RouteCache {
-    pub(crate) fn new(store: SharedStore, configured: Schedule) -> Self {
-        let routes =
-            moka::sync::Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
-        Self { store, routes, configured: Arc::new(configured) }
+    /// Routes that are read on this thread.
+    pub(crate) fn new(store: SharedStore, configured: Schedule, thread: ArbiterHandle) -> Self {
+        let routes = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
+        let loads = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(LOADED).build();
+        Self { store, configured: Arc::new(configured), routes, loads, thread }
     }
 
     /// The routes of an application at this version or a later one; `None` if it was deleted.
@@ -136,35 +184,101 @@ impl RouteCache {
         app: AppId,
         version: Version,
     ) -> Result<Option<Arc<Routes>>, StoreError> {
-        match self.routes.get(&app) {
-            Some(routes) if routes.version >= version => Ok(Some(routes)),
-            _ => self.load(app).await,
+        loop {
+            if let Some(routes) = self.cached_at(app, version) {
+                return Ok(Some(routes));
+            }
+            match self.load(app).await? {
+                // One that began before that version was written, while others waited for it.
+                Some(routes) if routes.version < version => {}
+                routes => return Ok(routes),
+            }
         }
     }
 
-    /// The newest routes of an application; `None` if it was deleted.
-    pub(crate) async fn load(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
-        match self.store.configuration(app).await? {
-            Some(configuration) => {
-                let routes = Arc::new(Routes::new(configuration, &self.configured));
-                // Of two loads, the one that read first may end last.
-                let newest = self.routes.entry(app).and_upsert_with(|kept| {
-                    match kept.map(moka::Entry::into_value) {
-                        Some(kept) if kept.version > routes.version => kept,
-                        Some(_) | None => routes,
-                    }
-                });
-                Ok(Some(newest.into_value()))
-            }
-            None => {
-                self.routes.invalidate(&app);
-                Ok(None)
-            }
-        }
+    /// The routes of an application if they are cached at this version or a later one.
+    pub(crate) fn cached_at(&self, app: AppId, version: Version) -> Option<Arc<Routes>> {
+        self.cached(app).filter(|routes| routes.version >= version)
     }
 
     /// What is cached of an application, however old.
     pub(crate) fn cached(&self, app: AppId) -> Option<Arc<Routes>> {
         self.routes.get(&app)
+    }
+
+    /// The routes of an application as they are now or later; `None` if it was deleted.
+    pub(crate) async fn load(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
+        let asked = Instant::now();
+        let turn = self.loads.get_with(app, Arc::default);
+        let mut last = turn.lock().await;
+        if let Some(Load { began, result }) = last.as_ref()
+            && *began >= asked
+        {
+            let failed = |kind| StoreError::new(kind, "somebody else's load failed");
+            return result.clone().map_err(failed);
+        }
+        let began = Instant::now();
+        let result = self.load_there(app).await;
+        let known = result.as_ref().map(Clone::clone).map_err(StoreError::kind);
+        *last = Some(Load { began, result: known });
+        result
+    }
+
+    /// Loads on the thread that is there for it.
+    async fn load_there(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
+        let (sender, loaded) = oneshot::channel();
+        let me = self.clone();
+        self.thread.spawn(async move {
+            let routes = |configuration| Routes::new(configuration, &me.configured);
+            let result = survived(async { Ok(me.store.configuration(app).await?.map(routes)) });
+            // Who asked may have gone.
+            let _ = sender.send(result.await.map(|routes| me.keep(app, routes)));
+        });
+        let stopped = |_| StoreError::new(ErrorKind::Unavailable, "the process is stopping");
+        loaded.await.unwrap_or_else(|closed| Err(stopped(closed)))
+    }
+
+    /// Keeps what was loaded, unless something later was kept meanwhile.
+    fn keep(&self, app: AppId, routes: Option<Routes>) -> Option<Arc<Routes>> {
+        let Some(routes) = routes else {
+            self.routes.invalidate(&app);
+            return None;
+        };
+        let routes = Arc::new(routes);
+        let kept = self.routes.entry(app).and_upsert_with(|before| match before {
+            Some(before) if before.value().version > routes.version => before.into_value(),
+            _ => routes,
+        });
+        Some(kept.into_value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_rt::Arbiter;
+    use shared::store::{Durability, Lifetimes, embedded};
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn an_older_configuration_does_not_replace_a_newer_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store =
+            embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
+        let thread = Arbiter::new();
+        let cache = RouteCache::new(store, Schedule::new(Vec::new()), thread.handle());
+        let app = AppId::new();
+        let at = |version| Routes {
+            version: Version(version),
+            endpoints: HashMap::new(),
+            names_limits: false,
+        };
+        assert_eq!(cache.keep(app, Some(at(2))).unwrap().version, Version(2));
+        assert_eq!(cache.keep(app, Some(at(1))).unwrap().version, Version(2));
+        assert_eq!(cache.cached(app).unwrap().version, Version(2));
+        assert_eq!(cache.keep(app, Some(at(3))).unwrap().version, Version(3));
+        assert!(cache.cached_at(app, Version(4)).is_none());
+        assert!(cache.keep(app, None).is_none() && cache.cached(app).is_none());
+        thread.stop();
     }
 }

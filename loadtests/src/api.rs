@@ -179,6 +179,14 @@ impl Api {
         Ok(started.iter().filter_map(|at| first.map(|first| at.since(first))).collect())
     }
 
+    /// How many dead letters an endpoint has, as far as one page holds them.
+    pub async fn dead_letters(&self, application: &str, endpoint: &str) -> anyhow::Result<usize> {
+        let path = format!("/api/v1/app/{application}/endpoint/{endpoint}/dead-letter?limit=250");
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let page: Page = request.send().await?.error_for_status()?.json().await?;
+        Ok(page.data.len())
+    }
+
     /// The endpoints at which a message has failed for good.
     pub async fn failed_at(&self, application: &str, message: &str) -> anyhow::Result<Vec<String>> {
         const FAILED: u64 = 2;

@@ -9,6 +9,7 @@
 //! | `/hang` | none, ever |
 //! | `/fail/2` | 503 to the first two attempts of each delivery, then 200 |
 //! | `/flaky/10` | 503 to the first attempt of one in ten messages, else 200 |
+//! | `/random/20` | 503 to 20 of 100 attempts, picked by id and attempt, else 200 |
 //! | `/retry-after/3` | 429 with `Retry-After: 3` to the first attempt of each delivery, then 200 |
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) enum Behaviour {
     Hang,
     Fail(u32),
     Flaky(u64),
+    Random(u64),
     RetryAfter(u32),
 }
 
@@ -44,6 +46,7 @@ impl Behaviour {
             ("slow", Some(delay)) => Self::Slow(Duration::from_millis(delay.parse().ok()?)),
             ("fail", Some(attempts)) => Self::Fail(attempts.parse().ok()?),
             ("flaky", Some(one_in)) => Self::Flaky(one_in.parse().ok().filter(|n| *n > 0)?),
+            ("random", Some(percent)) => Self::Random(percent.parse().ok().filter(|n| *n <= 100)?),
             ("retry-after", Some(seconds)) => Self::RetryAfter(seconds.parse().ok()?),
             _ => return None,
         })
@@ -57,8 +60,11 @@ impl Behaviour {
             Self::Hang => 0,
             Self::Fail(attempts) if attempt <= attempts => 503,
             Self::Flaky(one_in) if attempt == 1 && spread(webhook_id).is_multiple_of(one_in) => 503,
+            Self::Random(percent) if spread(&format!("{attempt}.{webhook_id}")) % 100 < percent => {
+                503
+            }
             Self::RetryAfter(_) if attempt == 1 => 429,
-            Self::Fail(_) | Self::Flaky(_) | Self::RetryAfter(_) => 200,
+            Self::Fail(_) | Self::Flaky(_) | Self::Random(_) | Self::RetryAfter(_) => 200,
         }
     }
 }

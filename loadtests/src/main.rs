@@ -15,8 +15,8 @@ use loadtests::{
     ledger::{Account, Destinations, Flush, Ledger},
     pipe,
     scenarios::{
-        backlog::Backlog, breaker::Breaker, endpoints::Endpoints, hot::Hot, lanes::Lanes,
-        neighbours::Neighbours, paused::Paused, rates::Rates, throughput::Throughput,
+        backlog::Backlog, breaker::Breaker, endpoints::Endpoints, fifo::Fifo, hot::Hot,
+        lanes::Lanes, neighbours::Neighbours, paused::Paused, rates::Rates, throughput::Throughput,
         torture::Torture,
     },
     sender::{Load, Sender},
@@ -72,6 +72,8 @@ enum Command {
     Backlog(Backlog),
     /// 100,000 endpoints with one message each next to one endpoint with all of them
     Endpoints(Endpoints),
+    /// Messages in order at a receiver that fails at random, and a dispatcher that is killed
+    Fifo(Fifo),
     /// Two busy applications over two dispatchers
     Hot(Hot),
     /// First half of the bare pipe
@@ -153,6 +155,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Rates(rates) => many()?.block_on(rates.run()),
         Command::Backlog(backlog) => many()?.block_on(backlog.run()),
         Command::Endpoints(endpoints) => many()?.block_on(endpoints.run()),
+        Command::Fifo(fifo) => many()?.block_on(fifo.run()),
         Command::Hot(hot) => many()?.block_on(hot.run()),
         Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
         Command::PipeDispatcher { redis, target, max_in_flight } => {

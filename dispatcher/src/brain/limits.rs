@@ -9,7 +9,7 @@ use super::{limiter::Limiter, moment::Moment};
 
 /// A body is read, and a credit taken, this long before the attempt may start: reading it takes a
 /// round trip to the store, which must not show in the times at which attempts start.
-pub(super) const LEAD: Duration = Duration::from_millis(20);
+pub(crate) const LEAD: Duration = Duration::from_millis(20);
 
 /// The limiters, each with its state. Empty for an endpoint without limits.
 #[derive(Debug, Default)]

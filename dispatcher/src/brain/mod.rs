@@ -13,7 +13,8 @@ mod window;
 use std::time::Duration;
 
 use breaker::{Admits, Breaker, Change};
-use limits::{LEAD, Limits};
+pub(crate) use limits::LEAD;
+use limits::Limits;
 pub(crate) use moment::Moment;
 use shared::{
     domain::{Endpoint, OpenBreaker, ServingState},
@@ -229,7 +230,21 @@ impl Brain {
         self.breaker.start();
     }
 
-    /// Starts an attempt that was prepared, or says when the limits will allow it.
+    /// How many more attempts its own limits allow to prepare.
+    pub(crate) fn may_prepare(&self, now: Instant) -> usize {
+        match self.pace(now) {
+            Pace::Now if self.limits.are_none() => usize::MAX,
+            Pace::Now => self.limits.ahead().saturating_sub(self.prepared),
+            Pace::Until(_) | Pace::AfterStart => 0,
+        }
+    }
+
+    /// Attempts that are prepared and have not started.
+    pub(crate) fn prepared(&self) -> usize {
+        self.prepared
+    }
+
+    /// Starts an attempt that was prepared, or says when its own limits will allow it.
     pub(crate) fn start(&mut self, now: Instant) -> Result<(), Instant> {
         if !self.limits.are_none() {
             self.limits.take(now)?;
@@ -310,6 +325,16 @@ impl Brain {
     /// Whether the last attempt succeeded.
     pub(crate) fn is_proven(&self) -> bool {
         self.proven
+    }
+
+    /// Attempts that were prepared or started, and have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.window.in_flight()
+    }
+
+    /// Whether it has limits.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limits.are_none()
     }
 
     /// How many deliveries are worth holding: what the window can take soon. More than that is

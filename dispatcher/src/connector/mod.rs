@@ -4,7 +4,12 @@
 //! its pooled connection closed before a byte was written goes over another one (hyper does that), and an address
 //! is connected to only after the [`Guard`] let it pass: a literal one when the URL is judged, a
 //! resolved one in the [`resolver`], and the peer's once more when it has answered.
+//!
+//! One connection carries one request at a time (HTTP/1.1): on a connection of HTTP/2 a receiver that
+//! does not read would hold up all the others that share it.
 
+mod connections;
+mod names;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -17,7 +22,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use connections::Counted;
 use http::{HeaderMap, header::RETRY_AFTER};
+pub(crate) use names::Names;
 use parking_lot::Mutex;
 use reqwest::{Client, Response, redirect::Policy};
 use resolver::{Forbidden, Resolver};
@@ -29,8 +36,11 @@ use crate::{outcome::Outcome, retry::retry_after};
 
 /// A pooled connection is dropped when it was idle for this long…
 const IDLE: Duration = Duration::from_secs(30);
-/// …and all of them when the client is this old, so that changed names take effect.
+/// …and all of them when the client is this old, so that changed names take effect, or has opened as
+/// many as may be idle.
 const CLIENT_AGE: Duration = Duration::from_secs(300);
+/// How many may be idle of one host.
+const IDLE_OF_HOST: usize = 64;
 /// How much of a response's body is read and kept, in bytes.
 const RESPONSE_CAP: usize = 4096;
 
@@ -59,41 +69,51 @@ pub(crate) struct Answer {
 /// HTTP clients for one thread: their connections live on the runtime that opened them.
 pub(crate) struct Connector {
     guard: Arc<Guard>,
+    names: Arc<Names>,
     timeout: Duration,
+    most_idle: usize,
     clients: Mutex<Clients>,
 }
 
 struct Clients {
     made: Instant,
+    opened: Counted,
     public: Client,
     allowed_only: Client,
 }
 
 impl Clients {
-    fn new(guard: &Arc<Guard>) -> reqwest::Result<Self> {
+    fn new(guard: &Arc<Guard>, names: &Arc<Names>) -> reqwest::Result<Self> {
+        let opened = Counted::default();
         let client = |reach| {
             Client::builder()
-                .dns_resolver(Resolver::new(Arc::clone(guard), reach))
+                .dns_resolver(Resolver::new(Arc::clone(names), Arc::clone(guard), reach))
+                .connector_layer(opened.clone())
+                .http1_only()
                 .redirect(Policy::none())
                 .no_proxy()
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(IDLE_OF_HOST)
                 .build()
         };
-        Ok(Self {
-            made: Instant::now(),
-            public: client(Reach::Public)?,
-            allowed_only: client(Reach::AllowedOnly)?,
-        })
+        let (public, allowed_only) = (client(Reach::Public)?, client(Reach::AllowedOnly)?);
+        Ok(Self { made: Instant::now(), opened, public, allowed_only })
     }
 }
 
 impl Connector {
-    /// A connector whose requests end within `timeout`: connect, headers and body together.
-    pub(crate) fn new(guard: Arc<Guard>, timeout: Duration) -> reqwest::Result<Self> {
-        let clients = Mutex::new(Clients::new(&guard)?);
-        Ok(Self { guard, timeout, clients })
+    /// A connector whose requests end within `timeout`: connect, headers and body together. Of its
+    /// connections no more than `most_idle` are kept while they are not used.
+    pub(crate) fn new(
+        guard: Arc<Guard>,
+        names: Arc<Names>,
+        timeout: Duration,
+        most_idle: usize,
+    ) -> reqwest::Result<Self> {
+        let clients = Mutex::new(Clients::new(&guard, &names)?);
+        Ok(Self { guard, names, timeout, most_idle, clients })
     }
 
     /// Makes a POST request.
@@ -116,9 +136,10 @@ impl Connector {
 
     fn client(&self, reach: Reach) -> Client {
         let mut clients = self.clients.lock();
-        if clients.made.elapsed() > CLIENT_AGE
-            && let Ok(fresh) = Clients::new(&self.guard)
-        {
+        // The client does not tell how many are idle, only no more than it has opened. What is under
+        // way on the connections of the one before goes on.
+        let old = clients.made.elapsed() > CLIENT_AGE || clients.opened.count() >= self.most_idle;
+        if old && let Ok(fresh) = Clients::new(&self.guard, &self.names) {
             *clients = fresh;
         }
         match reach {

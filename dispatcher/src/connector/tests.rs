@@ -1,6 +1,6 @@
 //! The connector against receivers that mean no good.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::atomic::Ordering, time::Duration};
 
 use rstest::rstest;
 use tokio::{
@@ -9,9 +9,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::*;
+use super::{
+    names::tests::{Says, Server},
+    *,
+};
 
 const TIMEOUT: Duration = Duration::from_millis(800);
+const MOST_IDLE: usize = 16;
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 /// A connector that may go to this machine.
@@ -21,7 +25,12 @@ fn connector() -> Connector {
 
 fn patient_connector(timeout: Duration) -> Connector {
     let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
-    Connector::new(Arc::new(guard), timeout).unwrap()
+    guarded_connector(guard, timeout)
+}
+
+fn guarded_connector(guard: Guard, timeout: Duration) -> Connector {
+    let names = Arc::new(Names::of_system().unwrap());
+    Connector::new(Arc::new(guard), names, timeout, MOST_IDLE).unwrap()
 }
 
 fn request(url: &str) -> Request {
@@ -220,7 +229,7 @@ async fn no_connection_is_made_to_a_private_address_behind_a_name(
     let (url, touched) = canary().await;
     let port = url.parse::<Url>().unwrap().port().unwrap();
     let guard = Guard::new(allowed.iter().map(|network| network.parse().unwrap()).collect());
-    let connector = Connector::new(Arc::new(guard), TIMEOUT).unwrap();
+    let connector = guarded_connector(guard, TIMEOUT);
     let answer = connector.post(request(&format!("{scheme}://localhost:{port}/"))).await;
     assert_eq!(answer.outcome, expected);
     let literal = connector.post(request(&format!("{scheme}://127.0.0.1:{port}/"))).await;
@@ -263,4 +272,53 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
         assert_eq!(answer.outcome, Outcome::Delivered, "attempt {attempt}");
     }
     serving.abort();
+}
+
+/// Each of the addresses that a name server gives is judged.
+#[actix_rt::test]
+async fn no_connection_is_made_where_a_name_server_says_a_private_address() {
+    let (url, touched) = canary().await;
+    let port = url.parse::<Url>().unwrap().port().unwrap();
+    let server = Server::start(&[("evil.test", Says::Address("127.0.0.1"))]).await;
+    let guard = Guard::new(vec!["10.0.0.0/8".parse().unwrap()]);
+    let connector =
+        Connector::new(Arc::new(guard), Arc::new(server.names), TIMEOUT, MOST_IDLE).unwrap();
+    for scheme in ["http", "https"] {
+        let answer = connector.post(request(&format!("{scheme}://evil.test:{port}/"))).await;
+        assert_eq!(answer.outcome, Outcome::Forbidden);
+    }
+    assert!(!touched.is_finished(), "somebody connected");
+}
+
+/// Receivers that answer once and keep their connections: those that nobody uses are bounded.
+#[actix_rt::test]
+async fn idle_connections_of_many_hosts_are_bounded() {
+    let open = Arc::new(std::sync::atomic::AtomicIsize::new(0));
+    let connector = connector();
+    let mut serving = Vec::new();
+    for _ in 0..4 * MOST_IDLE {
+        let count = Arc::clone(&open);
+        let (url, task) = receiver(move |mut stream| {
+            let count = Arc::clone(&count);
+            async move {
+                count.fetch_add(1, Ordering::SeqCst);
+                hear(&mut stream).await?;
+                stream.write_all(format!("{OK}content-length: 0\r\n\r\n").as_bytes()).await?;
+                // Until the other side closes it.
+                while stream.read(&mut [0; 64]).await? > 0 {}
+                count.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        })
+        .await;
+        serving.push(task);
+        assert_eq!(connector.post(request(&url)).await.outcome, Outcome::Delivered);
+    }
+    let bounded = async {
+        while open.load(Ordering::SeqCst) > MOST_IDLE as isize {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), bounded).await.expect("they are closed");
+    serving.iter().for_each(JoinHandle::abort);
 }

@@ -2,7 +2,7 @@
 //! a fresh look at the configuration.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map},
+    collections::{BTreeMap, HashMap},
     mem,
     sync::Arc,
     time::Duration,
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use shared::{
     domain::{Delivery, Destination, ServingState},
     id::{AppId, EndpointId},
-    store::{Entry, EntryId, NudgeKind, Park, Parked, Place, StoreError},
+    store::{Entry, EntryId, NudgeKind, Place, StoreError},
     time::Millis,
 };
 use tokio::time::Instant;
@@ -21,12 +21,9 @@ use tokio::time::Instant;
 use super::{Arrivals, Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::{
     parts::Parts,
-    persist::until_answered,
+    persist::{survived, until_answered},
     routes::{Route, Routes},
 };
-
-/// Parks in one call.
-const PARK_BATCH: usize = 256;
 
 /// Before a configuration that could not be loaded is asked for again.
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
@@ -72,6 +69,9 @@ async fn load(
         Some(routes) if !afresh && new.iter().all(|one| is_open(&routes, one)) => Some(routes),
         _ => parts.routes.load(app).await?,
     };
+    if routes.as_ref().is_some_and(|routes| routes.name_limits()) {
+        parts.named.ensure(&*parts.store).await?;
+    }
     let records = match new.as_slice() {
         [] => Vec::new(),
         new => parts.store.states(app, new).await?,
@@ -157,71 +157,6 @@ impl LaneActor {
         }
     }
 
-    /// Moves a delivery in hand into its queue's waiting set.
-    pub(super) fn park(&mut self, entry: EntryId, delivery: Delivery, delay: Option<Duration>) {
-        self.set_stage(&delivery, Stage::Parking);
-        if let Some(backlog) = self.backlog(delivery.queue()) {
-            backlog.parking += 1;
-        }
-        self.to_park.push(Park { entry, delivery, delay });
-    }
-
-    /// One call at a time, so that the order of the parks is the order of the stream.
-    pub(super) fn park_waiting(&mut self, ctx: &mut Context<Self>) {
-        if self.parking || self.to_park.is_empty() {
-            return;
-        }
-        self.parking = true;
-        let rest = self.to_park.split_off(self.to_park.len().min(PARK_BATCH));
-        let parks = mem::replace(&mut self.to_park, rest);
-        let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
-        self.run(ctx, async move {
-            let answers = until_answered(&parts.metrics, "park", async || {
-                parts.store.park(tenure.fence(), &parks).await
-            })
-            .await;
-            Event::Parked(parks, answers)
-        });
-    }
-
-    pub(super) fn parked(
-        &mut self,
-        parks: Vec<Park>,
-        answers: Vec<Parked>,
-        ctx: &mut Context<Self>,
-    ) {
-        self.parking = false;
-        let now = Instant::now();
-        let mut touched = Vec::new();
-        for (park, answer) in parks.into_iter().zip(answers) {
-            let queue = park.delivery.queue();
-            self.let_go(&park.delivery);
-            let Some(seat) = self.seats.get_mut(&queue.destination()) else { continue };
-            let backlog = seat.backlog(queue.strand);
-            backlog.parking = backlog.parking.saturating_sub(1);
-            match (answer, park.delay) {
-                // Also the answer to the second of two calls, of which the first moved it.
-                (Parked::NotThere, _) => {
-                    self.parts.metrics.unmatched.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, None) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.look_again();
-                }
-                (Parked::Moved, Some(delay)) => {
-                    self.parts.metrics.parked.inc();
-                    backlog.will_be_due(now + delay);
-                }
-            }
-            touched.push(queue.destination());
-        }
-        touched.dedup();
-        for destination in touched {
-            self.pump(destination, now, ctx);
-        }
-    }
-
     /// Asks for an endpoint's configuration, unless that is under way.
     pub(super) fn wish(&mut self, destination: Destination) {
         if let Some(seat) = self.seats.get_mut(&destination)
@@ -232,56 +167,55 @@ impl LaneActor {
         }
     }
 
-    /// One call at a time: many nudges of one application load it once.
+    /// One load at a time for an application: many nudges of it load it once. Applications do not
+    /// wait for each other.
     pub(super) fn configure_wished(&mut self, ctx: &mut Context<Self>) {
-        if self.configuring || self.wishes.is_empty() {
+        if self.wishes.is_empty() {
             return;
         }
-        self.configuring = true;
-        let wishes = mem::take(&mut self.wishes);
-        let parts = Arc::clone(&self.parts);
-        self.run(ctx, async move {
-            let nudged: HashSet<AppId> = wishes
-                .iter()
-                .filter(|wish| wish.nudge.is_some())
-                .map(|wish| wish.destination.app)
-                .collect();
-            let mut apps: HashMap<AppId, Option<Configured>> = HashMap::new();
-            for wish in &wishes {
-                let app = wish.destination.app;
-                if let hash_map::Entry::Vacant(vacant) = apps.entry(app) {
-                    let new = |wish: &&Wish| wish.destination.app == app && wish.nudge.is_none();
-                    let new =
-                        wishes.iter().filter(new).map(|wish| wish.destination.endpoint).collect();
-                    let loaded = load(&parts, app, nudged.contains(&app), new).await;
-                    vacant.insert(
-                        loaded
-                            .inspect_err(|error| {
-                                parts.metrics.store_error(error.kind());
-                                tracing::warn!(%app, %error, "configuration cannot be loaded");
-                            })
-                            .ok(),
-                    );
-                }
+        let mut apps = BTreeMap::<AppId, Vec<Wish>>::new();
+        for wish in mem::take(&mut self.wishes) {
+            match self.configuring.contains(&wish.destination.app) {
+                true => self.wishes.push(wish),
+                false => apps.entry(wish.destination.app).or_default().push(wish),
             }
-            let mut loaded = |wish: &Wish| match apps.get_mut(&wish.destination.app) {
-                Some(Some(Configured { routes, states })) => {
+        }
+        for (app, wishes) in apps {
+            self.configuring.insert(app);
+            let parts = Arc::clone(&self.parts);
+            self.run(ctx, async move {
+                let nudged = wishes.iter().any(|wish| wish.nudge.is_some());
+                let new = wishes.iter().filter(|wish| wish.nudge.is_none());
+                let new = new.map(|wish| wish.destination.endpoint).collect();
+                let loaded = survived(load(&parts, app, nudged, new)).await.inspect_err(|error| {
+                    parts.metrics.store_error(error.kind());
+                    tracing::warn!(%app, %error, "configuration cannot be loaded");
+                });
+                let loaded = |wish: Wish| {
+                    let Ok(Configured { routes, states }) = &loaded else {
+                        return (wish, Loaded::Failed);
+                    };
                     let endpoint = wish.destination.endpoint;
                     let route = routes.as_ref().and_then(|routes| routes.get(endpoint));
                     let state = match wish.nudge {
                         None => states.get(&endpoint).cloned(),
                         Some(_) => None,
                     };
-                    route.map_or(Loaded::Deleted, |route| Loaded::Route(route, state))
-                }
-                Some(None) | None => Loaded::Failed,
-            };
-            Event::Configured(wishes.iter().map(|wish| (*wish, loaded(wish))).collect())
-        });
+                    let loaded = route.map(|route| Loaded::Route(route, state));
+                    (wish, loaded.unwrap_or(Loaded::Deleted))
+                };
+                Event::Configured(app, wishes.into_iter().map(loaded).collect())
+            });
+        }
     }
 
-    pub(super) fn configured(&mut self, loaded: Vec<(Wish, Loaded)>, ctx: &mut Context<Self>) {
-        self.configuring = false;
+    pub(super) fn configured(
+        &mut self,
+        app: AppId,
+        loaded: Vec<(Wish, Loaded)>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.configuring.remove(&app);
         let now = Instant::now();
         let mut failed = Vec::new();
         for (wish, loaded) in loaded {
@@ -300,6 +234,9 @@ impl LaneActor {
                 continue;
             }
             seat.configure(route.as_ref().map(|(route, _)| route.as_ref()), now);
+            if let Some((route, _)) = &route {
+                seat.take_over(route, self.parts.named.known().as_ref());
+            }
             if let Some((_, Some(state))) = &route {
                 self.restore(wish.destination, state);
             }
@@ -308,7 +245,7 @@ impl LaneActor {
             self.pump(wish.destination, now, ctx);
         }
         if !failed.is_empty() {
-            // Not at once, and the other applications of this lane do not wait for it.
+            // Not at once.
             ctx.run_later(LOAD_AGAIN, move |me, ctx| {
                 me.wishes.append(&mut failed);
                 me.finish(ctx);

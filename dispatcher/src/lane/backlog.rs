@@ -2,7 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use shared::{domain::Delivery, store::Place};
+use shared::{
+    domain::{Delivery, Strand},
+    store::Place,
+};
 use tokio::time::Instant;
 
 /// A delivery in hand that was not started.
@@ -16,16 +19,18 @@ pub(super) struct Ready {
     pub(super) steps: u32,
 }
 
-/// One queue.
+/// One queue. Of an ordered one only the first delivery is ever in hand, apart from those that are being
+/// parked: nothing else is looked for until it ended, or is due again.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
+    ordered: bool,
     /// To be prepared next, in this order.
     pub(super) ready: VecDeque<Ready>,
     /// The waiting set may hold parked work that is not in hand: what arrives must queue behind it.
     pub(super) parked: bool,
     /// Parks that are not answered yet.
     pub(super) parking: usize,
-    /// When the earliest retry that is not in hand is due.
+    /// When the earliest retry that is not in hand is due; of an ordered queue, the first delivery.
     pub(super) next_due: Option<Instant>,
     /// A look into the waiting set is wanted or under way.
     pub(super) looking: bool,
@@ -42,6 +47,10 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    pub(super) fn new(strand: Strand) -> Self {
+        Self { ordered: strand.is_ordered(), ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, ready: Ready) {
         self.held += 1;
         self.held_waiting += usize::from(ready.place == Place::Waiting);
@@ -66,10 +75,19 @@ impl Backlog {
         }
     }
 
-    /// The waiting set may hold work that is not in hand, and that a look under way may not show.
-    pub(super) fn look_again(&mut self) {
+    /// A delivery was parked: a look under way may not show it. In an ordered queue it stands behind
+    /// the first one, of which it says nothing.
+    pub(super) fn was_parked(&mut self) {
         self.parked = true;
         self.parked_meanwhile = true;
+    }
+
+    /// The waiting set may hold work that is not in hand, and that a look under way may not show.
+    pub(super) fn look_again(&mut self) {
+        self.was_parked();
+        if self.ordered {
+            self.next_due = None;
+        }
     }
 
     /// A look into the waiting set begins.
@@ -84,27 +102,37 @@ impl Backlog {
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
         self.departed.clear();
-        // All that is parked is in hand now. Parks that are under way say so when they are answered: to
-        // look for them before would only be to look again and again.
-        if all_parked_seen && !self.parked_meanwhile {
-            self.parked = false;
-        }
+        // Otherwise all that is parked is in hand now. Parks that are under way say so when they are
+        // answered: to look for them before would only be to look again and again.
+        self.parked = !all_parked_seen || self.parked_meanwhile;
         self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
     }
 
     /// Whether there may be work in the waiting set that can be served now.
     pub(super) fn has_waiting_work(&self, now: Instant) -> bool {
-        self.parked || self.next_due.is_some_and(|due| due <= now)
+        match self.next_due {
+            Some(due) if due <= now => true,
+            Some(_) => self.parked && !self.ordered,
+            None => self.parked,
+        }
+    }
+
+    /// Whether the first delivery of an ordered queue is in hand.
+    fn is_taken(&self) -> bool {
+        self.ordered && self.held_waiting > 0
     }
 
     /// Whether nothing is ready, and more may be found, now or when it is due.
     pub(super) fn is_worth_a_look(&self) -> bool {
-        self.ready.is_empty() && !self.looking && (self.parked || self.next_due.is_some())
+        self.ready.is_empty()
+            && !self.looking
+            && !self.is_taken()
+            && (self.parked || self.next_due.is_some())
     }
 
     /// Whether there may be work that can be served now.
     pub(super) fn has_work(&self, now: Instant) -> bool {
-        !self.ready.is_empty() || self.has_waiting_work(now)
+        !self.ready.is_empty() || (self.has_waiting_work(now) && !self.is_taken())
     }
 
     /// Whether what arrives from the stream would overtake what is parked, or is being parked.
@@ -134,11 +162,39 @@ mod tests {
     use super::*;
     use crate::lane::seat::tests::ready;
 
+    const ORDERED: Strand = Strand::Ordered(0);
+
+    #[test]
+    fn nothing_is_looked_for_behind_the_first_of_an_ordered_queue() {
+        let mut backlog = Backlog::new(ORDERED);
+        backlog.look_again();
+        assert!(backlog.is_worth_a_look());
+        let first = ready(ORDERED);
+        backlog.push(first);
+        assert!(backlog.ready.pop_front().is_some());
+        assert!(!backlog.is_worth_a_look() && !backlog.has_work(Instant::now()));
+        backlog.let_go(first.delivery, first.place);
+        assert!(backlog.is_worth_a_look());
+    }
+
+    #[test]
+    fn an_ordered_queue_rests_until_its_first_is_due_whatever_is_parked_behind_it() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(10);
+        let mut backlog = Backlog::new(ORDERED);
+        backlog.look_again();
+        backlog.will_be_due(later);
+        backlog.was_parked();
+        assert!(!backlog.has_waiting_work(now) && backlog.has_waiting_work(later));
+        backlog.look_again();
+        assert!(backlog.has_waiting_work(now), "the first may be another one now");
+    }
+
     #[test]
     fn what_is_put_back_during_a_look_is_looked_for_again() {
         let now = Instant::now();
         let mut backlog = Backlog::default();
-        let ready = ready(shared::domain::Strand::Live);
+        let ready = ready(Strand::Live);
         backlog.push(ready);
         backlog.look_again();
         backlog.begin_look();
@@ -173,6 +229,16 @@ mod tests {
         backlog.begin_look();
         backlog.end_look(true, None);
         assert!(!backlog.has_waiting_work(now) && !backlog.is_before_arrivals());
+    }
+
+    #[test]
+    fn a_look_that_came_for_what_is_due_finds_that_more_is_parked() {
+        let now = Instant::now();
+        let mut backlog = Backlog::default();
+        backlog.will_be_due(now);
+        backlog.begin_look();
+        backlog.end_look(false, None);
+        assert!(backlog.has_waiting_work(now));
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl LaneActor {
         }
         let now = Instant::now();
         self.remember_all(now, ctx);
+        self.forget_idle_groups(now);
         self.seats.retain(|_, seat| {
             seat.forget_idle_queues();
             !seat.is_idle(now)

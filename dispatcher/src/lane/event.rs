@@ -1,16 +1,20 @@
 //! What a lane is told, by other actors and by its own tasks.
 
+use std::sync::Arc;
+
 use actix::Message;
 use shared::{
     domain::Destination,
-    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Park, Parked},
+    id::AppId,
+    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
 use super::{
     arriving::{Loaded, Wish},
     fetching::Taken,
+    turns::Cell,
 };
-use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, settler::Reply};
+use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
 
 /// What the reader found in this lane.
 #[derive(Message)]
@@ -24,8 +28,16 @@ pub(crate) struct Arrivals {
 
 /// Take nothing new; answered when nothing is in hand any more.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Drain;
+#[rtype(result = "Result<(), Stuck>")]
+pub(crate) struct Drain {
+    /// Otherwise endpoints that are proven are served on until the attempts at all others have ended:
+    /// they do not wait for receivers that hang.
+    pub(crate) at_once: bool,
+}
+
+/// The store refuses what is still in hand, for ever.
+#[derive(Debug)]
+pub(crate) struct Stuck;
 
 /// The lane is another node's, or nobody's: forget everything.
 #[derive(Message)]
@@ -41,14 +53,14 @@ pub(crate) struct Reread;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Event {
-    /// Endpoints' configurations were loaded.
-    Configured(Vec<(Wish, Loaded)>),
-    /// Parks were answered; `None`: fenced.
-    Parked(Vec<Park>, Option<Vec<Parked>>),
+    /// Endpoints' configurations were loaded, of one application.
+    Configured(AppId, Vec<(Wish, Loaded)>),
+    /// Parks were answered, or refused.
+    Parked(Parted<Park, Parked>),
     /// Nudges were removed; `None`: fenced.
     Forgotten(Vec<EntryId>, Option<()>),
-    /// Waiting sets were looked into; `None`: fenced.
-    Looked(Vec<Ask>, Option<Vec<Due>>),
+    /// Waiting sets were looked into, or cannot be.
+    Looked(Parted<Ask, Due>),
     /// Bodies were read; `None`: fenced.
     Prepared(Option<Vec<Prepared>>),
     /// An attempt ended.
@@ -63,6 +75,10 @@ pub(crate) enum Event {
     Accepted,
     /// A credit was waited for, for an endpoint that is proven or for one that is not.
     Credit { permit: Permit, proven: bool },
+    /// Cells of these limits were taken.
+    Granted(Arc<[Metered]>, Vec<Cell>),
+    /// Limits with a name have changed.
+    LimitsChanged,
     /// A page of the agenda was read.
     Agenda(AgendaPage),
     /// A page of the stream was re-read, and a page of the agenda.

@@ -6,10 +6,12 @@
 //! | [`seat`] | what is known of one endpoint here, and which of its queues is served next |
 //! | [`backlog`] | what is known of one queue here |
 //! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
+//! | [`parking`] | what is moved into the waiting sets |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
 //! | [`telling`] | what the operator is told of |
@@ -23,11 +25,13 @@ mod disabling;
 mod event;
 mod fetching;
 mod pacing;
+mod parking;
 mod remembering;
 mod seat;
 mod serving;
 mod telling;
 mod timing;
+mod turns;
 mod waiting;
 
 use std::{
@@ -42,15 +46,17 @@ use actix::{
 };
 use arriving::Wish;
 use backlog::Backlog;
-pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread};
+pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread, Stuck};
 use fetching::Line;
 pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
     domain::{Delivery, Destination, Queue},
+    id::AppId,
     store::{EntryId, Fence, Park, Place},
 };
 use tokio::{sync::oneshot, time::Instant};
+use turns::Turns;
 
 use crate::{
     connector::Connector,
@@ -58,7 +64,7 @@ use crate::{
     mail::tell,
     node::{LaneFenced, Node},
     parts::Parts,
-    reader::{Reader, Watch},
+    reader::{Reader, Unwatch, Watch},
     settler::{Reply, Settler},
     tenure::Tenure,
 };
@@ -106,16 +112,22 @@ pub(crate) struct LaneActor {
     /// Entries up to this one have arrived.
     position: EntryId,
     wishes: Vec<Wish>,
-    configuring: bool,
+    /// Applications whose configuration is being loaded.
+    configuring: HashSet<AppId>,
     /// Nudges that were taken up and are not removed yet.
     nudges: HashSet<EntryId>,
     to_forget: Vec<EntryId>,
     forgetting: bool,
     to_park: Vec<Park>,
     parking: bool,
+    /// What the store refused to park, and what came behind it.
+    aside: HashMap<Queue, Vec<Park>>,
+    /// Queues of which some were not even kept aside: they are in the stream, behind the position.
+    left_behind: HashSet<Queue>,
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
+    turns: Turns,
     /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
     /// those that may get half of the credits only.
     proven: Line,
@@ -129,8 +141,10 @@ pub(crate) struct LaneActor {
     refused: isize,
     /// States that are being written.
     remembering: usize,
+    /// It is to be handed over: only proven endpoints are served until `draining`.
+    closing: bool,
     draining: bool,
-    drained: Vec<oneshot::Sender<()>>,
+    drained: Vec<oneshot::Sender<Result<(), Stuck>>>,
 }
 
 /// What a lane needs from its node.
@@ -159,15 +173,18 @@ impl LaneActor {
             held: HashMap::new(),
             position: EntryId::START,
             wishes: Vec::new(),
-            configuring: false,
+            configuring: HashSet::new(),
             nudges: HashSet::new(),
             to_forget: Vec::new(),
             forgetting: false,
             to_park: Vec::new(),
             parking: false,
+            aside: HashMap::new(),
+            left_behind: HashSet::new(),
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
+            turns: Turns::default(),
             proven: Line::default(),
             unproven: Line::default(),
             timers: BTreeSet::new(),
@@ -176,6 +193,7 @@ impl LaneActor {
             checks: checking::Checks::default(),
             refused: 0,
             remembering: 0,
+            closing: false,
             draining: false,
             drained: Vec::new(),
         }
@@ -217,11 +235,15 @@ impl LaneActor {
 
     /// Ends every turn of the actor: starts the calls that became necessary.
     fn finish(&mut self, ctx: &mut Context<Self>) {
+        if self.closing && !self.draining && !self.waits_for_unproven() {
+            self.begin_to_drain(ctx);
+        }
         self.configure_wished(ctx);
         self.park_waiting(ctx);
         self.forget_nudges(ctx);
         self.look(ctx);
         self.fetch(ctx);
+        self.ask_for_turns(ctx);
         self.ask_for_credit(true, ctx);
         self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
@@ -230,11 +252,38 @@ impl LaneActor {
         }
         self.set_alarm(ctx);
         if self.draining && self.is_empty() {
-            for drained in mem::take(&mut self.drained) {
-                // Who asked may have run out of patience.
-                let _ = drained.send(());
-            }
+            self.answer_drained(|| Ok(()));
+        } else if self.draining && self.is_stuck() {
+            self.answer_drained(|| Err(Stuck));
         }
+    }
+
+    fn answer_drained(&mut self, answer: impl Fn() -> Result<(), Stuck>) {
+        for drained in mem::take(&mut self.drained) {
+            // Who asked may have run out of patience.
+            let _ = drained.send(answer());
+        }
+    }
+
+    /// Whether nothing is in hand but what the store refuses to settle.
+    fn is_stuck(&self) -> bool {
+        self.refused > 0 && self.held.values().all(|held| held.stage == Stage::Settling)
+    }
+
+    /// Whether attempts at endpoints that are not proven are under way.
+    fn waits_for_unproven(&self) -> bool {
+        self.seats.values().any(|seat| !seat.brain.is_proven() && seat.brain.in_flight() > 0)
+    }
+
+    /// Takes nothing from now on.
+    fn begin_to_drain(&mut self, ctx: &mut Context<Self>) {
+        self.draining = true;
+        let Fence { lane, epoch, .. } = *self.tenure.fence();
+        tell(&self.reader, Unwatch(vec![(lane, epoch)]));
+        self.drop_ready();
+        self.drop_aside();
+        self.put_back_all_primed();
+        self.remember_all(Instant::now(), ctx);
     }
 
     /// Whether nothing is in hand that somebody else must not touch.
@@ -257,10 +306,7 @@ impl LaneActor {
         self.parking = false;
         self.forgetting = false;
         self.remembering = 0;
-        self.drained.drain(..).for_each(|drained| {
-            // As above.
-            let _ = drained.send(());
-        });
+        self.answer_drained(|| Ok(()));
         ctx.stop();
     }
 
@@ -284,6 +330,7 @@ impl Actor for LaneActor {
             me.finish(ctx);
         });
         self.read_from_the_beginning(ctx);
+        self.watch_named_limits(ctx);
     }
 }
 
@@ -310,10 +357,10 @@ impl Handler<Event> for LaneActor {
 
     fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
         match event {
-            Event::Configured(routes) => self.configured(routes, ctx),
-            Event::Parked(parks, Some(answers)) => self.parked(parks, answers, ctx),
+            Event::Configured(app, loaded) => self.configured(app, loaded, ctx),
+            Event::Parked(parted) => self.parked(parted, ctx),
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
-            Event::Looked(asks, Some(dues)) => self.looked(asks, dues, ctx),
+            Event::Looked(parted) => self.looked(parted, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
             Event::Disabled(queue, done) => self.disabled(queue, done, ctx),
@@ -324,11 +371,11 @@ impl Handler<Event> for LaneActor {
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
             Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
+            Event::Granted(from, cells) => self.granted(&from, cells, ctx),
+            Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
-            Event::Parked(_, None)
-            | Event::Forgotten(_, None)
-            | Event::Looked(_, None)
+            Event::Forgotten(_, None)
             | Event::Prepared(None)
             | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),
         }
@@ -337,19 +384,19 @@ impl Handler<Event> for LaneActor {
 }
 
 impl Handler<Drain> for LaneActor {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<Result<(), Stuck>>;
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
-        self.draining = true;
-        self.drop_ready();
-        self.put_back_all_primed();
-        self.remember_all(Instant::now(), ctx);
+    fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.closing = true;
+        if drain.at_once && !self.draining {
+            self.begin_to_drain(ctx);
+        }
         let (sender, drained) = oneshot::channel();
         self.drained.push(sender);
         self.finish(ctx);
         Box::pin(async {
             // A lane that has ended has nothing in hand.
-            let _ = drained.await;
+            drained.await.unwrap_or(Ok(()))
         })
     }
 }
@@ -368,12 +415,17 @@ impl Handler<Reread> for LaneActor {
     fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
         self.held.values_mut().for_each(|held| held.doubtful = true);
         self.seats.values_mut().for_each(Seat::doubt_closed);
-        self.checks.start_over(self.position);
-        self.read_from_the_beginning(ctx);
+        self.read_once_more(ctx);
     }
 }
 
 impl LaneActor {
+    /// Reads all of it again, while what is in hand stays there.
+    fn read_once_more(&mut self, ctx: &mut Context<Self>) {
+        self.checks.start_over(self.position);
+        self.read_from_the_beginning(ctx);
+    }
+
     /// Asks for all of stream and agenda: at takeover, and when the store may have lost something.
     fn read_from_the_beginning(&mut self, ctx: &mut Context<Self>) {
         self.position = EntryId::START;

@@ -9,8 +9,11 @@ use actix::Context;
 use shared::domain::{Destination, Message};
 use tokio::time::Instant;
 
-use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE};
-use crate::{brain::Wants, routes::Route};
+use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE, turns::Turn};
+use crate::{
+    brain::{LEAD, Wants},
+    routes::Route,
+};
 
 /// A delivery with all that its attempt needs.
 pub(super) struct Primed {
@@ -43,10 +46,22 @@ impl LaneActor {
         while let Some(seat) = self.seats.get_mut(&destination)
             && !seat.primed.is_empty()
         {
+            match self.turn(destination, now) {
+                Turn::Now => {}
+                Turn::At(time) if time > now + LEAD => {
+                    // What is prepared holds a credit.
+                    self.put_back_primed(destination);
+                    return self.set_timer(destination, time - LEAD);
+                }
+                Turn::At(time) => return self.set_timer(destination, time),
+                Turn::None => return,
+            }
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             if let Err(time) = seat.brain.start(now) {
                 return self.set_timer(destination, time);
             }
             let Some(primed) = seat.primed.pop_front() else { return };
+            self.use_turn(destination);
             self.attempt(primed, ctx);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{Destination, ServingState, Strand},
+    domain::{Destination, Queue, ServingState, Strand},
     store::StateChange,
 };
 use tokio::time::Instant;
@@ -68,6 +68,13 @@ impl LaneActor {
     /// Whether an owner before may have served this lane's endpoints a moment ago, and did not say.
     pub(super) fn is_careful(&self, now: Instant) -> bool {
         self.unclean && now.duration_since(self.since) < CAREFUL_FOR
+    }
+
+    /// Until when an ordered queue is left alone: what the owner before may have sent can still arrive
+    /// for so long, and nothing is to overtake it.
+    pub(super) fn rests_until(&self, queue: Queue, now: Instant) -> Option<Instant> {
+        let until = self.since + self.parts.config.request_timeout;
+        (self.unclean && queue.strand.is_ordered() && now < until).then_some(until)
     }
 
     /// An endpoint's brain goes on from what was written down.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::{
     backlog::{Backlog, Ready},
     pacing::Primed,
+    turns::Share,
 };
 use crate::{
     brain::{Brain, Moment, Wants},
@@ -33,6 +35,10 @@ const REPLAY_SHARE: u32 = 16;
 pub(super) struct Seat {
     pub(super) brain: Brain,
     pub(super) configuration: Configuration,
+    /// Kept only where it names limits: they change without it.
+    pub(super) route: Option<Arc<Route>>,
+    /// The limits that it shares with others, if there are any.
+    pub(super) share: Option<Share>,
     /// Which one it is, once one is known.
     version: Option<Version>,
     /// When the endpoint was enabled last, as far as is known.
@@ -72,6 +78,8 @@ impl Seat {
         Self {
             brain: Brain::new(top, careful, now),
             configuration: Configuration::Unknown,
+            route: None,
+            share: None,
             version: None,
             enabled_at: None,
             disabling: false,
@@ -142,7 +150,9 @@ impl Seat {
     pub(super) fn backlog(&mut self, strand: Strand) -> &mut Backlog {
         match strand {
             Strand::Live => &mut self.live,
-            Strand::Replay | Strand::Ordered(_) => self.others.entry(strand).or_default(),
+            Strand::Replay | Strand::Ordered(_) => {
+                self.others.entry(strand).or_insert_with(|| Backlog::new(strand))
+            }
         }
     }
 

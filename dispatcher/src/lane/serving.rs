@@ -16,7 +16,8 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Pace, Wants},
+    brain::{Brain, Pace, Wants},
+    connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
@@ -50,6 +51,9 @@ impl LaneActor {
         self.start_primed(destination, now, ctx);
         loop {
             let Some(seat) = self.seats.get_mut(&destination) else { return };
+            if self.closing && !seat.brain.is_proven() {
+                return;
+            }
             match seat.configuration {
                 Configuration::Known => {}
                 Configuration::Unknown => return self.wish(destination),
@@ -59,8 +63,12 @@ impl LaneActor {
             match seat.brain.wants(now) {
                 Wants::Now(_) => {}
                 Wants::AfterAttempt => return self.park_surplus(destination),
-                Wants::AfterChange => return self.put_back_ready(destination),
+                Wants::AfterChange => {
+                    self.give_back_turns(destination, now);
+                    return self.put_back_ready(destination);
+                }
                 Wants::Until(time) => {
+                    self.give_back_turns(destination, now);
                     self.put_back_ready(destination);
                     return self.set_timer(destination, time);
                 }
@@ -73,6 +81,10 @@ impl LaneActor {
                 Pace::AfterStart => return,
                 Pace::Until(time) => return self.set_timer(destination, time),
             }
+            if seat.share.is_some() && !self.may_prepare(destination, now) {
+                return;
+            }
+            let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
             let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
                 if !mem::replace(&mut seat.hungry, true) {
@@ -202,14 +214,23 @@ impl LaneActor {
             message,
             route,
         };
-        let (connector, parts) = (Arc::clone(&self.connector), Arc::clone(&self.parts));
-        self.run(ctx, async move {
+        let brain = self.seats.get(&job.delivery.destination()).map(|seat| &seat.brain);
+        let proven = brain.is_some_and(Brain::is_proven);
+        // A limit counts starts: it must not be waited for once more.
+        let limited = brain.is_some_and(Brain::is_limited);
+        let (parts, me) = (Arc::clone(&self.parts), ctx.address());
+        let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
             let ended = attempt::make(job, &connector).await;
             parts.metrics.in_flight.dec();
-            Event::Attempted(taken, Box::new(ended))
-        });
+            // A lane that has ended does not want to know.
+            let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
+        };
+        match proven {
+            true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),
+            false => self.parts.siding.run(limited, attempt),
+        }
     }
 
     pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
@@ -238,7 +259,8 @@ impl LaneActor {
         self.disable_with_reason(destination, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let verdict = ruling.verdict(course, &route.schedule, rand::random());
+        let schedule = route.schedule_of(taken.delivery().strand);
+        let verdict = ruling.verdict(course, schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
             record.next = Some(ended_at.after(*delay));
         }
@@ -290,6 +312,11 @@ impl LaneActor {
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
             self.let_go(&settlement.delivery);
+            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
+                (&settlement.verdict, self.backlog(queue))
+            {
+                backlog.will_be_due(now + *delay);
+            }
             match answer {
                 Settled::Done => {
                     self.parts.metrics.settled(&settlement.verdict);
@@ -302,11 +329,6 @@ impl LaneActor {
                         backlog.look_again();
                     }
                 }
-            }
-            if let (Verdict::Retry { delay, .. }, Some(backlog)) =
-                (settlement.verdict, self.backlog(queue))
-            {
-                backlog.will_be_due(now + delay);
             }
             touched.push(queue.destination());
         }

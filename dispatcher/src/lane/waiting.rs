@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use actix::Context;
+use actix::{AsyncContext, Context};
 use shared::{
     domain::{Destination, Queue},
     store::{Ask, Due, Place, Waiting},
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, Stage, backlog::Ready};
-use crate::persist::until_answered;
+use super::{Event, LaneActor, Stage, backlog::Ready, parking::REFUSED, seat::Configuration};
+use crate::persist::{Parted, in_parts};
 
 /// Queues in one call.
 const LOOK_BATCH: usize = 64;
@@ -23,6 +23,9 @@ const LOOKS: usize = 2;
 impl LaneActor {
     /// Looks into a queue's waiting set, if something may be due there, now or when it is.
     fn look_later(&mut self, queue: Queue, now: Instant) {
+        if let Some(time) = self.rests_until(queue, now) {
+            return self.set_timer(queue.destination(), time);
+        }
         let Some(backlog) = self.backlog(queue) else { return };
         if backlog.has_waiting_work(now) {
             backlog.begin_look();
@@ -50,6 +53,9 @@ impl LaneActor {
                 .drain(..batch)
                 .filter_map(|queue| {
                     let seat = self.seats.get_mut(&queue.destination())?;
+                    if queue.strand.is_ordered() && seat.configuration != Configuration::Deleted {
+                        return Some(Ask { queue, parked: 1, retries: 1 });
+                    }
                     let wanted = seat.brain.appetite();
                     let held = seat.backlog(queue.strand).held_waiting;
                     // Retries get up to half, so that new work never waits for old failures alone.
@@ -62,26 +68,40 @@ impl LaneActor {
             self.looks += 1;
             let (parts, tenure) = (Arc::clone(&self.parts), Arc::clone(&self.tenure));
             self.run(ctx, async move {
-                let dues = until_answered(&parts.metrics, "look for due deliveries", async || {
-                    parts.store.due(tenure.fence(), &asks).await
-                })
-                .await;
-                Event::Looked(asks, dues)
+                let what = "look for due deliveries";
+                let each = |asks: Vec<Ask>| asks.into_iter().map(|ask| vec![ask]).collect();
+                let look = async |asks: &[Ask]| parts.store.due(tenure.fence(), asks).await;
+                Event::Looked(in_parts(&parts.metrics, what, asks, each, look).await)
             });
         }
     }
 
-    pub(super) fn looked(&mut self, asks: Vec<Ask>, dues: Vec<Due>, ctx: &mut Context<Self>) {
+    pub(super) fn looked(&mut self, parted: Parted<Ask, Due>, ctx: &mut Context<Self>) {
+        let Some(answered) = parted.answered else { return self.fenced(ctx) };
         self.looks -= 1;
         let now = Instant::now();
-        for (ask, due) in asks.into_iter().zip(dues) {
+        for (ask, due) in answered {
             self.take_due(ask, due, now);
             self.pump(ask.queue.destination(), now, ctx);
+        }
+        for Ask { queue, .. } in parted.refused {
+            // It counts as looked at until then: its neighbours go on.
+            ctx.run_later(REFUSED, move |me, ctx| {
+                if let Some(backlog) = me.backlog(queue) {
+                    backlog.begin_look();
+                    me.to_look.push_back(queue);
+                }
+                me.finish(ctx);
+            });
         }
     }
 
     fn take_due(&mut self, ask: Ask, due: Due, now: Instant) {
-        let all_parked_seen = due.parked.len() < ask.parked;
+        let all_parked_seen = match ask.queue.strand.is_ordered() {
+            // Behind what is not due, there may be more.
+            true => due.waiting <= due.parked.len() as u64,
+            false => due.parked.len() < ask.parked,
+        };
         let all_retries_seen = due.retries.len() < ask.retries;
         for waiting in interleave(due.retries, due.parked) {
             let departed = self

@@ -66,19 +66,15 @@ impl Bench {
             }
         };
         let app = AppId::new();
-        let application = Application {
-            id: app,
-            uid: None,
-            name: "test".into(),
-            rate_limit: None,
-            settings: Default::default(),
-            metadata: Default::default(),
-            created_at: Millis::now(),
-            updated_at: Millis::now(),
-            extra: Default::default(),
-        };
-        store.commit(app, None, &[Change::PutApplication(application)]).await.unwrap();
+        store.commit(app, None, &[Change::PutApplication(application(app))]).await.unwrap();
         Self { store, sink: Sink::start_local().unwrap(), app, _home: home }
+    }
+
+    /// From now on, new endpoints are another application's.
+    pub(crate) async fn next_application(&mut self) {
+        self.app = AppId::new();
+        let new = Change::PutApplication(application(self.app));
+        self.store.commit(self.app, None, &[new]).await.unwrap();
     }
 
     /// A bench whose store fails as it is told.
@@ -201,12 +197,12 @@ impl Bench {
 
     /// Publishes messages to one endpoint.
     pub(crate) async fn publish(&self, queue: Queue, count: usize) -> Vec<MessageId> {
-        let version = self.store.configuration(self.app).await.unwrap().unwrap().version;
+        let version = self.store.configuration(queue.app).await.unwrap().unwrap().version;
         let mut batch = Vec::new();
         for _ in 0..count {
             let header = MessageHeader {
                 id: MessageId::new(),
-                app: self.app,
+                app: queue.app,
                 event_type: "tested".into(),
                 channels: vec![],
                 tags: vec![],
@@ -293,5 +289,19 @@ impl Running {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.dispatcher.probes().iter().all(|probe| probe.check().is_ok())
+    }
+}
+
+fn application(id: AppId) -> Application {
+    Application {
+        id,
+        uid: None,
+        name: "test".into(),
+        rate_limit: None,
+        settings: Default::default(),
+        metadata: Default::default(),
+        created_at: Millis::now(),
+        updated_at: Millis::now(),
+        extra: Default::default(),
     }
 }

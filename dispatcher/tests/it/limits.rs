@@ -11,7 +11,7 @@ use shared::{
 
 use crate::bench::{Bench, Engine, PATIENCE};
 
-const SECOND: u64 = 1000;
+pub(crate) const SECOND: u64 = 1000;
 
 /// The records of all attempts at an endpoint, in the order of their starts.
 async fn attempts(bench: &Bench, queue: Queue) -> Vec<Attempt> {
@@ -28,12 +28,12 @@ async fn attempts(bench: &Bench, queue: Queue) -> Vec<Attempt> {
     all
 }
 
-async fn starts(bench: &Bench, queue: Queue) -> Vec<u64> {
+pub(crate) async fn starts(bench: &Bench, queue: Queue) -> Vec<u64> {
     attempts(bench, queue).await.iter().map(|attempt| attempt.at.0).collect()
 }
 
 /// When requests reached the receiver, in milliseconds after the first.
-fn arrivals(bench: &Bench) -> Vec<u64> {
+pub(crate) fn arrivals(bench: &Bench) -> Vec<u64> {
     bench.sink.ask(|journal| {
         let all = journal.arrivals();
         all.iter().map(|one| (one.received - all[0].received).as_millis() as u64).collect()
@@ -41,7 +41,7 @@ fn arrivals(bench: &Bench) -> Vec<u64> {
 }
 
 /// The most of them in any interval of so many milliseconds.
-fn most(starts: &[u64], within: u64) -> usize {
+pub(crate) fn most(starts: &[u64], within: u64) -> usize {
     let from = |(index, first): (usize, &u64)| {
         starts[index..].iter().take_while(|start| **start - first < within).count()
     };
@@ -50,11 +50,11 @@ fn most(starts: &[u64], within: u64) -> usize {
 
 /// What a second may hold: one more than the limit, and 5 % for a machine that is busy with other
 /// things between the decision to start and the note of the time.
-fn allowed(rate: usize) -> usize {
+pub(crate) fn allowed(rate: usize) -> usize {
     rate + 1 + rate / 20
 }
 
-fn report(name: &str, starts: &[u64], rate: usize) {
+pub(crate) fn report(name: &str, starts: &[u64], rate: usize) {
     let gaps: Vec<_> = starts.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
     let ideal = SECOND as f64 / rate as f64;
     let even = gaps.iter().filter(|gap| (**gap - ideal).abs() <= ideal / 4.0 + 1.0).count();

@@ -3,10 +3,11 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use rstest::rstest;
+use shared::placement::LANES;
 
 use crate::{
     bench::{Bench, Engine, PATIENCE, TTL},
-    scripted::Call,
+    scripted::{Call, Poison},
 };
 
 #[rstest]
@@ -104,4 +105,97 @@ async fn another_store_is_read_from_the_beginning_also_after_an_error() {
     bench.until("read it again", reread).await;
     assert_eq!(bench.sink.ask(|journal| journal.arrivals().len()), 1);
     running.abandon().await;
+}
+
+#[rstest]
+#[actix_rt::test]
+async fn a_lane_that_cannot_be_read_holds_up_no_reading(
+    #[values(Poison::Refused, Poison::Panics)] poison: Poison,
+) {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let poisoned = bench.endpoint("/ok?poisoned").await;
+    let healthy = bench.stranger(poisoned, "/ok").await;
+    let running = bench.dispatch(&[]).await;
+    let owned = async || running.metric("lanes_owned") == f64::from(LANES);
+    bench.until("owned all", owned).await;
+    store.poison_with(poison, Call::Read, poisoned.lane());
+    bench.publish(poisoned, 10).await;
+    for count in 1..=20 {
+        bench.publish(healthy, 1).await;
+        bench.sink.wait_for(count, PATIENCE).await.unwrap();
+    }
+    assert!(running.is_alive());
+    store.heal();
+    bench.sink.wait_for(30, PATIENCE).await.unwrap();
+    running.stop().await;
+}
+
+#[rstest]
+#[actix_rt::test]
+async fn a_queue_that_cannot_be_served_holds_up_no_other_in_its_lane(
+    #[values(Call::Park, Call::Due)] call: Call,
+) {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let spoiled = bench.endpoint("/ok?spoiled").await;
+    let healthy = bench.neighbour(spoiled, "/ok").await;
+    store.spoil(call, spoiled.endpoint);
+    // More than is held in one go: the rest is parked, and looked for.
+    for queue in [spoiled, healthy, spoiled, healthy] {
+        bench.publish(queue, 500).await;
+    }
+    let running = bench.dispatch(&[]).await;
+    let refused = async || running.metric("store_errors_total") >= 1.0;
+    bench.until("was refused", refused).await;
+    let healthy = async || {
+        bench.sink.ask(|journal| journal.arrivals().iter().filter(|it| &*it.path == "/ok").count())
+            == 1000
+    };
+    bench.until("served the neighbour", healthy).await;
+    assert!(bench.sink.ask(|journal| journal.delivered()) < 2000);
+    store.heal();
+    // What was not kept in hand is found by the check.
+    bench.sink.wait_for(2000, PATIENCE).await.unwrap();
+    let rest = async || bench.is_at_rest().await;
+    bench.until("came to rest", rest).await;
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    running.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_lane_that_cannot_park_can_be_left() {
+    let (bench, store) = Bench::scripted(Engine::Embedded).await;
+    let poisoned = bench.endpoint("/ok").await;
+    store.poison(Call::Park, poisoned.lane());
+    let running = bench.dispatch(&[]).await;
+    bench.publish(poisoned, 500).await;
+    let refused = async || running.metric("store_errors_total") > 0.0;
+    bench.until("was refused", refused).await;
+    running.stop().await;
+    let free = async || {
+        let leases = bench.store.leases(&[poisoned.lane()]).await.unwrap();
+        leases.iter().flatten().all(|lease| lease.owner.is_none())
+    };
+    assert!(free().await, "it was not released");
+}
+
+#[actix_rt::test]
+async fn lanes_that_can_be_left_do_not_wait_for_what_cannot_be_settled() {
+    let (bench, store) = Bench::scripted(Engine::Redis).await;
+    let poisoned = bench.endpoint("/ok?poisoned").await;
+    let healthy = bench.stranger(poisoned, "/ok").await;
+    let first = bench.dispatch(&[]).await;
+    store.poison(Call::Settle, poisoned.lane());
+    bench.publish(poisoned, 1).await;
+    let refused = async || first.metric("store_errors_total") > 0.0;
+    bench.until("was refused", refused).await;
+    let second = bench.dispatch(&[]).await;
+    first.stop().await;
+    let leases = bench.store.leases(&[poisoned.lane()]).await.unwrap();
+    assert!(leases[0].as_ref().is_some_and(|lease| lease.owner.is_some()), "it was not clean");
+    let all = async || second.metric("lanes_owned") == f64::from(LANES);
+    bench.until("got all", all).await;
+    bench.publish(healthy, 1).await;
+    bench.sink.wait_for(2, PATIENCE).await.unwrap();
+    store.heal();
+    second.stop().await;
 }

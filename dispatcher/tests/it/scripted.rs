@@ -1,17 +1,18 @@
 //! A store that fails as it is told, and otherwise is the one behind it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, Queue},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::*,
@@ -20,23 +21,40 @@ use shared::{
 /// A call that an owner makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
+    Read,
     Fetch,
     Park,
     Due,
     Settle,
 }
 
+/// Calls that fail because of what a lane holds, and whether with a panic.
+type Poisoned = Arc<Mutex<HashMap<(Call, Lane), Poison>>>;
+
+/// What a call comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poison {
+    /// It fails for ever.
+    Refused,
+    /// It panics, for ever.
+    Panics,
+}
+
 /// The store.
 pub(crate) struct Scripted {
     inner: SharedStore,
     /// Calls that fail for ever because of what one lane holds.
-    poisoned: Mutex<HashSet<(Call, Lane)>>,
+    poisoned: Poisoned,
+    /// Calls that fail for ever because of what one endpoint's waiting set holds.
+    spoiled: Mutex<HashSet<(Call, EndpointId)>>,
     /// Every call fails.
     away: AtomicBool,
     /// So many signs of life fail.
     pub(crate) deaf: AtomicUsize,
     /// How often it became another one.
     pub(crate) failovers: AtomicUsize,
+    /// Wishes for cells.
+    pub(crate) takes: AtomicUsize,
     /// Reads of a lane's stream from its beginning.
     pub(crate) rereads: Arc<AtomicUsize>,
     /// Nudges do not show.
@@ -49,10 +67,12 @@ impl Scripted {
     pub(crate) fn new(inner: SharedStore) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            poisoned: Mutex::default(),
+            poisoned: Arc::default(),
+            spoiled: Mutex::default(),
             away: AtomicBool::new(false),
             deaf: AtomicUsize::new(0),
             failovers: AtomicUsize::new(0),
+            takes: AtomicUsize::new(0),
             rereads: Arc::default(),
             hides_nudges: Arc::default(),
             fetches: AtomicUsize::new(0),
@@ -60,10 +80,27 @@ impl Scripted {
     }
 
     pub(crate) fn poison(&self, call: Call, lane: Lane) {
-        self.poisoned.lock().unwrap().insert((call, lane));
+        self.poison_with(Poison::Refused, call, lane);
+    }
+
+    pub(crate) fn poison_with(&self, poison: Poison, call: Call, lane: Lane) {
+        self.poisoned.lock().unwrap().insert((call, lane), poison);
+    }
+
+    pub(crate) fn spoil(&self, call: Call, endpoint: EndpointId) {
+        self.spoiled.lock().unwrap().insert((call, endpoint));
+    }
+
+    fn unspoiled(&self, call: Call, mut all: impl Iterator<Item = EndpointId>) -> Result<()> {
+        let spoiled = self.spoiled.lock().unwrap();
+        match all.any(|endpoint| spoiled.contains(&(call, endpoint))) {
+            true => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn heal(&self) {
+        self.spoiled.lock().unwrap().clear();
         self.poisoned.lock().unwrap().clear();
     }
 
@@ -79,11 +116,20 @@ impl Scripted {
     }
 
     fn readable(&self, call: Call, lanes: impl IntoIterator<Item = Lane>) -> Result<()> {
-        let poisoned = self.poisoned.lock().unwrap();
-        match lanes.into_iter().any(|lane| poisoned.contains(&(call, lane))) {
-            true => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
-            false => self.present(),
-        }
+        readable(&self.poisoned, call, lanes)?;
+        self.present()
+    }
+}
+
+fn readable(poisoned: &Poisoned, call: Call, lanes: impl IntoIterator<Item = Lane>) -> Result<()> {
+    let found = {
+        let poisoned = poisoned.lock().unwrap();
+        lanes.into_iter().find_map(|lane| poisoned.get(&(call, lane)).copied())
+    };
+    match found {
+        None => Ok(()),
+        Some(Poison::Refused) => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
+        Some(Poison::Panics) => panic!("as the script says"),
     }
 }
 
@@ -117,6 +163,20 @@ forward!(Documents {
     fn put_document(kind: Kind, document: &Document, expect: &Expect) -> ();
     fn delete_document(kind: Kind, name: &str) -> bool;
 });
+
+#[async_trait]
+impl Limits for Scripted {
+    async fn take(&self, take: &Take) -> Result<Granted> {
+        self.takes.fetch_add(1, Ordering::SeqCst);
+        self.present()?;
+        self.inner.take(take).await
+    }
+
+    async fn next(&self, buckets: &[Metered]) -> Result<Vec<Duration>> {
+        self.present()?;
+        self.inner.next(buckets).await
+    }
+}
 
 forward!(History {
     fn message(app: AppId, message: MessageId) -> Option<Bytes>;
@@ -174,8 +234,9 @@ impl Lanes for Scripted {
     async fn reader(&self) -> Result<Box<dyn Reader>> {
         self.present()?;
         let inner = self.inner.reader().await?;
+        let (poisoned, rereads) = (Arc::clone(&self.poisoned), Arc::clone(&self.rereads));
         let hides_nudges = Arc::clone(&self.hides_nudges);
-        Ok(Box::new(Watched { inner, rereads: Arc::clone(&self.rereads), hides_nudges }))
+        Ok(Box::new(Watched { inner, poisoned, rereads, hides_nudges }))
     }
 
     async fn page(
@@ -184,7 +245,7 @@ impl Lanes for Scripted {
         after: EntryId,
         limit: usize,
     ) -> Result<Vec<(EntryId, Entry)>> {
-        self.present()?;
+        self.readable(Call::Read, [lane])?;
         let mut page = self.inner.page(lane, after, limit).await?;
         hide_nudges(&self.hides_nudges, &mut page);
         Ok(page)
@@ -198,6 +259,7 @@ impl Lanes for Scripted {
 
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>> {
         self.readable(Call::Park, [fence.lane])?;
+        self.unspoiled(Call::Park, parks.iter().map(|park| park.delivery.endpoint))?;
         self.inner.park(fence, parks).await
     }
 
@@ -208,6 +270,7 @@ impl Lanes for Scripted {
 
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         self.readable(Call::Due, [fence.lane])?;
+        self.unspoiled(Call::Due, asks.iter().map(|ask| ask.queue.endpoint))?;
         self.inner.due(fence, asks).await
     }
 
@@ -226,6 +289,10 @@ impl Lanes for Scripted {
         self.inner.states(app, endpoints).await
     }
 
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        self.inner.heads(of).await
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.inner.waiting(queue).await
     }
@@ -234,6 +301,7 @@ impl Lanes for Scripted {
 /// A reader that counts reads from the beginning.
 struct Watched {
     inner: Box<dyn Reader>,
+    poisoned: Poisoned,
     rereads: Arc<AtomicUsize>,
     hides_nudges: Arc<AtomicBool>,
 }
@@ -246,8 +314,14 @@ fn hide_nudges(hidden: &AtomicBool, entries: &mut Vec<(EntryId, Entry)>) {
 
 #[async_trait]
 impl Reader for Watched {
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
-        let mut batches = self.inner.read(lanes, limit).await?;
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>> {
+        readable(&self.poisoned, Call::Read, lanes.iter().map(|read| read.lane))?;
+        let mut batches = self.inner.read_within(lanes, limit, wait).await?;
         batches.iter_mut().for_each(|batch| hide_nudges(&self.hides_nudges, &mut batch.entries));
         let from_start =
             |lane: Lane| lanes.iter().any(|read| read.lane == lane && read.after == EntryId::START);

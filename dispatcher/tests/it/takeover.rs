@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use rstest::rstest;
-use shared::placement::LANES;
+use shared::{domain::Queue, placement::LANES};
 
 use crate::bench::{Bench, Engine, PATIENCE, TTL};
 
@@ -115,4 +115,40 @@ async fn a_node_that_cannot_renew_its_leases_sends_nothing(#[case] engine: Engin
     store.deaf.store(0, Ordering::SeqCst);
     bench.sink.wait_for(2, PATIENCE).await.unwrap();
     running.stop().await;
+}
+
+#[actix_rt::test]
+async fn nobody_waits_for_a_receiver_that_hangs_while_lanes_are_handed_over() {
+    let bench = Bench::new(Engine::Redis).await;
+    // In each lane of the application one that hangs and one that does not; some lanes will move.
+    let mut healthy = Vec::new();
+    let first = bench.dispatch(&[]).await;
+    while healthy.len() < 4 {
+        let endpoint = bench.endpoint("/ok").await;
+        if healthy.iter().any(|other: &Queue| other.lane() == endpoint.lane()) {
+            continue;
+        }
+        let hanging = bench.neighbour(endpoint, "/hang").await;
+        bench.publish(hanging, 1).await;
+        healthy.push(endpoint);
+    }
+    let hang = async || bench.sink.in_flight() == 4;
+    bench.until("hang", hang).await;
+    for endpoint in &healthy {
+        bench.publish(*endpoint, 1).await;
+    }
+    bench.sink.wait_for(4, PATIENCE).await.unwrap();
+    let second = bench.dispatch(&[]).await;
+    // All lanes of other applications have moved; these are kept for what hangs.
+    let moved = async || second.metric("lanes_owned") > 16.0;
+    bench.until("moved", moved).await;
+    for count in 2..=5 {
+        for endpoint in &healthy {
+            bench.publish(*endpoint, 1).await;
+        }
+        bench.sink.wait_for(4 * count, PATIENCE).await.unwrap();
+    }
+    assert_eq!(bench.sink.ask(|journal| journal.duplicates()), 0);
+    first.abandon().await;
+    second.abandon().await;
 }

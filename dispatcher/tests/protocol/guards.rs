@@ -55,6 +55,16 @@ pub(crate) enum Guard {
     RereadDeparted,
     /// A read that was under way when the re-reading began is dropped.
     OldReadDropped,
+    /// Of an ordered queue only the first is taken, and nothing else until it is let go.
+    HeadOnly,
+    /// A retry of an ordered queue keeps its place.
+    PlaceKept,
+    /// What an ordered queue shows ends before what is not due.
+    DueInOrder,
+    /// One park after the other.
+    ParksInOrder,
+    /// After an unclean takeover an ordered queue rests until what the owner before had sent is over.
+    Rest,
 }
 
 /// Those that are in force.

@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Rules {
     pub(crate) guards: Guards,
     pub(crate) queues: usize,
+    pub(crate) ordered: bool,
 }
 
 /// A call that is under way.
@@ -134,7 +135,7 @@ impl Lane {
     fn take_up(&mut self, id: u8, delivery: usize, rules: Rules) {
         let queue = delivery % rules.queues;
         let place = Place::Stream(id);
-        let behind = self.seats[queue].parked || self.is_parking(queue, rules);
+        let behind = rules.ordered || self.seats[queue].parked || self.is_parking(queue, rules);
         self.hands[delivery] =
             Some(Hand { place, attempts: 0, stage: Stage::Ready, doubtful: false });
         if behind {
@@ -161,7 +162,7 @@ impl Lane {
                 hand.stage = Stage::Writing(Write::Park { entry, delivery }, Progress::Sent);
             }
             Place::Waiting => {
-                seat.look_again(rules.guards.has(Guard::PutBackMeanwhile));
+                seat.look_again(rules.guards.has(Guard::PutBackMeanwhile), rules.ordered);
                 self.let_go(delivery, rules);
             }
         }
@@ -171,7 +172,7 @@ impl Lane {
     pub(crate) fn unanswered(&mut self, delivery: usize, rules: Rules) {
         if !rules.guards.has(Guard::HeldUntilAnswered) {
             self.let_go(delivery, rules);
-            self.seats[delivery % rules.queues].look_again(true);
+            self.seats[delivery % rules.queues].look_again(true, rules.ordered);
         } else if let Some(Hand { stage: Stage::Writing(_, progress), .. }) =
             &mut self.hands[delivery]
         {
@@ -202,7 +203,7 @@ impl Lane {
             seat.departed |= bit;
         }
         if doubtful && rules.guards.has(Guard::Doubt) {
-            seat.look_again(true);
+            seat.look_again(true, rules.ordered);
         }
     }
 
@@ -220,17 +221,34 @@ impl Lane {
         }
         self.let_go(delivery, rules);
         let seat = &mut self.seats[delivery % rules.queues];
-        let there_is_more = match answer {
-            Answer::Done => matches!(write, Write::Park { .. }),
-            _ => rules.guards.has(Guard::NotThereLooksAgain),
-        };
-        if there_is_more {
-            seat.look_again(rules.guards.has(Guard::ParkedMeanwhile));
-        }
         if let Write::Settle { verdict: Verdict::Retry, .. } = write {
             seat.will_be_due(due);
         }
+        let meanwhile = rules.guards.has(Guard::ParkedMeanwhile);
+        match (answer, write) {
+            (Answer::Done, Write::Park { .. }) => seat.was_parked(meanwhile),
+            (Answer::Done, Write::Settle { .. }) => {}
+            _ if rules.guards.has(Guard::NotThereLooksAgain) => {
+                seat.look_again(meanwhile, rules.ordered);
+            }
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Whether the first of an ordered queue is in hand: nothing else is looked for.
+    pub(crate) fn is_taken(&self, queue: usize, rules: Rules) -> bool {
+        let waits = |hand: &Hand| hand.place == Place::Waiting;
+        rules.ordered && rules.guards.has(Guard::HeadOnly) && self.in_hand(queue, rules).any(waits)
+    }
+
+    /// Whether a write waits for its turn: a park, for those of earlier entries to be answered.
+    pub(crate) fn is_unsent(&self, write: Write, rules: Rules) -> bool {
+        let Write::Park { entry, .. } = write else { return false };
+        let before = |hand: &Hand| matches!(hand.stage, Stage::Writing(Write::Park { entry: other, .. }, _) if other < entry);
+        rules.ordered
+            && rules.guards.has(Guard::ParksInOrder)
+            && self.hands.iter().flatten().any(before)
     }
 
     /// How many a look asks for: those in hand, and one more.
@@ -265,9 +283,7 @@ impl Lane {
         let next = if page.all_retries { page.next } else { Some(When::Now) };
         let parking = self.is_parking(queue, rules);
         let seat = &mut self.seats[queue];
-        if page.all_parked && !seat.parked_meanwhile && !parking {
-            seat.parked = false;
-        }
+        seat.parked = !page.all_parked || seat.parked && (seat.parked_meanwhile || parking);
         let meanwhile = seat.due_meanwhile.filter(|_| rules.guards.has(Guard::DueMeanwhile));
         seat.next_due = earlier(next, meanwhile);
         (seat.departed, seat.parked_meanwhile, seat.due_meanwhile) = (0, false, None);
@@ -354,38 +370,13 @@ impl Lane {
     }
 
     /// Writes that were sent and not executed.
-    pub(crate) fn unexecuted(&self) -> impl Iterator<Item = Call> {
-        self.hands.iter().flatten().filter_map(|hand| match hand.stage {
-            Stage::Writing(write, Progress::Sent) => Some(Call { fence: self.fence, write }),
+    pub(crate) fn unexecuted(&self, rules: Rules) -> impl Iterator<Item = Call> {
+        self.hands.iter().flatten().filter_map(move |hand| match hand.stage {
+            Stage::Writing(write, Progress::Sent) if !self.is_unsent(write, rules) => {
+                Some(Call { fence: self.fence, write })
+            }
             _ => None,
         })
-    }
-
-    pub(crate) fn elapse(&mut self) {
-        let now = |when: &mut Option<When>| *when = when.map(|_| When::Now);
-        for seat in &mut self.seats {
-            now(&mut seat.next_due);
-            now(&mut seat.due_meanwhile);
-            if let Look::Seen(page) = &mut seat.look {
-                now(&mut page.next);
-            }
-        }
-        if let Read::Seen(agenda) = &mut self.agenda {
-            agenda.iter_mut().for_each(now);
-        }
-        if let Read::Seen((_, agenda)) = &mut self.check {
-            agenda.iter_mut().for_each(now);
-        }
-        for hand in self.hands.iter_mut().flatten() {
-            if let Stage::Writing(_, Progress::Answered(_, when)) = &mut hand.stage {
-                *when = When::Now;
-            }
-        }
-    }
-
-    /// Whether it waits for something that is due later.
-    pub(crate) fn expects_later(&self) -> bool {
-        self.seats.iter().any(|seat| seat.next_due == Some(When::Later))
     }
 }
 

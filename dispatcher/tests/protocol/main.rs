@@ -18,12 +18,16 @@
 //! - each unclean takeover and each failover costs a delivery at most one attempt more; lost and late
 //!   calls cost none;
 //! - a queue is in the agenda exactly while something waits in it;
+//! - in an ordered queue nothing is sent before all that stands before it was settled as delivered, nor
+//!   while anything else of the queue is under way, unless the store lost something;
 //! - the owner forgets nothing that is due, and its check finds nothing, unless the store lost something;
 //! - from every state everything ends once nothing more goes wrong.
 //!
 //! Each condition that the protocol rests on is a [`guards::Guard`]: without it the explorer must find
 //! what breaks, or the model would prove nothing. With `SLUICEGATE_LONG=1` the bounds are larger.
 
+mod chances;
+mod elapsing;
 mod explorer;
 mod guards;
 mod lane;
@@ -42,6 +46,7 @@ const ONE: Bounds = Bounds {
     nodes: 2,
     deliveries: 1,
     queues: 1,
+    ordered: false,
     failures: 1,
     put_backs: 1,
     checks: 0,
@@ -53,6 +58,8 @@ const ONE: Bounds = Bounds {
     lag: 0,
 };
 const TWO: Bounds = Bounds { nodes: 1, deliveries: 2, failures: 0, ..ONE };
+/// Two deliveries of an ordered queue.
+const ORDERED: Bounds = Bounds { ordered: true, failures: 1, put_backs: 0, ..TWO };
 const FAILOVER: Bounds = Bounds { nodes: 1, failovers: 1, lag: 3, ..ONE };
 
 fn holds(bounds: &[Bounds]) {
@@ -90,6 +97,15 @@ fn it_holds_when_nodes_crash_or_hand_over_or_are_slow() {
 }
 
 #[test]
+fn it_holds_for_what_is_ordered() {
+    holds(&[
+        Bounds { put_backs: 1, ..ORDERED },
+        Bounds { losses: 1, failures: 0, ..ORDERED },
+        Bounds { nodes: 2, crashes: 1, handovers: 1, failures: 0, ..ORDERED },
+    ]);
+}
+
+#[test]
 fn it_holds_when_the_store_loses_writes() {
     holds(&[
         FAILOVER,
@@ -108,6 +124,9 @@ fn it_holds_within_larger_bounds() {
         Bounds { nodes: 2, crashes: 1, failures: 1, put_backs: 0, ..TWO },
         Bounds { expiries: 1, losses: 1, ..ONE },
         Bounds { deliveries: 2, lag: 1, ..FAILOVER },
+        Bounds { deliveries: 3, put_backs: 1, losses: 1, ..ORDERED },
+        Bounds { nodes: 2, expiries: 1, failures: 0, ..ORDERED },
+        Bounds { nodes: 2, crashes: 1, ..TWO },
     ]);
 }
 
@@ -136,6 +155,11 @@ fn every_guard_is_needed() {
         (Guard::Doubt, FAILOVER),
         // A retry that is remembered for later hides from the check that it is due now again.
         (Guard::Reread, FAILOVER),
+        (Guard::HeadOnly, ORDERED),
+        (Guard::PlaceKept, ORDERED),
+        (Guard::DueInOrder, ORDERED),
+        (Guard::ParksInOrder, Bounds { failures: 0, ..ORDERED }),
+        (Guard::Rest, Bounds { nodes: 2, expiries: 1, failures: 0, ..ORDERED }),
     ] {
         match without(guard, bounds) {
             Some(broken) => println!("without {guard:?}: {broken}\n"),

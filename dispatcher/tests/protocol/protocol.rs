@@ -16,12 +16,14 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
-    fn rules(&self) -> Rules {
-        Rules { guards: self.guards, queues: self.bounds.queues }
+    pub(crate) fn rules(&self) -> Rules {
+        let Bounds { queues, ordered, .. } = self.bounds;
+        Rules { guards: self.guards, queues, ordered }
     }
 
     /// Everything but faults, in the order of urgency.
     fn steps(&self, world: &World) -> Vec<Action> {
+        let rules = self.rules();
         let mut steps = Vec::new();
         for (node, Node { lane, .. }) in world.nodes.iter().enumerate() {
             let Some(lane) = lane else { continue };
@@ -36,8 +38,10 @@ impl Protocol {
                     Some(Stage::Writing(_, Progress::Answered(..))) => {
                         steps.push(Action::Answered { node, delivery });
                     }
-                    Some(Stage::Writing(_, Progress::Sent)) => {
-                        steps.push(Action::Execute { node, delivery });
+                    Some(Stage::Writing(write, Progress::Sent)) => {
+                        if !lane.is_unsent(write, rules) {
+                            steps.push(Action::Execute { node, delivery });
+                        }
                     }
                     Some(Stage::Sending) => {
                         let verdict = Verdict::Delivered;
@@ -62,13 +66,17 @@ impl Protocol {
                 Read::Seen(_) => steps.push(Action::Checked { node }),
             }
             for (delivery, hand) in lane.hands.iter().enumerate() {
-                if hand.is_some_and(|hand| hand.stage == Stage::Ready) {
+                let rests = rules.ordered
+                    && rules.guards.has(Guard::Rest)
+                    && world.is_sending(delivery % rules.queues, rules.queues);
+                if hand.is_some_and(|hand| hand.stage == Stage::Ready) && !rests {
                     steps.push(Action::Send { node, delivery });
                 }
             }
             for (queue, seat) in lane.seats.iter().enumerate() {
                 match seat.look {
-                    Look::Idle if lane.draining || !seat.has_waiting_work() => {}
+                    Look::Idle if lane.draining || !seat.has_waiting_work(rules.ordered) => {}
+                    Look::Idle if lane.is_taken(queue, rules) => {}
                     Look::Idle => steps.push(Action::BeginLook { node, queue }),
                     Look::Begun => steps.push(Action::ReadWaiting { node, queue }),
                     Look::Seen(_) => steps.push(Action::Looked { node, queue }),
@@ -89,63 +97,9 @@ impl Protocol {
         steps
     }
 
-    /// What the environment may do, and the choices of lanes and receivers.
-    fn chances(&self, world: &World, chances: &mut Vec<Action>) {
-        let left = &world.left;
-        if left.deliveries > 0 {
-            let delivery = self.bounds.deliveries - left.deliveries;
-            chances.push(Action::Publish { delivery });
-        }
-        for (node, Node { lane, .. }) in world.nodes.iter().enumerate().take(self.bounds.nodes) {
-            let Some(lane) = lane else {
-                if left.expiries > 0 && world.store.owner.is_some_and(|owner| owner.node != node) {
-                    chances.push(Action::Acquire { node });
-                }
-                continue;
-            };
-            if left.crashes > 0 {
-                chances.push(Action::Crash { node });
-            }
-            if left.handovers > 0 && !lane.draining {
-                chances.push(Action::Drain { node });
-            }
-            if left.checks > 0 && lane.check == Read::Idle && !lane.draining {
-                chances.push(Action::BeginCheck { node });
-            }
-            for (delivery, hand) in lane.hands.iter().enumerate() {
-                let Some(hand) = hand else { continue };
-                match hand.stage {
-                    Stage::Ready if left.put_backs > 0 => {
-                        chances.push(Action::PutBack { node, delivery });
-                    }
-                    Stage::Sending if left.failures > 0 => {
-                        let verdict = Verdict::Retry;
-                        chances.push(Action::Attempted { node, delivery, verdict });
-                    }
-                    Stage::Writing(..) if left.losses > 0 => {
-                        chances.push(Action::GiveUp { node, delivery });
-                    }
-                    _ => {}
-                }
-            }
-        }
-        chances.extend((0..world.late.len()).map(|call| Action::ExecuteLate { call }));
-        match world.replica {
-            Some(_) => chances.push(Action::Failover),
-            None if left.failovers > 0 => chances.push(Action::Lag),
-            None => {}
-        }
-        let expected = world.nodes.iter().filter_map(|node| node.lane.as_ref());
-        if !world.store.is_empty() && !world.store.has_due()
-            || expected.into_iter().any(Lane::expects_later)
-        {
-            chances.push(Action::Elapse);
-        }
-    }
-
     fn write(&self, world: &mut World, call: Call) -> Result<Answer, &'static str> {
         let before = world.store.clone();
-        let answer = world.store.execute(call, self.bounds.queues, self.guards)?;
+        let answer = world.store.execute(call, self.rules())?;
         if let Write::Settle { delivery, .. } = call.write
             && answer == Answer::Done
         {
@@ -216,7 +170,7 @@ impl Protocol {
                 world.changed(&before);
             }
             Action::Acquire { node } => self.acquire(world, node),
-            Action::Lose { node } => world.end(node),
+            Action::Lose { node } => world.end(node, rules),
             Action::Drain { node } => {
                 world.left.handovers -= 1;
                 world.lane(node).into_iter().for_each(|lane| lane.drain(rules));
@@ -226,12 +180,12 @@ impl Protocol {
                 if world.lane(node).is_some_and(|lane| before.is_held(lane.fence)) {
                     world.store.owner = None;
                 }
-                world.end(node);
+                world.end(node, rules);
                 world.changed(&before);
             }
             Action::Crash { node } => {
                 world.left.crashes -= 1;
-                world.end(node);
+                world.end(node, rules);
                 world.nodes[node].life += 1;
             }
             Action::Lag => {
@@ -285,7 +239,7 @@ impl Protocol {
             | Action::Attempted { node, .. }
             | Action::Answered { node, .. } => {
                 if let Err(Fenced) = self.turn(world, node, action)? {
-                    world.end(node);
+                    world.end(node, rules);
                 }
             }
         }
@@ -331,6 +285,12 @@ impl Protocol {
             && world.store.has_due()
             && world.left.checks == 0
             && self.steps(world).is_empty();
+        let overtakes = match action {
+            Action::Send { delivery, .. } if rules.ordered && world.failovers == 0 => {
+                world.overtakes(delivery, rules.queues)
+            }
+            _ => false,
+        };
         let World { store, nodes, left, failovers, unsettled, .. } = world;
         let Some(lane) = &mut nodes[node].lane else { return Ok(Ok(())) };
         match action {
@@ -346,7 +306,7 @@ impl Protocol {
                 if !store.is_held(lane.fence) && rules.guards.has(Guard::Fence) {
                     return Ok(Err(Fenced));
                 }
-                let page = store.look(queue, rules.queues, lane.look_limit(queue, rules));
+                let page = store.look(queue, rules, lane.look_limit(queue, rules));
                 lane.seats[queue].look = Look::Seen(page);
             }
             Action::Looked { queue, .. } => lane.looked(queue, rules),
@@ -365,6 +325,9 @@ impl Protocol {
                 if found && *failovers == 0 {
                     return Err("the check found something though the store lost nothing");
                 }
+            }
+            Action::Send { .. } if overtakes && store.is_held(lane.fence) => {
+                return Err("a delivery is sent before its turn");
             }
             Action::Send { delivery, .. } => {
                 if !store.is_held(lane.fence) && rules.guards.has(Guard::FetchProof) {

@@ -1,4 +1,4 @@
-//! What the owner knows of one queue, as `dispatcher/src/lane/seat.rs` has it.
+//! What the owner knows of one queue, as `dispatcher/src/lane/backlog.rs` has it.
 
 use crate::store::{Page, When};
 
@@ -33,8 +33,12 @@ impl Seat {
         due_meanwhile: None,
     };
 
-    pub(crate) fn has_waiting_work(&self) -> bool {
-        self.parked || self.next_due == Some(When::Now)
+    pub(crate) fn has_waiting_work(&self, ordered: bool) -> bool {
+        match self.next_due {
+            Some(When::Now) => true,
+            Some(When::Later) => self.parked && !ordered,
+            None => self.parked,
+        }
     }
 
     pub(crate) fn will_be_due(&mut self, when: When) {
@@ -44,10 +48,18 @@ impl Seat {
         }
     }
 
-    /// The waiting set has more than is in hand; a look under way may not have seen it.
-    pub(crate) fn look_again(&mut self, meanwhile: bool) {
+    /// Something was parked; a look under way may not have seen it.
+    pub(crate) fn was_parked(&mut self, meanwhile: bool) {
         self.parked = true;
         self.parked_meanwhile |= meanwhile && self.look != Look::Idle;
+    }
+
+    /// The waiting set has more than is in hand; a look under way may not have seen it.
+    pub(crate) fn look_again(&mut self, meanwhile: bool, ordered: bool) {
+        self.was_parked(meanwhile);
+        if ordered {
+            self.next_due = None;
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The store: one lane's stream, waiting sets, agenda and lease, and the writes of its owners.
 
-use crate::guards::{Guard, Guards};
+use crate::{
+    guards::{Guard, Guards},
+    lane::Rules,
+};
 
 /// Deliveries, numbered.
 pub(crate) const DELIVERIES: usize = 3;
@@ -84,6 +87,8 @@ pub(crate) struct Store {
     pub(crate) stream: Vec<(u8, usize)>,
     last_id: u8,
     pub(crate) waiting: [Option<Wait>; DELIVERIES],
+    /// What waits in ordered queues, in its order.
+    line: Vec<usize>,
     attempts: [u8; DELIVERIES],
     pub(crate) agenda: [Option<When>; QUEUES],
     /// Who holds the lane, and the last epoch.
@@ -101,6 +106,7 @@ impl Store {
             stream: Vec::new(),
             last_id: 0,
             waiting: [None; DELIVERIES],
+            line: Vec::new(),
             attempts: [0; DELIVERIES],
             agenda: [None; QUEUES],
             owner: None,
@@ -135,9 +141,9 @@ impl Store {
     pub(crate) fn execute(
         &mut self,
         Call { fence, write }: Call,
-        queues: usize,
-        guards: Guards,
+        rules: Rules,
     ) -> Result<Answer, &'static str> {
+        let Rules { guards, queues, ordered } = rules;
         if guards.has(Guard::Fence) && !self.is_held(fence) {
             return Ok(Answer::Fenced);
         }
@@ -146,17 +152,24 @@ impl Store {
                 let removed = self.remove(entry, delivery, guards);
                 if removed || !guards.has(Guard::ParkIfRemoved) {
                     self.waiting[delivery].get_or_insert(Wait::Parked);
-                    self.agenda[delivery % queues] = Some(When::Now);
+                    let agenda = &mut self.agenda[delivery % queues];
+                    if ordered {
+                        agenda.get_or_insert(When::Now);
+                        self.line.push(delivery);
+                    } else {
+                        *agenda = Some(When::Now);
+                    }
                 }
                 removed
             }
             Write::Settle { delivery, place, attempt, verdict } => {
                 let numbered = self.attempts(place, delivery) + 1 == attempt
                     || !guards.has(Guard::AttemptNumber);
-                let there = numbered && self.take(place, delivery, verdict, guards);
+                let lost = ordered && place != Place::Waiting && verdict == Verdict::Retry;
+                let there = numbered && !lost && self.take(place, delivery, verdict, guards);
                 let acts = there || !guards.has(Guard::SettleIfThere);
                 if acts {
-                    self.settle(delivery, attempt, verdict, queues, guards)?;
+                    self.settle(delivery, attempt, verdict, rules)?;
                 }
                 acts
             }
@@ -193,8 +206,7 @@ impl Store {
         delivery: usize,
         attempt: u8,
         verdict: Verdict,
-        queues: usize,
-        guards: Guards,
+        Rules { guards, queues, ordered }: Rules,
     ) -> Result<(), &'static str> {
         if self.settled[delivery] & (1 << attempt) != 0 {
             return Err("two settlements of one attempt took effect");
@@ -206,12 +218,22 @@ impl Store {
                 self.waiting[delivery] = Some(Wait::Retry(When::Later));
                 self.attempts[delivery] = attempt;
                 self.agenda[queue].get_or_insert(When::Later);
+                if ordered {
+                    self.agenda[queue] = Some(When::Later);
+                    if !guards.has(Guard::PlaceKept) {
+                        self.line.retain(|other| *other != delivery);
+                        self.line.push(delivery);
+                    }
+                }
             }
             Verdict::Delivered => {
+                self.line.retain(|other| *other != delivery);
                 self.ended[delivery] = true;
                 self.attempts[delivery] = 0;
                 if guards.has(Guard::AgendaLeftInSameWrite) && !self.waits(queue, queues) {
                     self.agenda[queue] = None;
+                } else if ordered {
+                    self.agenda[queue] = Some(When::Now);
                 }
             }
         }
@@ -222,8 +244,32 @@ impl Store {
         (queue..DELIVERIES).step_by(queues).any(|delivery| self.waiting[delivery].is_some())
     }
 
+    /// The first of an ordered queue, none behind one that is not due.
+    fn look_in_order(&self, queue: usize, rules: Rules, limit: usize) -> Page {
+        let line = self.line.iter().copied();
+        let mut line = line.filter(|delivery| delivery % rules.queues == queue).peekable();
+        let mut page = Page { found: Vec::new(), all_parked: true, all_retries: true, next: None };
+        while let Some(delivery) = line.next_if(|_| page.found.len() < limit) {
+            if self.waiting[delivery] != Some(Wait::Retry(When::Later)) {
+                page.found.push((delivery, self.attempts[delivery]));
+            } else {
+                page.next = Some(When::Later);
+                if rules.guards.has(Guard::DueInOrder) {
+                    break;
+                }
+            }
+        }
+        let waiting = self.line.iter().filter(|delivery| *delivery % rules.queues == queue);
+        page.all_parked = waiting.count() <= page.found.len();
+        page
+    }
+
     /// The first so many parked deliveries of a queue, and as many due retries.
-    pub(crate) fn look(&self, queue: usize, queues: usize, limit: usize) -> Page {
+    pub(crate) fn look(&self, queue: usize, rules: Rules, limit: usize) -> Page {
+        if rules.ordered {
+            return self.look_in_order(queue, rules, limit);
+        }
+        let queues = rules.queues;
         let of_queue = || (queue..DELIVERIES).step_by(queues);
         let waiting = |wait| {
             let all = of_queue().filter(move |&delivery| self.waiting[delivery] == Some(wait));
@@ -251,7 +297,11 @@ impl Store {
     /// Whether something could be sent now.
     pub(crate) fn has_due(&self) -> bool {
         let due = |wait: &Wait| !matches!(wait, Wait::Retry(When::Later));
-        !self.stream.is_empty() || self.waiting.iter().flatten().any(due)
+        match self.line.first() {
+            _ if !self.stream.is_empty() => true,
+            Some(first) => self.waiting[*first].as_ref().is_some_and(due),
+            None => self.waiting.iter().flatten().any(due),
+        }
     }
 
     /// Whether everything ended.

@@ -2,7 +2,7 @@
 
 use crate::{
     guards::{Guard, Guards},
-    lane::Lane,
+    lane::{Lane, Rules, Stage},
     store::{Call, DELIVERIES, Store, Verdict},
 };
 
@@ -14,6 +14,8 @@ pub(crate) struct Bounds {
     pub(crate) nodes: usize,
     pub(crate) deliveries: usize,
     pub(crate) queues: usize,
+    /// Whether what they hold must arrive in order.
+    pub(crate) ordered: bool,
     /// Attempts that fail, over all deliveries.
     pub(crate) failures: u8,
     /// Deliveries put back into the waiting set before they were sent.
@@ -178,10 +180,25 @@ impl World {
     }
 
     /// The actor ends. What it had sent may still be executed.
-    pub(crate) fn end(&mut self, node: usize) {
+    pub(crate) fn end(&mut self, node: usize, rules: Rules) {
         let Some(lane) = self.nodes[node].lane.take() else { return };
-        self.late.extend(lane.unexecuted());
+        self.late.extend(lane.unexecuted(rules));
         self.late.sort_unstable();
+    }
+
+    /// Whether sending a delivery of an ordered queue would break the order: something that stands
+    /// before it did not end, or another attempt of the queue is under way.
+    pub(crate) fn overtakes(&self, delivery: usize, queues: usize) -> bool {
+        let before = (delivery % queues..delivery).step_by(queues);
+        before.into_iter().any(|other| !self.store.ended[other])
+            || self.is_sending(delivery % queues, queues)
+    }
+
+    /// Whether an attempt of a queue is under way, by whomever.
+    pub(crate) fn is_sending(&self, queue: usize, queues: usize) -> bool {
+        let lanes = self.nodes.iter().filter_map(|node| node.lane.as_ref());
+        let mut hands = lanes.flat_map(|lane| lane.hands[queue..].iter().step_by(queues).flatten());
+        hands.any(|hand| hand.stage == Stage::Sending)
     }
 
     /// The store was written to: the replica lacks one write more.

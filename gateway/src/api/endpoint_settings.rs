@@ -9,6 +9,7 @@ use shared::{
 };
 
 use super::{
+    ordering::OrderingIn,
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -30,6 +31,7 @@ pub(super) struct SettingsIn {
     limits: Patch<Vec<LimitIn>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
+    ordering: Patch<OrderingIn>,
     outcomes: Patch<Vec<OutcomeIn>>,
     // Only shown: who sends back what he was shown need not take them out.
     disabled_reason: Patch<String>,
@@ -112,6 +114,7 @@ impl SettingsIn {
             limits: self.limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
+            ordering: self.ordering.whole(),
             outcomes: self.outcomes.whole(),
             ..self
         }
@@ -140,6 +143,9 @@ impl SettingsIn {
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
+        if let Some(Err(fault)) = self.ordering.value().map(OrderingIn::read) {
+            faults.add(FIELD, fault);
+        }
         if let Some(outcomes) = self.outcomes.value() {
             if outcomes.len() > MAX_OUTCOMES {
                 faults.add(FIELD, format!("more than {MAX_OUTCOMES} outcomes"));
@@ -166,6 +172,7 @@ impl SettingsIn {
             Patch::Value(concurrency) => settings.concurrency = NonZeroU32::new(concurrency),
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.ordering.read_option(&mut settings.ordering, |ordering| ordering.read().ok());
         match &self.outcomes {
             Patch::Absent => {}
             Patch::Null => settings.outcomes.clear(),

@@ -3,7 +3,8 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Limit, Queue, ServingState},
+    domain::{Limit, Queue, ServingState, Strand},
+    store::Head,
     time::Millis,
 };
 
@@ -27,8 +28,10 @@ struct StateOut {
     failing_since: Option<String>,
     window: Option<usize>,
     limits: Vec<LimitOut>,
-    /// Deliveries in the waiting set.
+    /// Deliveries that wait, in all of its queues.
     waiting: u64,
+    /// Ordered queues whose first message failed or is put off, and holds up those behind it.
+    blocked: Vec<BlockedOut>,
     lane: u16,
     /// The dispatcher that owns the lane.
     owner: Option<String>,
@@ -50,6 +53,29 @@ struct LimitOut {
     limit: Limit,
     /// When it grants the next attempt.
     next: String,
+}
+
+/// What holds up an ordered queue.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockedOut {
+    msg_id: String,
+    attempts: u32,
+    next_attempt: String,
+    /// Deliveries in the queue, with this one.
+    waiting: u64,
+}
+
+impl BlockedOut {
+    fn new(head: &Head, now: Millis) -> Option<Self> {
+        let Head { first, opens_in, waiting } = *head;
+        (first.attempts > 0 || !opens_in.is_zero()).then(|| Self {
+            msg_id: first.delivery.message.to_string(),
+            attempts: first.attempts,
+            next_attempt: now.after(opens_in).rfc3339(),
+            waiting,
+        })
+    }
 }
 
 impl StateOut {
@@ -77,6 +103,7 @@ impl StateOut {
                 .map(|limit| LimitOut { limit: limit.limit, next: limit.next.rfc3339() })
                 .collect(),
             waiting: 0,
+            blocked: Vec::new(),
             lane: 0,
             owner: None,
         }
@@ -98,12 +125,19 @@ pub(super) async fn get(
     // Nor does what was remembered before it was enabled again count.
     let state = state.filter(|state| endpoint.enabled_at().is_none_or(|at| state.at >= at));
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
+    let heads = api.store.heads(queue.destination()).await?;
+    let mut waiting: u64 = heads.iter().map(|head| head.waiting).sum();
+    for strand in [Strand::Live, Strand::Replay] {
+        waiting += api.store.waiting(Queue { strand, ..queue }).await?;
+    }
+    let now = Millis::now();
     Ok(HttpResponse::Ok().json(StateOut {
         disabled: endpoint.disabled,
         paused: endpoint.settings.paused || configuration.application.settings.paused,
-        waiting: api.store.waiting(queue).await?,
+        waiting,
+        blocked: heads.iter().filter_map(|head| BlockedOut::new(head, now)).collect(),
         lane: queue.lane().index(),
         owner: lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()),
-        ..StateOut::new(state, Millis::now())
+        ..StateOut::new(state, now)
     }))
 }

@@ -20,6 +20,7 @@ mod event_type;
 mod health;
 mod list;
 mod message;
+mod ordering;
 mod patch;
 mod pausing;
 mod place;

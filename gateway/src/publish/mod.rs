@@ -14,7 +14,7 @@ use bytes::Bytes;
 pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
-    domain::{Message, MessageHeader, Strand},
+    domain::{Message, MessageHeader, Payload},
     id::{AppId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, MAX_FAN_OUT, Publication, Published, StoreError, Target,
@@ -158,7 +158,7 @@ impl Publish {
         header: MessageHeader,
         configuration: &Configuration,
     ) -> Result<Step> {
-        let targets = targets(configuration, &header, event.deliver_at)?;
+        let targets = targets(configuration, &header, &event.payload, event.deliver_at)?;
         let deliveries = targets.len();
         let message = Message { header: header.clone(), payload: event.payload.clone() };
         let record = message.encode().map_err(|error| {
@@ -200,13 +200,18 @@ impl Publish {
 fn targets(
     configuration: &Configuration,
     header: &MessageHeader,
+    payload: &[u8],
     not_before: Option<Millis>,
 ) -> Result<Vec<Target>> {
+    let payload = Payload::new(payload);
     let targets: Vec<_> = configuration
         .endpoints
         .values()
         .filter(|endpoint| endpoint.wants(header))
-        .map(|endpoint| Target { endpoint: endpoint.id, strand: Strand::Live, not_before })
+        .map(|endpoint| {
+            let strand = endpoint.strand(&payload);
+            Target { endpoint: endpoint.id, strand, not_before }
+        })
         .collect();
     if targets.len() > MAX_FAN_OUT {
         let msg = format!("{} endpoints want it, more than {MAX_FAN_OUT}", targets.len());

@@ -11,5 +11,6 @@ mod history;
 mod limits;
 mod messages;
 mod operational;
+mod ordering;
 mod scripted;
 mod settings;

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, Queue},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::*,
@@ -142,7 +142,13 @@ forward!(Lanes {
     fn settle(batch: &[Settle]) -> Vec<Option<Vec<Settled>>>;
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
+    fn heads(of: Destination) -> Vec<Head>;
     fn waiting(queue: Queue) -> u64;
+});
+
+forward!(Limits {
+    fn take(take: &Take) -> Granted;
+    fn next(buckets: &[Metered]) -> Vec<Duration>;
 });
 
 #[async_trait]

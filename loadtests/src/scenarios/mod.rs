@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod deployment;
 pub mod duplicates;
 pub mod endpoints;
+pub mod fifo;
 pub mod hot;
 pub mod lanes;
 pub mod neighbours;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointSettings, Extra, MessageHeader, Secret};
+use super::{EndpointSettings, Extra, MessageHeader, Payload, Secret, Strand};
 use crate::{id::EndpointId, time::Millis};
 
 /// A destination of deliveries.
@@ -134,6 +134,11 @@ impl Endpoint {
             && (self.filter_types.is_empty() || self.filter_types.contains(&message.event_type))
             && (self.channels.is_empty()
                 || message.channels.iter().any(|channel| self.channels.contains(channel)))
+    }
+
+    /// With what a message to this endpoint waits.
+    pub fn strand(&self, payload: &Payload<'_>) -> Strand {
+        self.settings.ordering.as_ref().map_or(Strand::Live, |ordering| ordering.strand(payload))
     }
 
     /// The secrets that sign at this time, newest first.

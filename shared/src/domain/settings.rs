@@ -5,13 +5,16 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, OutcomeRule, RetryPolicy};
+use super::{Extra, Ordering, OutcomeRule, RetryPolicy};
 use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
 /// say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ApplicationSettings {
+    /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// Nothing is sent to its endpoints until it is resumed; what is published meanwhile waits.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
@@ -39,12 +42,18 @@ pub struct EndpointSettings {
     /// Limits besides [`super::Endpoint::rate_limit`]: an attempt starts once all of them grant it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
+    /// Names of limits that it shares with all endpoints which name them, too.
+    #[serde(default, rename = "sharedLimits", skip_serializing_if = "Vec::is_empty")]
+    pub shared_limits: Vec<String>,
     /// Most attempts in flight at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
     /// When deliveries that failed are tried again; the application's where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Whether messages arrive one after the other, and which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordering: Option<Ordering>,
     /// What follows from an answer's status, where that is not what usually does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeRule>,
@@ -61,7 +70,7 @@ impl EndpointSettings {
 }
 
 /// So many attempts per duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limit {
     /// How many attempts may start…
     pub count: NonZeroU32,
@@ -69,7 +78,7 @@ pub struct Limit {
     #[serde(with = "text")]
     pub per: Duration,
     /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
-    /// `count`, at least one.
+    /// `count`, at least one, and one where endpoints share the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
 }

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{APPLICATION, Names, Occurrence};
 use crate::{
-    domain::{Message, MessageHeader, Strand},
+    domain::{Message, MessageHeader, Payload},
     id::{AppId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, MAX_FAN_OUT, Publication, Published, Result, SharedStore,
@@ -120,21 +121,20 @@ impl Bulletin {
             event_id,
         };
         let header = header(id, occurrence);
-        let message = Message {
-            header: header.clone(),
-            payload: occurrence.payload(&names).to_string().into(),
-        };
+        let payload = Bytes::from(occurrence.payload(&names).to_string());
+        let message = Message { header: header.clone(), payload: payload.clone() };
         let record = message.encode().map_err(|error| {
             StoreError::caused_by(ErrorKind::Corrupt, "the event cannot be encoded", error)
         })?;
         let endpoints = listening.endpoints.values();
+        let payload = Payload::new(&payload);
         Ok(Publication {
             targets: endpoints
                 .filter(|endpoint| endpoint.wants(&header))
                 .take(MAX_FAN_OUT)
                 .map(|endpoint| Target {
                     endpoint: endpoint.id,
-                    strand: Strand::Live,
+                    strand: endpoint.strand(&payload),
                     not_before: None,
                 })
                 .collect(),

@@ -1,12 +1,12 @@
 //! Documents: configuration that people write and every node reads.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Page, PageRequest, Result};
+use super::{Bucket, Metered, Page, PageRequest, Result};
 use crate::{
-    domain::{Application, Endpoint},
+    domain::{Application, Endpoint, Limit},
     id::{AppId, EndpointId},
 };
 
@@ -25,8 +25,21 @@ pub struct Configuration {
     pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
 }
 
+impl Configuration {
+    /// What all endpoints of the application share: `rate_limit` and the limits of its settings.
+    pub fn limit(&self) -> Option<Metered> {
+        let rate = self.application.rate_limit.and_then(NonZeroU32::new).map(Limit::per_second);
+        let limits = rate.into_iter().chain(self.application.settings.limits.iter().copied());
+        let limits: Vec<_> = limits.collect();
+        let bucket = Bucket::Application(self.application.id);
+        let Version(version) = self.version;
+        (!limits.is_empty()).then_some(Metered { bucket, version, limits })
+    }
+}
+
 /// One step of a commit.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few of them live, and none for long")]
 pub enum Change {
     /// Creates or replaces the application.
     PutApplication(Application),
@@ -46,6 +59,8 @@ pub enum Kind {
     EventType,
     /// [`crate::domain::ApiKey`] by id.
     ApiKey,
+    /// [`crate::domain::NamedLimit`] by name.
+    Limit,
 }
 
 impl Kind {
@@ -54,6 +69,7 @@ impl Kind {
         match self {
             Self::EventType => "event-type",
             Self::ApiKey => "api-key",
+            Self::Limit => "limit",
         }
     }
 }

@@ -18,6 +18,9 @@
 //! An endpoint has a queue for each [`crate::domain::Strand`] of its work, which waits apart from the
 //! others: waiting sets, counts of tries and entries of the agenda MUST be a queue's own, histories and
 //! states the endpoint's.
+//!
+//! In an ordered queue all is scored by the sequence: what it holds leaves it in the order in which it
+//! came, and when a member may be tried is written down beside its tries.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,7 +28,7 @@ use bytes::Bytes;
 
 use super::{Fence, Lease, Result, Version};
 use crate::{
-    domain::{Attempt, DeadReason, Delivery, Queue},
+    domain::{Attempt, DeadReason, Delivery, Destination, Queue},
     id::{AppId, EndpointId},
     placement::Lane,
     time::Millis,
@@ -110,15 +113,29 @@ pub struct LaneBatch {
     pub lease: Option<Lease>,
 }
 
+/// How long a read without news takes at most.
+pub const LONGEST_READ: Duration = Duration::from_secs(1);
+
 /// The blocking read over many lanes.
 #[async_trait::async_trait]
 pub trait Reader: Send {
-    /// Waits until at least one of the lanes has entries behind its position, or about a second
-    /// passed; at most `limit` entries per lane. Lanes without news are left out.
+    /// Waits until at least one of the lanes has entries behind its position, or `wait` passed, which
+    /// counts as [`LONGEST_READ`] where it is longer; at most `limit` entries per lane. Lanes without
+    /// news are left out.
     ///
     /// Reading takes nothing: the same entries come again from the same position. The future MUST be
     /// safe to drop at any time, so that a newly gained lane can interrupt it.
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>>;
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>>;
+
+    /// As [`Reader::read_within`], with the longest wait.
+    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
+        self.read_within(lanes, limit, LONGEST_READ).await
+    }
 }
 
 /// A wish for the bodies of deliveries of one lane.
@@ -178,7 +195,7 @@ pub struct Ask {
 /// What a queue has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Due {
-    /// Parked work, in order.
+    /// Parked work, in order. Of an ordered queue: what comes before the first that is not due.
     pub parked: Vec<Waiting>,
     /// Due retries and delayed work, earliest first.
     pub retries: Vec<Waiting>,
@@ -197,6 +214,17 @@ pub struct Waiting {
     pub attempts: u32,
     /// Steps of the retry schedule used so far: attempts less those that the receiver deferred.
     pub steps: u32,
+}
+
+/// The first delivery of an ordered queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Which it is.
+    pub first: Waiting,
+    /// Delay until it may be tried; zero if that is over.
+    pub opens_in: Duration,
+    /// How many deliveries wait in its queue, with itself.
+    pub waiting: u64,
 }
 
 /// Where the owner found a delivery.
@@ -315,7 +343,9 @@ pub trait Lanes: Send + Sync {
     ///   was there and carried this very delivery. One that waits already stays as it is, and only the
     ///   entry goes.
     /// - Those without delay MUST keep the order in which they are given, behind all parked before.
-    /// - The agenda's time of the queue is lowered to the delivery's, never raised.
+    /// - In an ordered queue one with delay MUST keep the order, too, and is not due before it is over.
+    /// - The agenda's time of the queue is lowered to the delivery's, never raised; that of an ordered
+    ///   queue stays, because its first one does.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
 
     /// Removes handled nudges. A delivery MUST stay where it is, also when its entry is named: only
@@ -323,7 +353,7 @@ pub trait Lanes: Send + Sync {
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
 
     /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
-    /// order of their score.
+    /// order of their score. Of an ordered queue nothing MUST be shown behind one that is not due.
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>>;
 
     /// Settles; one answer per lane, and in it one per settlement.
@@ -332,6 +362,9 @@ pub trait Lanes: Send + Sync {
     ///   attempts that [`Settlement::attempts`] implies.
     /// - `Retry` moves it into the waiting set (or raises its score there) and remembers attempts and
     ///   steps; where the endpoint was deleted it MUST end as [`Verdict::Deleted`].
+    /// - In an ordered queue `Retry` MUST leave the delivery where it stands. So it must wait already:
+    ///   out of the stream the answer is [`Settled::NotThere`], and nothing is changed. The agenda's time
+    ///   becomes the retry's; what ends lowers it.
     /// - The end of the last open delivery of a message shortens its body's life to
     ///   [`super::Lifetimes::retention`], but never below what a dead letter of the message needs: the
     ///   body MUST live [`super::Lifetimes::history`] from each death on, whatever becomes of the
@@ -349,6 +382,10 @@ pub trait Lanes: Send + Sync {
 
     /// What was last remembered of these endpoints.
     async fn states(&self, app: AppId, endpoints: &[EndpointId]) -> Result<Vec<Option<Bytes>>>;
+
+    /// The first of each ordered queue of an endpoint in which something waits, in the order of the
+    /// strands.
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>>;
 
     /// How many deliveries wait in a queue's waiting set.
     async fn waiting(&self, queue: Queue) -> Result<u64>;

@@ -1,6 +1,6 @@
 //! The store: the one place where gateway and dispatcher meet.
 //!
-//! [`Store`] is five small traits with a contract in prose. Lines with MUST are each held by a test
+//! [`Store`] is six small traits with a contract in prose. Lines with MUST are each held by a test
 //! of the conformance suite, which every engine passes:
 //!
 //! | trait | who calls it | what it is for |
@@ -8,6 +8,7 @@
 //! | [`Publisher`] | gateway | one atomic write per message, before the 202 |
 //! | [`Lanes`] | a lane's owner | read, park, take what is due, settle |
 //! | [`Leases`] | dispatcher | who owns which lane |
+//! | [`Limits`] | dispatcher, gateway | limits that lanes share |
 //! | [`Documents`] | gateway, dispatcher | applications, endpoints, event types |
 //! | [`History`] | gateway | messages, attempts, dead letters |
 //!
@@ -25,6 +26,7 @@ mod error;
 mod history;
 mod lanes;
 mod leases;
+mod limits;
 mod publisher;
 pub mod redis;
 
@@ -34,11 +36,12 @@ pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed,
 pub use error::{ErrorKind, Result, StoreError};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, LaneBatch, LaneRead, Lanes,
-    NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle, Settled, Settlement, StateChange,
-    Verdict, Waiting,
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, LONGEST_READ,
+    LaneBatch, LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle,
+    Settled, Settlement, StateChange, Verdict, Waiting,
 };
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
+pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};
 pub use publisher::{
     Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
 };
@@ -88,7 +91,7 @@ impl Default for Lifetimes {
 
 /// An engine.
 #[async_trait::async_trait]
-pub trait Store: Publisher + Lanes + Leases + Documents + History {
+pub trait Store: Publisher + Lanes + Leases + Limits + Documents + History {
     /// The level that a [`Published::Accepted`] stands for.
     fn durability(&self) -> Durability;
 

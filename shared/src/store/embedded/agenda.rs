@@ -91,19 +91,24 @@ impl Embedded {
 }
 
 impl Draft<'_> {
-    /// One more delivery waits in the queue, from `opens` on.
+    /// One more delivery waits in the queue, from `opens` on. In an ordered queue that says nothing of
+    /// the first one.
     pub(super) fn plan(&mut self, queue: Queue, opens: Millis) {
         let old = self.core.agenda.lock().get(queue);
-        let planned = old.unwrap_or(Planned { opens, waiting: 0 });
-        self.replan(
-            queue,
-            Planned { opens: planned.opens.min(opens), waiting: planned.waiting + 1 },
-        );
+        let mut planned = old.unwrap_or(Planned { opens, waiting: 0 });
+        if !queue.strand.is_ordered() {
+            planned.opens = planned.opens.min(opens);
+        }
+        self.replan(queue, Planned { waiting: planned.waiting + 1, ..planned });
     }
 
-    /// One delivery less waits in the queue. The last one takes it out of the agenda.
+    /// One delivery less waits in the queue. The last one takes it out of the agenda. In an ordered
+    /// queue the next one may be due now.
     pub(super) fn unplan(&mut self, queue: Queue) {
-        let Some(planned) = self.core.agenda.lock().get(queue) else { return };
+        let Some(mut planned) = self.core.agenda.lock().get(queue) else { return };
+        if queue.strand.is_ordered() {
+            planned.opens = planned.opens.min(self.now);
+        }
         self.replan(queue, Planned { waiting: planned.waiting.saturating_sub(1), ..planned });
     }
 

@@ -17,8 +17,8 @@ use crate::{
     domain::{Application, Endpoint, Queue},
     id::{AppId, EndpointId},
     store::{
-        Change, Configuration, Document, Documents, ErrorKind, Expect, Indexed, Kind, NudgeKind,
-        Page, PageRequest, Result, StoreError, Version,
+        Bucket, Change, Configuration, Document, Documents, ErrorKind, Expect, Indexed, Kind,
+        NudgeKind, Page, PageRequest, Result, StoreError, Version,
     },
 };
 
@@ -211,6 +211,7 @@ fn commit(
                     nudges.insert(endpoint, NudgeKind::Deleted);
                 }
                 draft.drop_list(&keys::log(app));
+                draft.remove(Table::Documents, keys::bucket(&Bucket::Application(app)));
             }
         }
     }

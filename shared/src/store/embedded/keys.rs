@@ -7,7 +7,7 @@ use crate::{
     domain::{Delivery, Destination, Queue, Strand},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
-    store::{EntryId, Kind},
+    store::{Bucket, EntryId, Kind},
     time::Millis,
 };
 
@@ -215,4 +215,12 @@ pub(super) fn kind(kind: Kind) -> Key {
 
 pub(super) fn document(of: Kind, name: &str) -> Key {
     kind(of).bytes(name.as_bytes())
+}
+
+/// What was taken of a limit that lanes share.
+pub(super) fn bucket(bucket: &Bucket) -> Key {
+    match bucket {
+        Bucket::Application(app) => Key::new().bytes(b"ba").id(app.bits()),
+        Bucket::Named(name) => Key::new().bytes(b"bn").bytes(name.as_bytes()),
+    }
 }

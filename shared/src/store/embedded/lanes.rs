@@ -9,12 +9,12 @@ use super::{
     tables::Table, view::Lookup,
 };
 use crate::{
-    domain::Queue,
+    domain::{Destination, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Lanes, Park, Parked, Reader,
-        Result, Settle, Settled,
+        AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head, Lanes, Park, Parked,
+        Reader, Result, Settle, Settled,
     },
 };
 
@@ -93,6 +93,12 @@ impl Lanes for Embedded {
             Ok(state.map(|state| Bytes::copy_from_slice(&state)))
         };
         endpoints.iter().map(state).collect()
+    }
+
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        let view = self.core.view()?;
+        let queues = (0..ORDERED_STRANDS).map(|number| of.queue(Strand::Ordered(number)));
+        queues.filter_map(|queue| view.head(queue).transpose()).collect()
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

@@ -10,11 +10,8 @@ use super::{
 };
 use crate::{
     placement::Lane,
-    store::{Entry, EntryId, LaneBatch, LaneRead, Reader, Result},
+    store::{Entry, EntryId, LONGEST_READ, LaneBatch, LaneRead, Reader, Result},
 };
-
-/// How long a read without news takes.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 impl View<'_> {
     /// Entries of a lane behind `after`, in order.
@@ -75,8 +72,13 @@ impl LaneReader {
 
 #[async_trait::async_trait]
 impl Reader for LaneReader {
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>> {
+        let deadline = tokio::time::Instant::now() + wait.min(LONGEST_READ);
         loop {
             // Listens before it looks: what is appended in between is not missed.
             let news = self.0.appended.notified();

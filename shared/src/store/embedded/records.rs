@@ -108,6 +108,8 @@ pub(super) struct Member {
     pub(super) score: Score,
     pub(super) attempts: u32,
     pub(super) steps: u32,
+    /// Not to be tried before this time, whatever its score; used in ordered queues.
+    pub(super) not_before: Millis,
 }
 
 impl Member {
@@ -117,12 +119,14 @@ impl Member {
             .u64(self.score.number())
             .bytes(&self.attempts.to_be_bytes())
             .bytes(&self.steps.to_be_bytes())
+            .u64(self.not_before.0)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let score = Score::new(fields.byte()?, fields.u64()?)?;
-        Some(Self { score, attempts: fields.u32()?, steps: fields.u32()? })
+        let (attempts, steps) = (fields.u32()?, fields.u32()?);
+        Some(Self { score, attempts, steps, not_before: Millis(fields.u64()?) })
     }
 }
 

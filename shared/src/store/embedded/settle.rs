@@ -83,11 +83,13 @@ pub(super) fn park(
         let waits = draft.member(delivery)?.is_some();
         draft.remove(Table::Streams, keys::entry(fence.lane, *entry));
         if !waits {
-            let score = match delay {
-                None => Score::Parked(draft.stamp()),
-                Some(delay) => Score::At(draft.now.after(*delay)),
+            let due = delay.map(|delay| draft.now.after(delay));
+            let score = match due {
+                Some(due) if !delivery.strand.is_ordered() => Score::At(due),
+                Some(_) | None => Score::Parked(draft.stamp()),
             };
-            draft.wait(delivery, &Member { score, attempts: 0, steps: 0 });
+            let not_before = due.unwrap_or_default();
+            draft.wait(delivery, &Member { score, attempts: 0, steps: 0, not_before });
         }
         answers.push(Parked::Moved);
     }
@@ -135,14 +137,17 @@ enum Found {
 
 /// Finds the delivery at its place, with the attempts that the settlement implies.
 fn find(draft: &Draft<'_>, lane: Lane, settlement: &Settlement) -> Result<Option<Found>> {
-    let Settlement { delivery, place, attempts, record, .. } = settlement;
+    let Settlement { delivery, place, attempts, verdict, record } = settlement;
     let made = u32::from(record.is_some());
     if delivery.lane() != lane {
         return Ok(None);
     }
     Ok(match *place {
         Place::Stream(id) => {
-            (*attempts == made && carries(draft, lane, id, delivery)?).then_some(Found::Stream(id))
+            // It has no place in the order that it could keep.
+            let lost = delivery.strand.is_ordered() && matches!(verdict, Verdict::Retry { .. });
+            (*attempts == made && !lost && carries(draft, lane, id, delivery)?)
+                .then_some(Found::Stream(id))
         }
         Place::Waiting => draft
             .member(delivery)?
@@ -163,11 +168,13 @@ fn settle_one(
     let wait = match settlement.verdict {
         Verdict::Retry { delay, steps } => {
             let exists = draft.get(Table::Documents, keys::endpoint(queue))?.is_some();
-            exists.then(|| Member {
-                score: Score::At(draft.now.after(delay)),
-                attempts: settlement.attempts,
-                steps,
-            })
+            let due = draft.now.after(delay);
+            let score = match &found {
+                Found::Waiting(member) if delivery.strand.is_ordered() => member.score,
+                Found::Waiting(_) | Found::Stream(_) => Score::At(due),
+            };
+            let attempts = settlement.attempts;
+            exists.then_some(Member { score, attempts, steps, not_before: due })
         }
         _ => None,
     };

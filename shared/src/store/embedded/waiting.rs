@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Queue},
-    store::{Ask, Due, Result, Waiting},
+    store::{Ask, Due, Head, Result, Waiting},
     time::Millis,
 };
 
@@ -32,17 +32,16 @@ impl Draft<'_> {
     /// Adds a delivery that does not wait yet.
     pub(super) fn wait(&mut self, delivery: &Delivery, member: &Member) {
         self.put_member(delivery, member);
-        let opens = match member.score {
-            Score::Parked(_) => self.now,
-            Score::At(time) => time,
-        };
-        self.plan(delivery.queue(), opens);
+        self.plan(delivery.queue(), member.not_before.max(self.now));
     }
 
-    /// Gives a waiting delivery another score and other counts.
+    /// Gives a waiting delivery another score and other counts. In an ordered queue it is the first.
     pub(super) fn rewait(&mut self, delivery: &Delivery, old: &Member, new: &Member) {
         self.remove(Table::Waiting, keys::waiting(delivery, old.score));
         self.put_member(delivery, new);
+        if delivery.strand.is_ordered() {
+            self.reopen(delivery.queue(), new.not_before);
+        }
     }
 
     /// Removes a waiting delivery.
@@ -62,6 +61,9 @@ impl View<'_> {
     /// What a queue has, without taking anything.
     pub(super) fn due(&self, ask: &Ask) -> Result<Due> {
         let Ask { queue, parked, retries } = *ask;
+        if queue.strand.is_ordered() {
+            return self.due_in_order(queue, parked);
+        }
         let marks = self.core.queue_marks.get(queue);
         let soon = Millis(self.now.0 + 1);
 
@@ -88,8 +90,54 @@ impl View<'_> {
             parked,
             retries,
             next: next.map(|at| Millis(at).since(self.now)).map(at_least_one),
-            waiting: self.core.agenda.lock().get(queue).map_or(0, |planned| planned.waiting),
+            waiting: self.waiting(queue),
         })
+    }
+
+    /// The first member of an ordered queue.
+    pub(super) fn head(&self, queue: Queue) -> Result<Option<Head>> {
+        let waiting = self.waiting(queue);
+        if waiting == 0 {
+            return Ok(None);
+        }
+        let from = Score::Parked(Stamp(self.core.queue_marks.get(queue).parked));
+        let first = keys::score(queue, from);
+        let first = self.range(Table::Waiting, first, keys::queue(queue).end()).next();
+        let Some((key, value)) = first.transpose()? else { return Ok(None) };
+        let (_, delivery, member) = read_member(queue, &key, &value)?;
+        let Member { attempts, steps, not_before, .. } = member;
+        let opens_in = not_before.since(self.now);
+        Ok(Some(Head { first: Waiting { delivery, attempts, steps }, opens_in, waiting }))
+    }
+
+    /// What an ordered queue has: nothing behind a member that is not due.
+    fn due_in_order(&self, queue: Queue, wanted: usize) -> Result<Due> {
+        let marks = self.core.queue_marks.get(queue);
+        let (from, to) = (Score::Parked(Stamp(marks.parked)), Score::At(Millis(0)));
+        let range = self.range(Table::Waiting, keys::score(queue, from), keys::score(queue, to));
+        let mut first = None;
+        let mut due = Due { waiting: self.waiting(queue), ..Due::default() };
+        for item in range.take(wanted.max(1)) {
+            let (key, value) = item?;
+            let (score, delivery, member) = read_member(queue, &key, &value)?;
+            first.get_or_insert(score.number());
+            if due.parked.len() == wanted {
+                break;
+            }
+            if member.not_before > self.now {
+                due.next = Some(at_least_one(member.not_before.since(self.now)));
+                break;
+            }
+            let Member { attempts, steps, .. } = member;
+            due.parked.push(Waiting { delivery, attempts, steps });
+        }
+        let parked = first.unwrap_or(self.published.0 + 1);
+        self.core.queue_marks.raise(queue, Marks { parked, ..marks });
+        Ok(due)
+    }
+
+    fn waiting(&self, queue: Queue) -> u64 {
+        self.core.agenda.lock().get(queue).map_or(0, |planned| planned.waiting)
     }
 
     /// Up to `wanted` of the first members between two scores, and the first one's score. Looks at
@@ -107,9 +155,8 @@ impl View<'_> {
         let mut found = Vec::new();
         for item in range.take(looked_at) {
             let (key, value) = item?;
-            let (score, delivery) = read(queue, &key)?;
-            let Member { attempts, steps, .. } =
-                Member::decode(&value).ok_or_else(|| corrupt("a waiting delivery"))?;
+            let (score, delivery, Member { attempts, steps, .. }) =
+                read_member(queue, &key, &value)?;
             first.get_or_insert(score.number());
             if found.len() < wanted {
                 found.push(Waiting { delivery, attempts, steps });
@@ -122,6 +169,12 @@ impl View<'_> {
 /// A delivery that is not due yet is due after some time, even if that is less than can be said.
 fn at_least_one(delay: Duration) -> Duration {
     delay.max(Duration::from_millis(1))
+}
+
+fn read_member(queue: Queue, key: &[u8], value: &[u8]) -> Result<(Score, Delivery, Member)> {
+    let (score, delivery) = read(queue, key)?;
+    let member = Member::decode(value).ok_or_else(|| corrupt("a waiting delivery"))?;
+    Ok((score, delivery, member))
 }
 
 fn read(queue: Queue, key: &[u8]) -> Result<(Score, Delivery)> {

@@ -4,7 +4,7 @@ use crate::{
     domain::Queue,
     id::{AppId, EndpointId, MessageId},
     placement::{GLOBAL_TAG, Lane, Shard},
-    store::Kind,
+    store::{Bucket, Kind},
 };
 
 fn tagged(shard: Shard, rest: std::fmt::Arguments<'_>) -> String {
@@ -49,7 +49,8 @@ pub(super) fn wait(queue: Queue) -> String {
     of_queue("wait", queue)
 }
 
-/// Hash: `<attempts>:<steps>` of a queue's deliveries that failed.
+/// Hash: `<attempts>:<steps>` of a queue's deliveries that failed; in an ordered one `:<due>` follows, where
+/// one is not due at once.
 pub(super) fn tries(queue: Queue) -> String {
     of_queue("try", queue)
 }
@@ -129,6 +130,14 @@ pub(super) fn uids() -> String {
 /// Hash: documents of a kind by name.
 pub(super) fn documents(kind: Kind) -> String {
     global(&format!("doc:{}", kind.name()))
+}
+
+/// Hash: `v` version, `limits`, `arrivals` and `holes` of limits that lanes share.
+pub(super) fn bucket(bucket: &Bucket) -> String {
+    match bucket {
+        Bucket::Application(app) => tagged(Shard::of(*app), format_args!("limit:{}", app.bare())),
+        Bucket::Named(name) => global(&format!("limit:{name}")),
+    }
 }
 
 /// Hash: signs of life by node.

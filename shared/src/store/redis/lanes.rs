@@ -20,11 +20,11 @@ use super::{
     scripts::{Call, DUE, FORGET, PARK},
 };
 use crate::{
-    domain::{Delivery, Queue},
+    domain::{Delivery, Destination, Queue},
     id::{AppId, EndpointId},
     placement::{Lane, Shard},
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Lanes,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head, Lanes,
         PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Version, Waiting,
     },
 };
@@ -158,6 +158,10 @@ impl Lanes for Redis {
         states.into_iter().map(bytes).collect()
     }
 
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        self.heads_of(of).await
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
     }
@@ -230,7 +234,7 @@ fn park_call(fence: &Fence, parks: &[Park]) -> Call {
         .count(parks.len())
         .count(queues.len());
     for queue in &queues {
-        call.key(keys::wait(*queue)).arg(queue.member());
+        call.key(keys::wait(*queue)).key(keys::tries(*queue)).arg(queue.member());
     }
     for Park { entry, delivery, delay } in parks {
         let before = queues.partition_point(|queue| *queue < delivery.queue());
@@ -271,7 +275,12 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
     })
 }
 
-fn parse_tries(text: &str) -> Option<(u32, u32)> {
-    let (attempts, steps) = text.split_once(':')?;
-    Some((attempts.parse().ok()?, steps.parse().ok()?))
+pub(super) fn parse_tries(text: &str) -> Option<(u32, u32)> {
+    let mut counts = text.split(':').map(str::parse);
+    Some((counts.next()?.ok()?, counts.next()?.ok()?))
+}
+
+/// When a member of an ordered queue is due, if that is written down.
+pub(super) fn parse_due(tries: &str) -> Option<u64> {
+    tries.split(':').nth(2)?.parse().ok()
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | how requests reach the server |
 //! | `scripts`, `keys`, `entry` | what is written, and under which names |
-//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `documents`, `history` | the contract |
+//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `limits`, `documents`, `history` | the contract |
 //! | `durability`, `error` | what the server promises, and what its errors mean |
 
 mod connection;
@@ -15,10 +15,12 @@ mod documents;
 mod durability;
 mod entry;
 mod error;
+mod heads;
 mod history;
 mod keys;
 mod lanes;
 mod leases;
+mod limits;
 mod publish;
 mod reader;
 mod scripts;

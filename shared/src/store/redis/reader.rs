@@ -11,10 +11,7 @@ use super::{
     keys,
     leases::parse_lease,
 };
-use crate::store::{LaneBatch, LaneRead, Reader, Result};
-
-/// How long a read without news blocks. Shorter than the connection's response timeout.
-const BLOCK: Duration = Duration::from_secs(1);
+use crate::store::{LONGEST_READ, LaneBatch, LaneRead, Reader, Result};
 
 /// A reader with a connection of its own, which its reads block.
 pub(super) struct RedisReader {
@@ -33,14 +30,21 @@ impl RedisReader {
 
 #[async_trait::async_trait]
 impl Reader for RedisReader {
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>> {
+        // Shorter than the connection's response timeout, and never zero: that would be for ever.
+        let wait = wait.clamp(Duration::from_millis(1), LONGEST_READ);
         if lanes.is_empty() {
-            tokio::time::sleep(BLOCK).await;
+            tokio::time::sleep(wait).await;
             return Ok(Vec::new());
         }
         let streams: Vec<String> = lanes.iter().map(|read| keys::lane(read.lane)).collect();
         let mut pipeline = pipe();
-        pipeline.cmd("XREAD").arg("COUNT").arg(limit).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        pipeline.cmd("XREAD").arg("COUNT").arg(limit).arg("BLOCK").arg(wait.as_millis() as u64);
         pipeline.arg("STREAMS").arg(&streams);
         for read in lanes {
             pipeline.arg(id_text(read.after));

@@ -32,6 +32,7 @@ scripts! {
     RENEW = "renew",
     RESEND = "resend",
     SETTLE = "settle",
+    TAKE = "take",
     UNINDEX = "unindex",
 }
 

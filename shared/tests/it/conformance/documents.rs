@@ -344,6 +344,7 @@ async fn documents_are_sorted_by_name(bench: Bench) {
         bench.store.put_document(Kind::EventType, &document, &Expect::Absent).await.unwrap();
     }
     let found = bench.store.documents(Kind::EventType).await.unwrap();
+    assert_eq!(bench.store.documents(Kind::Limit).await.unwrap(), [], "another kind");
     let mut sorted = names;
     sorted.sort();
     assert_eq!(found.iter().map(|document| document.name.as_str()).collect::<Vec<_>>(), sorted);

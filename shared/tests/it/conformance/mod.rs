@@ -9,6 +9,8 @@ mod fencing;
 mod history;
 mod leases;
 mod lifetimes;
+mod limits;
+mod ordering;
 mod parking;
 mod publishing;
 mod reading;

@@ -137,8 +137,14 @@ async fn a_retry_stays_in_its_strand(bench: Bench) {
     let deliveries = publish(&bench, &tenant).await;
     let retry = Verdict::Retry { delay: Duration::from_secs(3600), steps: 1 };
     for (nth, delivery) in deliveries.into_iter().enumerate() {
-        let place = Place::Stream(bench.entry_of(delivery).await);
-        bench.settle(&fence, delivery, place, 1, retry.clone()).await;
+        let place = if delivery.strand.is_ordered() {
+            bench.park(&fence, &[delivery]).await;
+            Place::Waiting
+        } else {
+            Place::Stream(bench.entry_of(delivery).await)
+        };
+        let settled = bench.settle(&fence, delivery, place, 1, retry.clone()).await;
+        assert_eq!(settled, Settled::Done);
         let expected: Vec<_> = deliveries[..=nth].iter().map(Delivery::queue).collect();
         assert_eq!(bench.agenda(tenant.lane()).await, expected);
         assert_eq!(bench.store.waiting(delivery.queue()).await.unwrap(), 1);

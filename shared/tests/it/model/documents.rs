@@ -73,21 +73,22 @@ impl Documents for Model {
         Ok(page(state.index.iter().map(|app| (app.to_string(), *app)), request))
     }
 
-    async fn document(&self, _kind: Kind, name: &str) -> Result<Option<Bytes>> {
-        Ok(self.state().documents.get(name).cloned())
+    async fn document(&self, kind: Kind, name: &str) -> Result<Option<Bytes>> {
+        Ok(self.state().documents.get(&(kind.name(), name.into())).cloned())
     }
 
-    async fn documents(&self, _kind: Kind) -> Result<Vec<Document>> {
+    async fn documents(&self, kind: Kind) -> Result<Vec<Document>> {
         let state = self.state();
         let documents = state.documents.iter();
         Ok(documents
-            .map(|(name, json)| Document { name: name.clone(), json: json.clone() })
+            .filter(|((of, _), _)| *of == kind.name())
+            .map(|((_, name), json)| Document { name: name.clone(), json: json.clone() })
             .collect())
     }
 
-    async fn put_document(&self, _kind: Kind, document: &Document, expect: &Expect) -> Result<()> {
+    async fn put_document(&self, kind: Kind, document: &Document, expect: &Expect) -> Result<()> {
         let mut state = self.state();
-        let found = state.documents.get(&document.name);
+        let found = state.documents.get(&(kind.name(), document.name.clone()));
         let expected = match expect {
             Expect::Any => true,
             Expect::Absent => found.is_none(),
@@ -96,12 +97,12 @@ impl Documents for Model {
         if !expected {
             return Err(StoreError::new(ErrorKind::Conflict, "another document"));
         }
-        state.documents.insert(document.name.clone(), document.json.clone());
+        state.documents.insert((kind.name(), document.name.clone()), document.json.clone());
         Ok(())
     }
 
-    async fn delete_document(&self, _kind: Kind, name: &str) -> Result<bool> {
-        Ok(self.state().documents.remove(name).is_some())
+    async fn delete_document(&self, kind: Kind, name: &str) -> Result<bool> {
+        Ok(self.state().documents.remove(&(kind.name(), name.into())).is_some())
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
-    domain::{DeadLetter, Delivery, Destination, Queue},
+    domain::{DeadLetter, Delivery, Destination, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, LaneBatch,
-        LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle, Settled, Settlement,
-        StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head,
+        LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle,
+        Settled, Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -22,8 +22,13 @@ struct ModelReader(Model);
 
 #[async_trait::async_trait]
 impl Reader for ModelReader {
-    async fn read(&mut self, lanes: &[LaneRead], limit: usize) -> Result<Vec<LaneBatch>> {
-        let until = Instant::now() + Duration::from_secs(1);
+    async fn read_within(
+        &mut self,
+        lanes: &[LaneRead],
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<LaneBatch>> {
+        let until = Instant::now() + wait.min(LONGEST_READ);
         loop {
             let appended = self.0.appended.notified();
             let batches = self.0.state().read(lanes, limit);
@@ -118,6 +123,23 @@ impl Lanes for Model {
         Ok(found.map(|found| state.endpoint_states.get(&found).cloned()).collect())
     }
 
+    async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
+        let state = self.state();
+        let queues = (0..ORDERED_STRANDS).map(|number| of.queue(Strand::Ordered(number)));
+        let now = Instant::now();
+        let heads = queues.filter_map(|queue| {
+            let set = state.waiting.get(&queue)?;
+            let (&delivery, wait) = set.iter().min_by_key(|(_, wait)| wait.score)?;
+            let Wait { not_before, attempts, steps, .. } = *wait;
+            Some(Head {
+                first: Waiting { delivery, attempts, steps },
+                opens_in: not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now)),
+                waiting: set.len() as u64,
+            })
+        });
+        Ok(heads.collect())
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         Ok(self.state().waiting.get(&queue).map_or(0, |set| set.len() as u64))
     }
@@ -156,17 +178,23 @@ impl State {
         if !self.take_from_stream(park.entry, &park.delivery) {
             return Parked::NotThere;
         }
-        let now = Instant::now();
-        let (score, opens) = match park.delay {
-            None => {
+        let (queue, now) = (park.delivery.queue(), Instant::now());
+        let not_before = park.delay.map(|delay| now + delay);
+        let score = match not_before {
+            Some(at) if !queue.strand.is_ordered() => Score::At(at),
+            _ => {
                 self.last_park += 1;
-                (Score::Parked(self.last_park), now)
+                Score::Parked(self.last_park)
             }
-            Some(delay) => (Score::At(now + delay), now + delay),
         };
-        let set = self.waiting.entry(park.delivery.queue()).or_default();
-        set.entry(park.delivery).or_insert(Wait { score, attempts: 0, steps: 0 });
-        self.lower_agenda(park.delivery.queue(), opens);
+        let set = self.waiting.entry(queue).or_default();
+        set.entry(park.delivery).or_insert(Wait { score, not_before, attempts: 0, steps: 0 });
+        let opens = not_before.unwrap_or(now);
+        if queue.strand.is_ordered() {
+            self.agenda.entry(queue).or_insert(opens);
+        } else {
+            self.lower_agenda(queue, opens);
+        }
         Parked::Moved
     }
 
@@ -175,6 +203,9 @@ impl State {
         let set = self.waiting.get(&ask.queue).into_iter().flatten();
         let mut set: Vec<_> = set.map(|(delivery, wait)| (wait.score, *delivery, *wait)).collect();
         set.sort_by_key(|(score, delivery, _)| (*score, *delivery));
+        if ask.queue.strand.is_ordered() {
+            return due_in_order(&set, ask.parked);
+        }
         let first = |limit: usize, wants: &dyn Fn(Score) -> bool| {
             let wanted = set.iter().filter(|(score, ..)| wants(*score)).take(limit);
             let waiting = wanted.map(|&(_, delivery, Wait { attempts, steps, .. })| Waiting {
@@ -207,6 +238,10 @@ impl State {
         if known + u32::from(settlement.record.is_some()) != settlement.attempts {
             return Settled::NotThere;
         }
+        let is_retry = matches!(settlement.verdict, Verdict::Retry { .. });
+        if settlement.place != Place::Waiting && queue.strand.is_ordered() && is_retry {
+            return Settled::NotThere;
+        }
         if let Place::Stream(entry) = settlement.place
             && !self.take_from_stream(entry, &delivery)
         {
@@ -216,9 +251,16 @@ impl State {
         match settlement.verdict {
             Verdict::Retry { delay, steps } if self.has_endpoint(queue) => {
                 let at = Instant::now() + delay;
-                let wait = Wait { score: Score::At(at), attempts: settlement.attempts, steps };
+                let ordered = waits.filter(|_| queue.strand.is_ordered());
+                let score = ordered.map_or(Score::At(at), |wait| wait.score);
+                let (not_before, attempts) = (Some(at), settlement.attempts);
+                let wait = Wait { score, not_before, attempts, steps };
                 self.waiting.entry(queue).or_default().insert(delivery, wait);
-                self.lower_agenda(queue, at);
+                if queue.strand.is_ordered() {
+                    self.agenda.insert(queue, at);
+                } else {
+                    self.lower_agenda(queue, at);
+                }
                 self.record(settlement);
             }
             Verdict::Retry { .. } | Verdict::Deleted => self.end(settlement, None),
@@ -271,6 +313,8 @@ impl State {
             if set.is_empty() {
                 self.waiting.remove(&queue);
                 self.agenda.remove(&queue);
+            } else if queue.strand.is_ordered() {
+                self.lower_agenda(queue, Instant::now());
             }
         }
         let now = Instant::now();
@@ -296,4 +340,18 @@ impl State {
             *opens = Instant::now() + delay;
         }
     }
+}
+
+/// What an ordered queue has, of all that waits in it.
+fn due_in_order(set: &[(Score, Delivery, Wait)], wanted: usize) -> Due {
+    let now = Instant::now();
+    let mut due = Due { waiting: set.len() as u64, ..Due::default() };
+    for &(_, delivery, Wait { not_before, attempts, steps, .. }) in set.iter().take(wanted) {
+        if let Some(at) = not_before.filter(|at| *at > now) {
+            due.next = Some(at - now);
+            break;
+        }
+        due.parked.push(Waiting { delivery, attempts, steps });
+    }
+    due
 }

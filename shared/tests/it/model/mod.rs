@@ -6,6 +6,7 @@ mod documents;
 mod history;
 mod lanes;
 mod leases;
+mod limits;
 mod publisher;
 
 use std::{
@@ -20,8 +21,8 @@ use shared::{
     id::{AppId, MessageId},
     placement::Lane,
     store::{
-        Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes, Result,
-        Store,
+        Bucket, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes,
+        Result, Store,
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -41,7 +42,8 @@ pub(crate) struct State {
     configurations: BTreeMap<AppId, Configuration>,
     index: BTreeSet<AppId>,
     uids: BTreeMap<String, AppId>,
-    documents: BTreeMap<String, Bytes>,
+    documents: BTreeMap<(&'static str, String), Bytes>,
+    buckets: BTreeMap<Bucket, limits::Cells>,
     bodies: BTreeMap<(AppId, MessageId), Body>,
     keys: BTreeMap<(AppId, String), Key>,
     streams: BTreeMap<Lane, BTreeMap<EntryId, Entry>>,
@@ -72,6 +74,8 @@ struct Key {
 #[derive(Clone, Copy)]
 struct Wait {
     score: Score,
+    /// Of an ordered queue's member.
+    not_before: Option<Instant>,
     attempts: u32,
     steps: u32,
 }
@@ -93,6 +97,7 @@ impl Model {
             index: BTreeSet::new(),
             uids: BTreeMap::new(),
             documents: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             bodies: BTreeMap::new(),
             keys: BTreeMap::new(),
             streams: BTreeMap::new(),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shared::store::{EntryId, ErrorKind, LaneRead, Published, Settled};
+use shared::{
+    domain::Limit,
+    store::{Bucket, EntryId, ErrorKind, LaneRead, Metered, Published, Settled, Take},
+};
 
 use super::{Home, deliver, set};
 
@@ -79,6 +82,11 @@ async fn a_full_server_refuses_what_is_new_and_drains() {
     assert!(!home.bench.store.heartbeat(&fence.owner).await.unwrap().is_empty());
     home.bench.park(&fence, &[second]).await;
     assert_eq!(home.bench.store.waiting(second.queue()).await.unwrap(), 1);
+    let limit = Limit { count: 1.try_into().unwrap(), per: Duration::from_secs(1), burst: None };
+    let bucket = Bucket::Application(tenant.app);
+    let buckets = vec![Metered { bucket, version: 1, limits: vec![limit] }];
+    let take = Take { buckets, cells: 1, spread: Duration::ZERO };
+    assert_eq!(home.bench.store.take(&take).await.unwrap().cells, [Duration::ZERO]);
     assert_eq!(deliver(&home.bench, &tenant, first).await, Settled::Done);
 
     set(&mut client, "maxmemory", "0");

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shared::store::{Entry, NudgeKind, Place, Settled, Verdict};
+use shared::{
+    domain::{Delivery, Limit, Strand},
+    store::{Bucket, Entry, Metered, NudgeKind, Park, Place, Settled, Take, Target, Verdict},
+};
 
 use super::{Home, deliver};
 
@@ -21,9 +24,24 @@ async fn at_rest_only_what_expires_or_is_fixed_in_number_stays() {
     let retry = Verdict::Retry { delay: Duration::ZERO, steps: 1 };
     home.bench.settle(&fence, retried, place, 1, retry).await;
     home.bench.settle(&fence, retried, Place::Waiting, 2, Verdict::Delivered).await;
+    let mut ordered = tenant.publication_to(&[]);
+    let strand = Strand::Ordered(0);
+    let target = Target { endpoint: tenant.endpoints[0], strand, not_before: None };
+    ordered.targets = vec![target];
+    let ordered_delivery = Delivery { strand, ..tenant.delivery(ordered.header.id, 0) };
+    home.bench.store.publish(vec![ordered]).await.unwrap();
+    let entry = home.bench.entry_of(ordered_delivery).await;
+    let park = Park { entry, delivery: ordered_delivery, delay: Some(Duration::ZERO) };
+    home.bench.store.park(&fence, &[park]).await.unwrap();
+    home.bench.settle(&fence, ordered_delivery, Place::Waiting, 1, Verdict::Delivered).await;
     let nudges: Vec<_> =
         home.bench.stream(tenant.lane()).await.into_iter().map(|(id, _)| id).collect();
     home.bench.store.forget(&fence, &nudges).await.unwrap();
+
+    let limit = Limit { count: 1.try_into().unwrap(), per: Duration::from_secs(1), burst: None };
+    let bucket = Bucket::Application(tenant.app);
+    let buckets = vec![Metered { bucket, version: 1, limits: vec![limit] }];
+    home.bench.store.take(&Take { buckets, cells: 1, spread: Duration::ZERO }).await.unwrap();
 
     let mut client = home.client();
     for key in all_keys(&mut client) {

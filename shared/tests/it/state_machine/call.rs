@@ -1,15 +1,17 @@
 //! Calls of the store as values, so that they can be made on both sides, and made again.
 
+use std::time::Duration;
+
 use shared::{
     id::AppId,
     placement::Lane,
     store::{
         Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
-        Resend, Resent, Settle, Settled, Version,
+        Resend, Resent, Settle, Settled, Take, Version,
     },
 };
 
-use super::universe::Side;
+use super::{HOUR, universe::Side};
 
 #[derive(Clone, Debug)]
 pub(super) enum Call {
@@ -22,6 +24,7 @@ pub(super) enum Call {
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
     Settle(Vec<Settle>),
+    Take(Take),
 }
 
 /// An answer without what differs between stores: epochs and versions.
@@ -36,6 +39,8 @@ pub(super) enum Answer {
     Parked(Option<Vec<Parked>>),
     Forgot(bool),
     Settled(Vec<Option<Vec<Settled>>>),
+    /// When the cells are due, in gaps.
+    Taken(Vec<u64>),
     Failed(ErrorKind),
 }
 
@@ -67,6 +72,16 @@ impl Call {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
+            Self::Take(take) => {
+                let cells = store.take(&take).await?.cells;
+                Answer::Taken(cells.into_iter().map(in_gaps).collect())
+            }
         })
     }
+}
+
+/// All buckets have gaps of an hour or two, and no test takes as long: what is left is the same in both
+/// stores.
+pub(super) fn in_gaps(delay: Duration) -> u64 {
+    (delay.as_secs_f64() / (HOUR.as_secs_f64() / 0.99)).round() as u64
 }

@@ -13,7 +13,7 @@ use shared::{
     placement::Lane,
     store::{
         Change, Entry, EntryId, Fence, Park, Place, Publication, Resend, Settle, Settlement,
-        StateChange, Target, Verdict, Version,
+        StateChange, Take, Target, Verdict, Version,
     },
 };
 
@@ -21,7 +21,7 @@ use super::{
     HOUR,
     call::Call,
     operation::{Ending, Mistake, Operation, Outcome, Parking, Wish},
-    universe::{STRANDS, Side, Universe},
+    universe::{STRANDS, Side, Universe, metered},
 };
 use crate::bench::{ALL, application, attempt, endpoint, header, key};
 
@@ -78,6 +78,18 @@ impl Universe {
                     let states = vec![change.clone()];
                     Call::Settle(vec![Settle { fence, settlements: vec![], states }])
                 }))
+            }
+            Operation::Take { chosen, version, cells, spread } => {
+                // Whether a deleted application's bucket is remembered is left open.
+                let mut chosen = *chosen;
+                chosen[0] &= self.is_configured(self.apps[0]).await;
+                let chosen = self.buckets.iter().zip(chosen).enumerate().filter(|(_, it)| it.1);
+                let buckets: Vec<_> =
+                    chosen.map(|(nth, (bucket, _))| metered(bucket, nth, *version)).collect();
+                // Between two times at which a cell can be due.
+                let spread = *spread * HOUR + HOUR / 2;
+                let take = Take { buckets, cells: *cells, spread };
+                (!take.buckets.is_empty()).then(|| [Call::Take(take.clone()), Call::Take(take)])
             }
             Operation::Again { nth } => {
                 let pair = earlier.get(nth.checked_rem(earlier.len())?)?;

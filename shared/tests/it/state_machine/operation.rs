@@ -58,6 +58,13 @@ pub(super) enum Operation {
         state: Option<u8>,
         reopens: Option<bool>,
     },
+    /// Out of the buckets that are chosen.
+    Take {
+        chosen: [bool; 3],
+        version: u64,
+        cells: usize,
+        spread: u32,
+    },
     /// An earlier call once more, word for word.
     Again {
         nth: usize,
@@ -151,6 +158,9 @@ fn operation() -> impl Strategy<Value = Operation> {
             |((endpoint, owner), state, reopens)| {
                 Operation::Remember { endpoint, owner, state, reopens }
             }
+        ),
+        6 => (any::<[bool; 3]>(), 1..4u64, 0..4usize, 0..5u32).prop_map(
+            |(chosen, version, cells, spread)| Operation::Take { chosen, version, cells, spread }
         ),
         8 => ANY.prop_map(|nth| Operation::Again { nth }),
     ]

@@ -11,7 +11,10 @@ use shared::{
     store::{Ask, Entry, EntryId, Fence, Order, SharedStore},
 };
 
-use super::universe::{STRANDS, Side, Universe};
+use super::{
+    call::in_gaps,
+    universe::{STRANDS, Side, Universe, metered},
+};
 use crate::bench::{ALL, whole};
 
 /// What is seen, by the name of what it is.
@@ -22,6 +25,13 @@ impl Snapshot {
         let mut snapshot = Self(BTreeMap::new());
         for &lane in &universe.lanes {
             snapshot.lane(universe, &side.store, lane).await;
+        }
+        let configured = universe.is_configured(universe.apps[0]).await;
+        for bucket in universe.buckets.iter().skip(usize::from(!configured)) {
+            // Of no version: what the bucket knows counts, if it knows anything.
+            let asked = [metered(bucket, 0, 0)];
+            let next = side.store.next(&asked).await.unwrap();
+            snapshot.see(format!("next of {bucket:?}"), in_gaps(next[0]));
         }
         for &queue in &universe.queues {
             for strand in STRANDS {
@@ -115,13 +125,16 @@ impl Snapshot {
     async fn history(&mut self, store: &SharedStore, queue: Queue) {
         let page = whole(Order::OldestFirst);
         let attempts = store.endpoint_attempts(queue, &page).await.unwrap().entries;
-        let ids: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
-        self.see(format!("attempts at {queue:?}"), ids);
+        // What one write settles of several strands has no order.
+        let mut records: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
+        records.sort_by_key(|attempt| attempt.id);
+        self.see(format!("attempts at {queue:?}"), records);
         let letters = store.dead_letters(queue, &page).await.unwrap().entries;
-        let letters: Vec<_> = letters
+        let mut letters: Vec<_> = letters
             .into_iter()
             .map(|(_, dead)| (dead.message, dead.generation, dead.reason, dead.attempts))
             .collect();
+        letters.sort_by_key(|letter| (letter.0, letter.1));
         self.see(format!("dead letters of {queue:?}"), letters);
         let states = store.states(queue.app, &[queue.endpoint]).await.unwrap();
         self.see(format!("state of {queue:?}"), states);

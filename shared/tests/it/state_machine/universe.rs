@@ -2,18 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
 
 use shared::{
-    domain::{Queue, Strand},
+    domain::{Limit, Queue, Strand},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
-    store::{Change, Epoch, Fence, Owner, Published, SharedStore},
+    store::{Bucket, Change, Epoch, Fence, Metered, Owner, Published, SharedStore},
 };
 
-use super::call::{Answer, Call};
+use super::{
+    HOUR,
+    call::{Answer, Call},
+};
 use crate::{
     bench::{application, endpoint},
     model::Model,
@@ -51,6 +55,7 @@ pub(super) struct Universe {
     pub(super) queues: Vec<Queue>,
     pub(super) lanes: BTreeSet<Lane>,
     pub(super) owners: Vec<Owner>,
+    pub(super) buckets: [Bucket; 3],
     pub(super) messages: Vec<(AppId, MessageId)>,
     /// Messages that were accepted once. A repetition after the body's end would be a new message.
     pub(super) accepted: BTreeSet<MessageId>,
@@ -87,6 +92,11 @@ impl Universe {
             sides,
             lanes: queues.iter().map(Queue::lane).collect(),
             owners: vec![owner("here"), owner("there")],
+            buckets: [
+                Bucket::Application(apps[0]),
+                Bucket::Named(format!("one-{:032x}", rand::random::<u128>())),
+                Bucket::Named(format!("other-{:032x}", rand::random::<u128>())),
+            ],
             apps,
             queues,
             messages,
@@ -158,4 +168,11 @@ impl Universe {
             _ => {}
         }
     }
+}
+
+/// What a bucket is to keep, by version. Its gaps are an hour or two.
+pub(super) fn metered(bucket: &Bucket, nth: usize, version: u64) -> Metered {
+    let hours = if (nth as u64 + version).is_multiple_of(2) { 1 } else { 2 };
+    let limit = Limit { count: NonZeroU32::MIN, per: hours * HOUR, burst: None };
+    Metered { bucket: bucket.clone(), version, limits: vec![limit] }
 }

@@ -1,12 +1,15 @@
 //! Opening, refusing, and finding everything again.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{num::NonZeroU32, os::unix::fs::PermissionsExt, time::Duration};
 
 use super::rig::{LONG, Rig, open_at};
-use crate::store::{
-    Ask, Durability, EntryId, ErrorKind, History, Lanes, Leases, PageRequest, Place, Store,
-    Verdict,
-    embedded::{keys, open, tables::Table},
+use crate::{
+    domain::Limit,
+    store::{
+        Ask, Bucket, Durability, EntryId, ErrorKind, History, Lanes, Leases, Limits, Metered,
+        PageRequest, Place, Store, Take, Verdict,
+        embedded::{keys, open, tables::Table},
+    },
 };
 
 #[test]
@@ -46,6 +49,20 @@ fn refuses_another_layout() {
     let error = open(directory.path(), Durability::Disk, LONG).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
     assert!(error.to_string().contains("format 0"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bucket_remembers_what_was_taken_before_it_was_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let limit = Limit { count: NonZeroU32::MIN, per: Duration::from_secs(3600), burst: None };
+    let bucket = Bucket::Named("key".into());
+    let buckets = vec![Metered { bucket, version: 1, limits: vec![limit] }];
+    let take = Take { buckets, cells: 1, spread: Duration::ZERO };
+    let store = open_at(directory.path(), LONG);
+    assert_eq!(store.take(&take).await.unwrap().cells, [Duration::ZERO]);
+    drop(store);
+    let store = open_at(directory.path(), LONG);
+    assert!(store.take(&take).await.unwrap().cells[0] > Duration::from_secs(3000));
 }
 
 #[tokio::test]

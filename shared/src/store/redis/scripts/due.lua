@@ -3,6 +3,7 @@
 --
 -- KEYS: lease; then for each ask its waiting set and its tries
 -- ARGV: fence, first score that is a time; then for each ask how many parked and how many retries
+-- A queue is ordered if its waiting set is named `...~<number>`.
 -- Answer: nothing if fenced, otherwise for each ask
 --         members parked, members due, delay of the next (ms; -1: none), members in all, tries of both.
 
@@ -15,11 +16,41 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
 
-local answers = {}
-for i = 1, (#KEYS - 1) / 2 do
-  local wait, try = KEYS[2 * i], KEYS[2 * i + 1]
-  local parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, ARGV[2 * i + 1])
-  local retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, ARGV[2 * i + 2])
+local function tries_of(try, members)
+  local tries = {}
+  for first = 1, #members, 1000 do
+    local page = redis.call(
+      'HMGET', try, unpack(members, first, math.min(first + 999, #members)))
+    for _, tried in ipairs(page) do
+      tries[#tries + 1] = tried
+    end
+  end
+  return tries
+end
+
+-- The first members of an ordered queue, none behind one that is not due.
+local function in_order(wait, try, wanted)
+  local members, next = {}, -1
+  if wanted > 0 then
+    members = redis.call('ZRANGE', wait, 0, wanted - 1)
+  end
+  local tries = tries_of(try, members)
+  for i, tried in ipairs(tries) do
+    local due = tried and tonumber(string.match(tried, ':%d+:(%d+)'))
+    if due and due > now then
+      next = due - now
+      for later = #members, i, -1 do
+        members[later], tries[later] = nil, nil
+      end
+      break
+    end
+  end
+  return {members, {}, next, redis.call('ZCARD', wait), tries}
+end
+
+local function by_time(wait, try, wanted, wanted_retries)
+  local parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, wanted)
+  local retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, wanted_retries)
   local later = redis.call(
     'ZRANGEBYSCORE', wait, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   local members = {}
@@ -29,16 +60,19 @@ for i = 1, (#KEYS - 1) / 2 do
   for _, member in ipairs(retries) do
     members[#members + 1] = member
   end
-  local tries = {}
-  for first = 1, #members, 1000 do
-    local page = redis.call(
-      'HMGET', try, unpack(members, first, math.min(first + 999, #members)))
-    for _, tried in ipairs(page) do
-      tries[#tries + 1] = tried
-    end
-  end
-  answers[i] = {
-    parked, retries, later[2] and later[2] - now or -1, redis.call('ZCARD', wait), tries,
+  return {
+    parked, retries, later[2] and later[2] - now or -1, redis.call('ZCARD', wait),
+    tries_of(try, members),
   }
+end
+
+local answers = {}
+for i = 1, (#KEYS - 1) / 2 do
+  local wait, try = KEYS[2 * i], KEYS[2 * i + 1]
+  if string.find(wait, '~%d') then
+    answers[i] = in_order(wait, try, tonumber(ARGV[2 * i + 1]))
+  else
+    answers[i] = by_time(wait, try, ARGV[2 * i + 1], ARGV[2 * i + 2])
+  end
 end
 return answers

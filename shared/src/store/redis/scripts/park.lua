@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- Moves deliveries from a lane's stream into waiting sets, in the order given.
 --
--- KEYS: lease, lane, agenda, sequence; then for each queue its waiting set
+-- KEYS: lease, lane, agenda, sequence; then for each queue its waiting set and its tries
 -- ARGV: fence, first and last entry, parks, queues, (queue)...; then each
 --       number of its queue, entry, member, delay (ms; empty: due at once, in order)
+-- In a queue named `...~<number>` the order is kept with a delay, too.
 -- Answer: nothing if fenced, otherwise '1' for each that was moved and '0' for each that was not there.
 
 local lease, lane, agenda, sequence = unpack(KEYS, 1, 4)
@@ -32,6 +33,10 @@ end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ordered = {}
+for queue = 1, queues do
+  ordered[queue] = string.find(ARGV[5 + queue], '~%d') ~= nil
+end
 local moves, removals, answers, in_order = {}, {}, {}, 0
 local a = 5 + queues
 for i = 1, parks do
@@ -44,10 +49,15 @@ for i = 1, parks do
       and (fields[2] == want or string.sub(fields[2], 1, #want + 1) == want .. ';') then
     -- Not nil, which would look it up again: nothing is removed yet.
     found[id] = false
-    if delay == '' then
+    local move = {queue = queue, member = member, delay = tonumber(delay)}
+    move.in_order = delay == '' or ordered[queue]
+    if move.in_order then
       in_order = in_order + 1
     end
-    moves[#moves + 1] = {queue = queue, member = member, delay = tonumber(delay)}
+    if move.delay and ordered[queue] then
+      move.is_new = not redis.call('ZSCORE', KEYS[3 + 2 * queue], member)
+    end
+    moves[#moves + 1] = move
     removals[#removals + 1] = id
     answers[i] = '1'
   else
@@ -70,14 +80,11 @@ if in_order > 0 then
 end
 local sets, opens = {}, {}
 for _, move in ipairs(moves) do
-  local score, due
-  if move.delay then
-    score = now + move.delay
-    due = score
-  else
+  local due = now + (move.delay or 0)
+  local score = due
+  if move.in_order then
     number = number + 1
     score = number
-    due = now
   end
   local set = sets[move.queue]
   if not set then
@@ -86,12 +93,23 @@ for _, move in ipairs(moves) do
   end
   set[#set + 1] = string.format('%.0f', score)
   set[#set + 1] = move.member
-  opens[move.queue] = math.min(opens[move.queue] or due, due)
+  if ordered[move.queue] then
+    opens[move.queue] = opens[move.queue] or due
+  else
+    opens[move.queue] = math.min(opens[move.queue] or due, due)
+  end
 end
 for queue = 1, queues do
   if sets[queue] then
-    redis.call('ZADD', KEYS[4 + queue], 'NX', unpack(sets[queue]))
-    redis.call('ZADD', agenda, 'LT', string.format('%.0f', opens[queue]), ARGV[5 + queue])
+    redis.call('ZADD', KEYS[3 + 2 * queue], 'NX', unpack(sets[queue]))
+    redis.call('ZADD', agenda, ordered[queue] and 'NX' or 'LT',
+      string.format('%.0f', opens[queue]), ARGV[5 + queue])
+  end
+end
+for _, move in ipairs(moves) do
+  if move.is_new then
+    redis.call('HSETNX', KEYS[4 + 2 * move.queue], move.member,
+      '0:0:' .. string.format('%.0f', now + move.delay))
   end
 end
 redis.call('XDEL', lane, unpack(removals))

@@ -9,6 +9,7 @@
 -- KEYS: for each lane lease, stream, agenda; then for each of its queues
 --         app, waiting set, tries, attempts, dead letters, state; then for each settlement
 --           body, left, attempts of the message
+-- A queue is ordered if it is named `...~<number>`: what is retried keeps its score there.
 -- Verdicts: delivered, retry (value: delay in ms), dead (value: dead letter), deleted.
 -- Answer, for each lane: nothing if fenced, otherwise '1' for each settlement that was done and '0' for
 -- each that was not there, in the order of the arguments.
@@ -37,6 +38,7 @@ for l = 1, tonumber(ARGV[3]) do
       app = KEYS[k + 1], wait = KEYS[k + 2], try = KEYS[k + 3], att = KEYS[k + 4],
       dead = KEYS[k + 5], state_key = KEYS[k + 6],
       name = ARGV[a + 1], field = ARGV[a + 2], state = ARGV[a + 3], reopens = ARGV[a + 4],
+      ordered = string.find(ARGV[a + 1], '~%d') ~= nil,
       items = {}, members = {}, waits = false, asks_endpoint = ARGV[a + 3] ~= '',
     }
     local items = tonumber(ARGV[a + 5])
@@ -114,8 +116,10 @@ local function check(lane)
       if item.entry == '' then
         there = scores[i]
         before = tries[i] and string.match(tries[i], '^%d+') or '0'
+        item.tried = tries[i]
       else
         there = carries(item.entry, queue.name .. item.member)
+          and not (queue.ordered and item.verdict == 'retry')
       end
       if there and before == item.before and not seen[item.member] then
         seen[item.member] = true
@@ -150,12 +154,16 @@ local function write_queue(lane, queue, removals)
       end
       if item.verdict == 'retry' then
         local due = now + item.value
-        added[#added + 1] = string.format('%.0f', due)
-        added[#added + 1] = item.member
         tried[#tried + 1] = item.member
-        tried[#tried + 1] = item.tries
+        if queue.ordered then
+          tried[#tried + 1] = item.tries .. ':' .. string.format('%.0f', due)
+        else
+          tried[#tried + 1] = item.tries
+          added[#added + 1] = string.format('%.0f', due)
+          added[#added + 1] = item.member
+        end
         earliest = math.min(earliest or due, due)
-      elseif item.before ~= '0' then
+      elseif item.tried then
         untried[#untried + 1] = item.member
       end
       if item.record ~= '' and item.verdict ~= 'deleted' then
@@ -171,7 +179,10 @@ local function write_queue(lane, queue, removals)
   end
   if #added > 0 then
     redis.call('ZADD', queue.wait, unpack(added))
-    redis.call('ZADD', lane.agenda, 'LT', string.format('%.0f', earliest), queue.name)
+  end
+  if #tried > 0 then
+    redis.call('ZADD', lane.agenda, queue.ordered and 'XX' or 'LT',
+      string.format('%.0f', earliest), queue.name)
     redis.call('HSET', queue.try, unpack(tried))
   end
   if #untried > 0 then
@@ -184,6 +195,8 @@ local function write_queue(lane, queue, removals)
     redis.call('ZREM', queue.wait, unpack(removed))
     if redis.call('EXISTS', queue.wait) == 0 then
       redis.call('ZREM', lane.agenda, queue.name)
+    elseif queue.ordered then
+      redis.call('ZADD', lane.agenda, 'XX', 'LT', string.format('%.0f', now), queue.name)
     end
   end
   if #records > 0 then

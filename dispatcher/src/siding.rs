@@ -1,0 +1,65 @@
+//! The siding: a thread beside the workers for attempts at endpoints that are not proven.
+//!
+//! They come in bursts: when two thousand receivers begin to hang at once, hundreds of connections
+//! are opened in one moment, and what a receiver holds back it can let go in one moment too. On a
+//! worker all of it would stand in one line with the work of the healthy; on a thread of its own the
+//! system gives it its share of the processor and no more. An endpoint moves to its worker, and to a
+//! connection there, when it has answered well.
+
+use std::sync::Arc;
+
+use actix::ArbiterHandle;
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, sleep},
+};
+
+use crate::connector::Connector;
+
+/// Attempts that begin at the same time…
+const STARTS: usize = 8;
+/// …as which one counts for so long, unless it has ended before.
+const START: Duration = Duration::from_millis(4);
+
+/// The thread, with the connector that lives on it.
+#[derive(Clone)]
+pub(crate) struct Siding {
+    arbiter: ArbiterHandle,
+    connector: Arc<Connector>,
+    starts: Arc<Semaphore>,
+}
+
+impl Siding {
+    pub(crate) fn new(arbiter: ArbiterHandle, connector: Arc<Connector>) -> Self {
+        Self { arbiter, connector, starts: Arc::new(Semaphore::new(STARTS)) }
+    }
+
+    /// Makes an attempt there. Where it need not begin `at_once`, it waits for its turn: few begin at
+    /// a time, so that the burst reaches neither the processor nor the network in one moment.
+    pub(crate) fn run<F>(
+        &self,
+        at_once: bool,
+        attempt: impl FnOnce(Arc<Connector>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let me = self.clone();
+        // Once the thread has stopped the process ends too.
+        self.arbiter.spawn_fn(move || {
+            actix_rt::spawn(async move {
+                if at_once {
+                    return attempt(me.connector).await;
+                }
+                let start = me.starts.acquire().await;
+                let attempt = attempt(Arc::clone(&me.connector));
+                tokio::pin!(attempt);
+                tokio::select! {
+                    () = &mut attempt => return,
+                    () = sleep(START) => {}
+                }
+                drop(start);
+                attempt.await;
+            });
+        });
+    }
+}
