@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use shared::{
     domain::{Destination, DisabledReason, Endpoint},
+    operational::{Occurrence, What},
     store::Change,
     time::Millis,
 };
@@ -20,15 +21,21 @@ use crate::{
 /// How often a change is decided again because somebody else was faster, or the store failed.
 const MAX_TRIES: usize = 12;
 
+/// What an endpoint was found to deserve.
+pub(crate) struct Judgement {
+    pub(crate) destination: Destination,
+    /// How it was when it was judged.
+    pub(crate) route: Arc<Route>,
+    pub(crate) reason: DisabledReason,
+    pub(crate) failing_since: Option<Millis>,
+}
+
 /// Disables the endpoint, unless it is another than the one that was judged: whoever changed it
 /// meanwhile may have mended it. Whether it is disabled now, by this or before.
-pub(crate) async fn disable(
-    parts: &Parts,
-    destination: Destination,
-    judged: &Arc<Route>,
-    reason: DisabledReason,
-) -> bool {
+pub(crate) async fn disable(parts: &Parts, judgement: &Judgement) -> bool {
+    let destination = judgement.destination;
     let mut pauses = Pauses::new();
+    let mut tried = None;
     for _ in 0..MAX_TRIES {
         let read = async || parts.store.configuration(destination.app).await;
         let Ok(Some(configuration)) =
@@ -38,21 +45,22 @@ pub(crate) async fn disable(
         };
         let Some(found) = configuration.endpoints.get(&destination.endpoint) else { return false };
         if found.disabled {
+            // A try whose answer was lost.
+            if tried.is_some() && found.switched == tried {
+                done(parts, judgement, found);
+            }
             return true;
         }
-        if **found != *judged.endpoint {
+        if **found != *judgement.route.endpoint {
             return false;
         }
         let mut endpoint = Endpoint::clone(found);
-        endpoint.disable(reason, Millis::now());
-        let put = [Change::PutEndpoint(endpoint)];
+        endpoint.disable(judgement.reason, Millis::now());
+        tried = endpoint.switched;
+        let put = [Change::PutEndpoint(endpoint.clone())];
         match parts.store.commit(destination.app, Some(configuration.version), &put).await {
             Ok(_) => {
-                parts.metrics.disabled(reason);
-                tracing::warn!(
-                    app = %destination.app, endpoint = %destination.endpoint, reason = reason.name(),
-                    "endpoint.disabled"
-                );
+                done(parts, judgement, &endpoint);
                 return true;
             }
             // Somebody was faster; or it may have happened, and is found so.
@@ -64,4 +72,14 @@ pub(crate) async fn disable(
     }
     tracing::error!(?destination, "endpoint.not_disabled");
     false
+}
+
+/// Says so, everywhere.
+fn done(parts: &Parts, judgement: &Judgement, endpoint: &Endpoint) {
+    let Judgement { destination, reason, failing_since, .. } = *judgement;
+    let Destination { app, endpoint: id } = destination;
+    parts.metrics.disabled(reason);
+    tracing::warn!(%app, endpoint = %id, reason = reason.name(), "endpoint.disabled");
+    let what = What::Disabled(reason);
+    parts.operator.tell(Occurrence { destination, at: endpoint.updated_at, failing_since, what });
 }

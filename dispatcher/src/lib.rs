@@ -25,6 +25,7 @@ mod mail;
 mod metrics;
 mod named;
 mod node;
+mod operator;
 mod outcome;
 mod ownership;
 mod parts;
@@ -66,6 +67,7 @@ use siding::Siding;
 pub struct Dispatcher {
     node: Addr<Node>,
     arbiters: Vec<Arbiter>,
+    parts: Arc<Parts>,
     probes: Vec<Probe>,
 }
 
@@ -129,7 +131,7 @@ impl Dispatcher {
         let reader = Reader::new(Arc::clone(&parts)).start();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
         let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };
-        let node = Node::new(parts, ownership, workers, stages, reader.clone());
+        let node = Node::new(Arc::clone(&parts), ownership, workers, stages, reader.clone());
         let dead = node.dead_lanes();
         let node = node.start();
         let lanes = Probe::new("lanes", move || match dead.lock().as_slice() {
@@ -139,7 +141,7 @@ impl Dispatcher {
         let mut probes = vec![alive("node", &node), alive("reader", &reader), lanes];
         probes.extend(settlers.iter().map(|settler| alive("settler", settler)));
         probes.extend(fetchers.iter().map(|fetcher| alive("fetcher", fetcher)));
-        Ok(Self { node, arbiters, probes })
+        Ok(Self { node, arbiters, parts, probes })
     }
 
     /// What must be alive for it to be ready.
@@ -150,7 +152,12 @@ impl Dispatcher {
     /// Stops pulling, finishes what is in flight, settles, releases the lanes; at most until the
     /// deadline. What is then unsettled is delivered again by the lanes' next owner.
     pub async fn stop(self, deadline: Duration) {
-        if tokio::time::timeout(deadline, self.node.send(Leave)).await.is_err() {
+        let leaving = async {
+            // A node that has died has nothing to give up.
+            let _ = self.node.send(Leave).await;
+            self.parts.operator.all_told().await;
+        };
+        if tokio::time::timeout(deadline, leaving).await.is_err() {
             tracing::warn!("the deadline passed: what is in flight will be delivered again");
         }
         for arbiter in self.arbiters {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     log::{Line, Quota},
+    operator::Told,
     outcome::Outcome,
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Metrics {
     left_out: IntCounterVec,
     quota: Arc<Quota>,
     swept: IntCounterVec,
+    told: IntCounterVec,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -82,6 +84,7 @@ impl Metrics {
             attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
             settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
             disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
+            told: counters("operational_events_total", "Told to the operator", "result")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
             left_out: counters("log_lines_left_out_total", "Log lines not written", "kind")?,
             quota: Arc::default(),
@@ -103,6 +106,9 @@ impl Metrics {
         };
         for outcome in Outcome::ALL {
             metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
+        }
+        for told in Told::ALL {
+            metrics.told(told, 0);
         }
         for reason in DisabledReason::ALL {
             metrics.disabled.with_label_values(&[reason.name()]).inc_by(0);
@@ -136,6 +142,10 @@ impl Metrics {
             self.left_out.with_label_values(&[line.name()]).inc();
         }
         taken
+    }
+
+    pub(crate) fn told(&self, told: Told, count: usize) {
+        self.told.with_label_values(&[told.name()]).inc_by(count as u64);
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared::store::SharedStore;
 
 use crate::{
-    Config, credits::Credits, metrics::Metrics, named::NamedLimits, routes::RouteCache,
-    siding::Siding, store_clock::StoreClock,
+    Config, credits::Credits, metrics::Metrics, named::NamedLimits, operator::Operator,
+    routes::RouteCache, siding::Siding, store_clock::StoreClock,
 };
 
 /// Handed to every actor when it starts.
@@ -16,6 +16,7 @@ pub(crate) struct Parts {
     pub(crate) credits: Credits,
     pub(crate) routes: RouteCache,
     pub(crate) siding: Siding,
+    pub(crate) operator: Operator,
     pub(crate) named: NamedLimits,
     pub(crate) store_clock: StoreClock,
     pub(crate) metrics: Metrics,
@@ -31,6 +32,7 @@ impl Parts {
     ) -> Arc<Self> {
         Arc::new(Self {
             credits: Credits::new(config.max_in_flight, config.max_body_bytes),
+            operator: Operator::start(Arc::clone(&store), metrics.clone()),
             routes,
             siding,
             named: NamedLimits::new(),

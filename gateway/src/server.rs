@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 use shared::guard::Guard;
-use shared::{health::Probe, store::SharedStore};
+use shared::{health::Probe, operational::Bulletin, store::SharedStore};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -48,6 +48,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         secret_overlap: config.secret_overlap,
         guard: Guard::new(config.allow_cidr.clone()),
         longest_retention: config.longest_retention,
+        bulletin: Bulletin::new(Arc::clone(&store)),
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,

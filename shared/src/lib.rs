@@ -7,6 +7,7 @@ pub mod domain;
 pub mod guard;
 pub mod health;
 pub mod id;
+pub mod operational;
 pub mod placement;
 pub mod selection;
 pub mod signature;

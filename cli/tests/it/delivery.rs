@@ -164,3 +164,31 @@ async fn a_message_brings_headers_and_a_time_of_its_own(
     assert!(sent >= due.0 / 1000);
     process.stop();
 }
+
+#[rstest]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
+#[actix_rt::test]
+async fn an_operator_is_told_of_what_was_given_up_by_a_signed_webhook(
+    #[case] engine: Engine,
+    #[case] form: Form,
+) {
+    let site = Site::new(engine);
+    let process = site.deploy(form);
+    process.ready().await;
+    let (api, mut operator) = (Api::of(&process.gateway), Receiver::start());
+    let endpoint = serde_json::json!({"url": operator.url(), "secret": SECRET}).to_string();
+    api.post("operational-webhook/endpoint", &endpoint).await;
+    let receiver = Receiver::failing(usize::MAX);
+    let endpoint = api.subscribe(&receiver.url()).await;
+    let message = api.publish("{}").await;
+    let arrival = operator.next().await;
+    arrival.verify(SECRET);
+    let event: Value = serde_json::from_slice(&arrival.body).unwrap();
+    assert_eq!(event["type"], "message.attempt.exhausted");
+    assert_eq!(event["data"]["appUid"], "demo");
+    assert_eq!(event["data"]["endpointId"], endpoint);
+    assert_eq!(event["data"]["msgId"], message);
+    process.stop();
+    assert_eq!(operator.rest(), 0, "once is enough");
+}

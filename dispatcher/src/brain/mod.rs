@@ -16,7 +16,10 @@ use breaker::{Admits, Breaker, Change};
 pub(crate) use limits::LEAD;
 use limits::Limits;
 pub(crate) use moment::Moment;
-use shared::domain::{Endpoint, OpenBreaker, ServingState};
+use shared::{
+    domain::{Endpoint, OpenBreaker, ServingState},
+    time::Millis,
+};
 use tokio::time::Instant;
 use window::Window;
 
@@ -144,6 +147,11 @@ impl Brain {
         self.breaker = Breaker::new(now);
         (self.gate, self.failing_since, self.failures) = (None, None, 0);
         self.news = News::Changed;
+    }
+
+    /// The first failure after the last success.
+    pub(crate) fn failing_since(&self, moment: Moment) -> Option<Millis> {
+        self.failing_since.map(|since| moment.millis(since))
     }
 
     /// Whether nothing but failures was seen for so long.

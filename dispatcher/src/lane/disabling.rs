@@ -8,7 +8,11 @@ use shared::domain::{Destination, DisabledReason, Then};
 use tokio::time::Instant;
 
 use super::{Event, LaneActor, seat::Configuration};
-use crate::{disabling::disable, routes::Route};
+use crate::{
+    brain::Moment,
+    disabling::{Judgement, disable},
+    routes::Route,
+};
 
 impl LaneActor {
     /// An attempt by this route ended: disables the endpoint if there is reason to.
@@ -38,10 +42,13 @@ impl LaneActor {
         // Nothing more is sent from now on; the nudge of the change will find it so.
         seat.disabling = true;
         seat.brain.set_open(false);
+        let failing_since = seat.brain.failing_since(Moment::now());
         self.put_back_primed(destination);
-        let (parts, route) = (Arc::clone(&self.parts), Arc::clone(route));
+        let parts = Arc::clone(&self.parts);
+        let route = Arc::clone(route);
+        let judgement = Judgement { destination, route, reason, failing_since };
         self.run(ctx, async move {
-            let done = disable(&parts, destination, &route, reason).await;
+            let done = disable(&parts, &judgement).await;
             Event::Disabled(destination, done)
         });
     }

@@ -16,6 +16,7 @@
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
+//! | [`telling`] | what the operator is told of |
 //! | [`timing`] | when to look at a queue again |
 //! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
@@ -34,6 +35,7 @@ mod remembering;
 mod replaying;
 mod seat;
 mod serving;
+mod telling;
 mod timing;
 mod turns;
 mod waiting;

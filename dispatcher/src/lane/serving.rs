@@ -16,11 +16,10 @@ use super::{
 use crate::{
     attempt::{self, Ended, Job},
     batcher::Enqueue,
-    brain::{Pace, Wants, breaker::Change},
+    brain::{Pace, Wants},
     connector::Connector,
     credits::Permit,
     fetcher::{Found, Prepared},
-    log::Line,
     mail::tell,
     outcome::Outcome,
     retry::Course,
@@ -258,23 +257,12 @@ impl LaneActor {
             attempt = record.number, outcome = outcome.name(), status = record.code,
             duration_ms = record.duration_ms, "delivery.attempted"
         );
-        if let Some(seat) = self.seats.get_mut(&destination) {
-            let change = seat.brain.ended(outcome.sign(), now, rand::random());
-            let (counter, what) = match change {
-                Some(Change::Opened) => (Some(&metrics.breakers_opened), "breaker opened"),
-                Some(Change::Closed) => (Some(&metrics.breakers_closed), "breaker closed"),
-                None => (None, ""),
-            };
-            if let Some(counter) = counter {
-                counter.inc();
-                if let Some(left_out) =
-                    seat.line(now).then(|| metrics.line(Line::Breaker)).flatten()
-                {
-                    let (app, endpoint) = (destination.app, destination.endpoint);
-                    let outcome = outcome.name();
-                    tracing::info!(%app, %endpoint, outcome, left_out, "{what}");
-                }
-            }
+        let change = self
+            .seats
+            .get_mut(&destination)
+            .and_then(|seat| seat.brain.ended(outcome.sign(), now, rand::random()));
+        if let Some(change) = change {
+            self.tell_of_breaker(destination, change, outcome, now);
         }
         self.disable_with_reason(destination, &route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
@@ -351,7 +339,10 @@ impl LaneActor {
                 self.replay_settled(queue.destination());
             }
             match answer {
-                Settled::Done => self.parts.metrics.settled(&settlement.verdict),
+                Settled::Done => {
+                    self.parts.metrics.settled(&settlement.verdict);
+                    self.tell_of_delivery(&settlement);
+                }
                 Settled::NotThere => {
                     self.parts.metrics.unmatched.inc();
                     // Where it is, if it still is, the store knows better.

@@ -14,6 +14,7 @@ use shared::{
         MessageOptions, Queue, Secret, SigningSecret,
     },
     id::{AppId, EndpointId, MessageId},
+    operational::APPLICATION,
     placement::Lane,
     store::{
         Change, Durability, FanOut, Lifetimes, PageRequest, Publication, Published, SharedStore,
@@ -131,7 +132,23 @@ impl Bench {
     }
 
     async fn endpoint_with_id(&self, id: EndpointId, path: &str) -> Queue {
-        let endpoint = Endpoint {
+        self.commit(Change::PutEndpoint(self.document(id, path))).await;
+        Queue::live(self.app, id)
+    }
+
+    /// An endpoint of the operator, who has none yet, at a path of the receiver.
+    pub(crate) async fn operator(&self, path: &str) -> Queue {
+        let configuration = self.store.configuration(self.app).await.unwrap().unwrap();
+        let application = Application { id: APPLICATION, ..configuration.application };
+        let endpoint = self.document(EndpointId::new(), path);
+        let queue = Queue::live(APPLICATION, endpoint.id);
+        let changes = [Change::PutApplication(application), Change::PutEndpoint(endpoint)];
+        self.store.commit(APPLICATION, None, &changes).await.unwrap();
+        queue
+    }
+
+    fn document(&self, id: EndpointId, path: &str) -> Endpoint {
+        Endpoint {
             id,
             uid: None,
             url: self.sink.url(path),
@@ -149,9 +166,7 @@ impl Bench {
             created_at: Millis::now(),
             updated_at: Millis::now(),
             extra: Default::default(),
-        };
-        self.commit(Change::PutEndpoint(endpoint)).await;
-        Queue::live(self.app, id)
+        }
     }
 
     /// Changes an endpoint's configuration.

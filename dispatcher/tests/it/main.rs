@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod limits_shared;
 mod maintaining;
+mod operational;
 mod options;
 mod ordering;
 mod outages;

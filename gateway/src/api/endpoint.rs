@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     domain::{DisabledReason, Endpoint, EndpointSettings, Secret},
     id::EndpointId,
-    store::{Change, Configuration, Order},
+    store::{Change, Order},
     time::Millis,
 };
 
@@ -21,10 +21,11 @@ use super::{
     endpoint_url, find_endpoint,
     list::{ListQuery, gather, page_of},
     patch::Patch,
+    place::{Endpoints, OneEndpoint},
     retry_policy::RetryBounds,
 };
 use crate::{
-    error::{ApiError, Result},
+    error::Result,
     ingest::{Body, Faults},
 };
 
@@ -256,36 +257,21 @@ impl<'a> From<&'a Endpoint> for EndpointOut<'a> {
     }
 }
 
-/// The write that puts an endpoint, if its uid is free.
-fn put_change(
-    configuration: &Configuration,
-    endpoint: Endpoint,
-) -> Result<(Vec<Change>, Endpoint)> {
-    let others = configuration.endpoints.values().filter(|other| other.id != endpoint.id);
-    if endpoint.uid.is_some() && others.into_iter().any(|other| other.uid == endpoint.uid) {
-        return Err(ApiError::Conflict("an endpoint with this uid exists".to_owned()));
-    }
-    Ok((vec![Change::PutEndpoint(endpoint.clone())], endpoint))
-}
-
 pub(super) async fn create(
     api: web::Data<Api>,
-    path: web::Path<String>,
+    place: Endpoints,
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<EndpointIn>()?.merged().whole().check(&api).await?;
     // Made before the first try, so that a repeated one cannot create a second endpoint.
     let new = input.create(EndpointId::new())?;
-    let new = api.change(&path, |configuration| put_change(configuration, new.clone())).await?;
+    let new = api.put_endpoint(&place.0, |_| Ok(new.clone())).await?;
     Ok(HttpResponse::Created().json(EndpointOut::from(&new)))
 }
 
-pub(super) async fn get(
-    api: web::Data<Api>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
+pub(super) async fn get(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpResponse> {
+    let OneEndpoint { owner, name } = place;
+    let configuration = api.configuration_of(&owner).await?;
     let endpoint = find_endpoint(&configuration, &name)?;
     Ok(HttpResponse::Ok().json(EndpointOut::from(endpoint.as_ref())))
 }
@@ -293,10 +279,10 @@ pub(super) async fn get(
 /// Replaces the endpoint, or creates it. A path that is no id is its uid, unless the body names one.
 pub(super) async fn put(
     api: web::Data<Api>,
-    path: web::Path<(String, String)>,
+    place: OneEndpoint,
     body: Body,
 ) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
+    let OneEndpoint { owner, name } = place;
     let mut input = body.json::<EndpointIn>()?.merged().whole();
     let names_an_id = name.parse::<EndpointId>().is_ok();
     if input.uid == Patch::Null && !names_an_id {
@@ -305,14 +291,14 @@ pub(super) async fn put(
     let input = input.check(&api).await?;
     let new = input.create(EndpointId::new())?;
     let put = api
-        .change(&app, |configuration| match find_endpoint(configuration, &name) {
+        .put_endpoint(&owner, |configuration| match find_endpoint(configuration, &name) {
             Ok(old) if old.id != new.id => {
                 let mut endpoint = Endpoint::clone(old);
                 input.apply(&mut endpoint)?;
-                put_change(configuration, endpoint)
+                Ok(endpoint)
             }
             Err(error) if names_an_id => Err(error),
-            Ok(_) | Err(_) => put_change(configuration, new.clone()),
+            Ok(_) | Err(_) => Ok(new.clone()),
         })
         .await?;
     let mut response = if put.id == new.id { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -321,27 +307,24 @@ pub(super) async fn put(
 
 pub(super) async fn patch(
     api: web::Data<Api>,
-    path: web::Path<(String, String)>,
+    place: OneEndpoint,
     body: Body,
 ) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
+    let OneEndpoint { owner, name } = place;
     let input = body.json::<EndpointIn>()?.merged().check(&api).await?;
     let patched = api
-        .change(&app, |configuration| {
+        .put_endpoint(&owner, |configuration| {
             let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
             input.apply(&mut endpoint)?;
-            put_change(configuration, endpoint)
+            Ok(endpoint)
         })
         .await?;
     Ok(HttpResponse::Ok().json(EndpointOut::from(&patched)))
 }
 
-pub(super) async fn delete(
-    api: web::Data<Api>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
-    api.change(&app, |configuration| {
+pub(super) async fn delete(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpResponse> {
+    let OneEndpoint { owner, name } = place;
+    api.change_of(&owner, |configuration| {
         let id = find_endpoint(configuration, &name)?.id;
         Ok((vec![Change::DeleteEndpoint(id)], ()))
     })
@@ -351,10 +334,10 @@ pub(super) async fn delete(
 
 pub(super) async fn list(
     api: web::Data<Api>,
-    path: web::Path<String>,
+    place: Endpoints,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
-    let configuration = api.configuration(&path).await?;
+    let configuration = api.configuration_of(&place.0).await?;
     let sorted = || configuration.endpoints.values().map(|one| (one.id.to_string(), one.as_ref()));
     let listed = gather(
         &query,

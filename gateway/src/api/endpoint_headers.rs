@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::{domain::Endpoint, store::Change, time::Millis};
 
-use super::{Api, find_endpoint};
+use super::{Api, find_endpoint, place::OneEndpoint};
 use crate::{
     error::Result,
     ingest::{Body, Faults},
@@ -122,12 +122,9 @@ struct HeadersOut<'a> {
     sensitive: Vec<&'a str>,
 }
 
-pub(super) async fn get(
-    api: web::Data<Api>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
+pub(super) async fn get(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpResponse> {
+    let OneEndpoint { owner, name } = place;
+    let configuration = api.configuration_of(&owner).await?;
     let endpoint = find_endpoint(&configuration, &name)?;
     let (sensitive, open): (Vec<_>, Vec<_>) =
         endpoint.headers.iter().partition(|(name, _)| is_sensitive(name));
@@ -139,28 +136,28 @@ pub(super) async fn get(
 
 pub(super) async fn put(
     api: web::Data<Api>,
-    path: web::Path<(String, String)>,
+    place: OneEndpoint,
     body: Body,
 ) -> Result<HttpResponse> {
     let input: HeadersIn = body.json()?;
-    change(&api, path.into_inner(), |headers| headers.clone_from(&input.headers)).await
+    change(&api, place, |headers| headers.clone_from(&input.headers)).await
 }
 
 pub(super) async fn patch(
     api: web::Data<Api>,
-    path: web::Path<(String, String)>,
+    place: OneEndpoint,
     body: Body,
 ) -> Result<HttpResponse> {
     let input: HeadersPatchIn = body.json()?;
-    change(&api, path.into_inner(), |headers| input.apply(headers)).await
+    change(&api, place, |headers| input.apply(headers)).await
 }
 
 async fn change(
     api: &Api,
-    (app, name): (String, String),
+    OneEndpoint { owner, name }: OneEndpoint,
     edit: impl Fn(&mut Headers),
 ) -> Result<HttpResponse> {
-    api.change(&app, |configuration| {
+    api.change_of(&owner, |configuration| {
         let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
         edit(&mut endpoint.headers);
         let mut faults = Faults::default();

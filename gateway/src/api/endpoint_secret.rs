@@ -11,7 +11,7 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, find_endpoint};
+use super::{Api, find_endpoint, place::OneEndpoint};
 use crate::{
     error::{ApiError, Result},
     ingest::Body,
@@ -56,12 +56,9 @@ pub(super) fn rotate_to(
     Ok(())
 }
 
-pub(super) async fn get(
-    api: web::Data<Api>,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
+pub(super) async fn get(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpResponse> {
+    let OneEndpoint { owner, name } = place;
+    let configuration = api.configuration_of(&owner).await?;
     let current = find_endpoint(&configuration, &name)?.secrets.first();
     let current = current.ok_or(ApiError::NotFound("secret"))?;
     Ok(HttpResponse::Ok().json(SecretOut { key: current.secret.reveal() }))
@@ -70,10 +67,10 @@ pub(super) async fn get(
 /// Rotates, and shows the new secret: SDKs from 2.0 on read it, older ones ignore it.
 pub(super) async fn rotate(
     api: web::Data<Api>,
-    path: web::Path<(String, String)>,
+    place: OneEndpoint,
     body: Body,
 ) -> Result<HttpResponse> {
-    let (app, name) = path.into_inner();
+    let OneEndpoint { owner, name } = place;
     let input: RotateIn = body.json_or_default()?;
     let overlap = match input.grace_period_seconds {
         None => api.secret_overlap,
@@ -87,7 +84,7 @@ pub(super) async fn rotate(
         None => Secret::generate(),
         Some(key) => Secret::parse(key).map_err(|e| ApiError::field("key", e.to_string()))?,
     };
-    api.change(&app, |configuration| {
+    api.change_of(&owner, |configuration| {
         let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
         if endpoint.secrets.first().is_some_and(|current| current.secret == secret) {
             return Ok((vec![], ()));

@@ -13,6 +13,7 @@ mod content;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
+mod endpoint_put;
 mod endpoint_secret;
 mod endpoint_settings;
 mod endpoint_state;
@@ -27,20 +28,24 @@ mod named_limit;
 mod ordering;
 mod patch;
 mod pausing;
+mod place;
 mod recipients;
 mod replay;
 mod retry_policy;
 mod routes;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use place::Owner;
 pub(crate) use retry_policy::RetryBounds;
 pub(crate) use routes::routes;
 use shared::guard::Guard;
 use shared::{
-    domain::{Endpoint, Queue},
+    domain::{Application, ApplicationSettings, Endpoint, Queue},
     id::AppId,
-    store::{Change, Configuration, ErrorKind, SharedStore, StoreError},
+    operational::{self, Bulletin},
+    store::{Change, Configuration, ErrorKind, SharedStore, StoreError, Version},
+    time::Millis,
 };
 
 use crate::error::{ApiError, Result};
@@ -58,6 +63,7 @@ pub(crate) struct Api {
     /// How long a message may have its payload kept.
     pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
+    pub(crate) bulletin: Bulletin,
 }
 
 impl Api {
@@ -72,6 +78,9 @@ impl Api {
     async fn configuration(&self, name: &str) -> Result<Configuration> {
         let missing = || ApiError::NotFound("application");
         if let Ok(id) = name.parse::<AppId>() {
+            if id == operational::APPLICATION {
+                return Err(missing());
+            }
             return self.store.configuration(id).await?.ok_or_else(missing);
         }
         let id = self.store.find_uid(name).await?.ok_or_else(missing)?;
@@ -87,16 +96,40 @@ impl Api {
         name: &str,
         decide: impl Fn(&Configuration) -> Result<(Vec<Change>, T)>,
     ) -> Result<T> {
+        self.change_of(&Owner::Named(name.to_owned()), decide).await
+    }
+
+    /// An owner's application with its endpoints.
+    async fn configuration_of(&self, owner: &Owner) -> Result<Configuration> {
+        match owner {
+            Owner::Named(name) => self.configuration(name).await,
+            Owner::Operator => {
+                let found = self.store.configuration(operational::APPLICATION).await?;
+                Ok(found.unwrap_or_else(no_operator_yet))
+            }
+        }
+    }
+
+    /// As [`Api::change`]. The operator's application comes to be with its first endpoint.
+    async fn change_of<T>(
+        &self,
+        owner: &Owner,
+        decide: impl Fn(&Configuration) -> Result<(Vec<Change>, T)>,
+    ) -> Result<T> {
         let mut failure = None;
         for turn in 0..MAX_TRIES {
             pause(turn).await;
-            let configuration = self.configuration(name).await?;
-            let (changes, answer) = decide(&configuration)?;
+            let configuration = self.configuration_of(owner).await?;
+            let (mut changes, answer) = decide(&configuration)?;
             if changes.is_empty() {
                 return Ok(answer);
             }
             let app = configuration.application.id;
-            match self.store.commit(app, Some(configuration.version), &changes).await {
+            let expected = Some(configuration.version).filter(|version| *version != NOT_YET);
+            if expected.is_none() {
+                changes.insert(0, Change::PutApplication(configuration.application));
+            }
+            match self.store.commit(app, expected, &changes).await {
                 Ok(_) => return Ok(answer),
                 Err(error) if may_decide_again(&error) => failure = Some(error),
                 Err(error) => return Err(error.into()),
@@ -104,6 +137,26 @@ impl Api {
         }
         Err(failure.map_or(ApiError::Overloaded, ApiError::from))
     }
+}
+
+/// The version of what does not exist: the first one is 1.
+const NOT_YET: Version = Version(0);
+
+/// The operator's application before its first endpoint.
+fn no_operator_yet() -> Configuration {
+    let now = Millis::now();
+    let application = Application {
+        id: operational::APPLICATION,
+        uid: None,
+        name: "operational webhooks".to_owned(),
+        rate_limit: None,
+        settings: ApplicationSettings::default(),
+        metadata: BTreeMap::new(),
+        created_at: now,
+        updated_at: now,
+        extra: serde_json::Map::new(),
+    };
+    Configuration { version: NOT_YET, application, endpoints: BTreeMap::new() }
 }
 
 /// Waits a random while before all but the first try, so that those who collided do not collide again.

@@ -25,6 +25,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(api_keys)
         .configure(applications)
         .configure(endpoints)
+        .configure(operational_webhooks)
         .configure(event_types)
         .configure(named_limits)
         .configure(messages)
@@ -160,6 +161,37 @@ fn background_tasks(config: &mut ServiceConfig) {
             resource("/app/{app}/background-task/{task}/cancel")
                 .route(web::post().to(background_task::cancel_of_app))
                 .route(web::put().to(background_task::cancel_of_app)),
+        );
+}
+
+/// The operator's endpoints: the handlers are those of all endpoints.
+fn operational_webhooks(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/operational-webhook/endpoint")
+                .route(web::get().to(endpoint::list))
+                .route(web::post().to(endpoint::create)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}")
+                .route(web::get().to(endpoint::get))
+                .route(web::put().to(endpoint::put))
+                .route(web::patch().to(endpoint::patch))
+                .route(web::delete().to(endpoint::delete)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/headers")
+                .route(web::get().to(endpoint_headers::get))
+                .route(web::put().to(endpoint_headers::put))
+                .route(web::patch().to(endpoint_headers::patch)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/secret")
+                .route(web::get().to(endpoint_secret::get)),
+        )
+        .service(
+            resource("/operational-webhook/endpoint/{endpoint}/secret/rotate")
+                .route(web::post().to(endpoint_secret::rotate)),
         );
 }
 

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use moka::future::Cache;
 use shared::{
     id::AppId,
+    operational,
     store::{Configuration, ErrorKind, SharedStore, StoreError, Version},
 };
 
@@ -68,6 +69,9 @@ impl Configurations {
     /// The configuration of the application with this id or uid, possibly a stale one.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Arc<Configuration>> {
         if let Ok(id) = name.parse::<AppId>() {
+            if id == operational::APPLICATION {
+                return Err(ApiError::NotFound("application"));
+            }
             return self.load(id).await;
         }
         if let Some(id) = self.uids.get(name).await {

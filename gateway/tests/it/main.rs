@@ -11,6 +11,7 @@ mod harness;
 mod history;
 mod limits;
 mod messages;
+mod operational;
 mod options;
 mod ordering;
 mod replays;
