@@ -167,10 +167,10 @@ impl Universe {
             (Call::Resend(resend), _) => {
                 self.resent.insert(resend.delivery.message);
             }
-            (Call::BeginTask(task), Answer::Begun(Begun::Begun)) => {
-                if self.tasks.iter().all(|other| other.id != task.id) {
-                    self.tasks.push(task.clone());
-                }
+            (Call::BeginTask(task), Answer::Begun(Begun::Begun))
+                if self.tasks.iter().all(|other| other.id != task.id) =>
+            {
+                self.tasks.push(task.clone());
             }
             (Call::Advance(_, step), _) => {
                 self.resent.extend(step.again.iter().map(|again| again.message));
