@@ -37,7 +37,7 @@ pub(crate) struct Ended {
     pub(crate) ruling: Ruling,
     pub(crate) record: Attempt,
     pub(crate) route: Arc<Route>,
-    /// When the message was accepted.
+    /// When the message was accepted, or was to be sent if that was later.
     pub(crate) accepted_at: Millis,
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn make(job: Job, connector: &Connector) -> Ended {
         next: None,
         extra: Default::default(),
     };
-    let accepted_at = job.message.header.created_at;
+    let accepted_at = job.message.header.due_at();
     Ended { ruling, record, route: job.route, accepted_at }
 }
 
@@ -97,6 +97,10 @@ fn request(job: &Job, at: Millis) -> Option<Request> {
     let signatures = signature::sign(secrets, &id, seconds, &job.message.payload);
     // Written last, so that no configured header can replace them.
     let mut headers: HeaderMap = target.headers.clone();
+    for (name, value) in &job.message.header.options.headers {
+        let name: HeaderName = name.parse().ok()?;
+        headers.insert(name, HeaderValue::from_str(value).ok()?);
+    }
     headers.insert(ATTEMPT_HEADER, HeaderValue::from(job.number));
     headers.insert(ID_HEADER, HeaderValue::from_str(&id).ok()?);
     headers.insert(TIMESTAMP_HEADER, HeaderValue::from(seconds));

@@ -1,107 +1,234 @@
 //! Credits: what this process can hold. A permit travels with its delivery, from before its body is
 //! read until the store has agreed to its settlement, and gives itself back when dropped.
+//!
+//! Whoever gets none waits for one, and these are given by turns: to one application after the other,
+//! and within it first come, first served. Nothing lies idle while somebody can use it, but
+//! - endpoints whose last attempt was no success share half of all, so they never starve the others;
+//! - an application that holds a quarter of all gets more only while no other one can take it.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::Arc,
+};
 
+use parking_lot::Mutex;
+use shared::id::AppId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bodies are weighed in units of this many bytes.
 const WEIGHT_UNIT: usize = 1024;
 
 /// The pools of one process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Credits {
-    all: Arc<Semaphore>,
-    /// Half of all, for endpoints whose last attempt was no success: so they never starve the others.
-    unproven: Arc<Semaphore>,
+    book: Arc<Mutex<Book>>,
     weight: Arc<Semaphore>,
     most_weight: u32,
 }
 
 /// The right to hold one delivery.
-#[derive(Debug)]
 pub(crate) struct Permit {
-    _one: OwnedSemaphorePermit,
-    _unproven: Option<OwnedSemaphorePermit>,
+    book: Arc<Mutex<Book>>,
+    app: AppId,
+    proven: bool,
     weight: Option<OwnedSemaphorePermit>,
+}
+
+/// Who has how many, and who waits.
+struct Book {
+    free: usize,
+    /// How many of the free ones may go to endpoints that are not proven.
+    unproven: usize,
+    /// From here on an application steps back behind others.
+    quarter: usize,
+    shares: HashMap<AppId, Share>,
+    /// Applications that wait, in the order of their turns.
+    turns: VecDeque<AppId>,
+    /// Somebody is granting what can be granted.
+    serving: bool,
+}
+
+/// One application.
+#[derive(Default)]
+struct Share {
+    held: usize,
+    /// Those that are proven never stand behind those that may get half of the credits only.
+    proven: VecDeque<Give>,
+    unproven: VecDeque<Give>,
+    /// Which of the two was served last.
+    served_proven: bool,
+}
+
+/// What is to happen with a permit.
+type Give = Box<dyn FnOnce(Permit) + Send>;
+
+impl Share {
+    fn line(&mut self, proven: bool) -> &mut VecDeque<Give> {
+        if proven { &mut self.proven } else { &mut self.unproven }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.proven.is_empty() || !self.unproven.is_empty()
+    }
+
+    /// Which line can be served next: by turns, if both can.
+    fn next(&self, unproven_left: bool) -> Option<bool> {
+        match (!self.proven.is_empty(), unproven_left && !self.unproven.is_empty()) {
+            (true, true) => Some(!self.served_proven),
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Book {
+    /// Takes a credit, if there is one of this kind.
+    fn take(&mut self, app: AppId, proven: bool) -> bool {
+        if self.free == 0 || (!proven && self.unproven == 0) {
+            return false;
+        }
+        self.free -= 1;
+        self.unproven -= usize::from(!proven);
+        self.shares.entry(app).or_default().held += 1;
+        true
+    }
+
+    fn give_back(&mut self, app: AppId, proven: bool) {
+        self.free += 1;
+        self.unproven += usize::from(!proven);
+        if let Some(share) = self.shares.get_mut(&app) {
+            share.held -= 1;
+            if share.held == 0 && !share.is_waiting() {
+                self.shares.remove(&app);
+            }
+        }
+    }
+
+    fn can_serve(&self, app: AppId) -> bool {
+        self.shares.get(&app).is_some_and(|share| share.next(self.unproven > 0).is_some())
+    }
+
+    fn has_its_quarter(&self, app: AppId) -> bool {
+        self.shares.get(&app).is_some_and(|share| share.held >= self.quarter)
+    }
+
+    /// Takes a credit for whoever's turn it is, if that can be granted: whose, whether for one that is
+    /// proven, and what is to happen with it.
+    fn serve(&mut self) -> Option<(AppId, bool, Give)> {
+        if self.free == 0 {
+            return None;
+        }
+        let unproven_left = self.unproven > 0;
+        let modest = |app: &AppId| !self.has_its_quarter(*app) && self.can_serve(*app);
+        let place = self.turns.iter().position(modest);
+        let place = place.or_else(|| self.turns.iter().position(|app| self.can_serve(*app)))?;
+        let app = self.turns.remove(place)?;
+        let share = self.shares.get_mut(&app)?;
+        let proven = share.next(unproven_left)?;
+        let give = share.line(proven).pop_front()?;
+        share.served_proven = proven;
+        if share.is_waiting() {
+            self.turns.push_back(app);
+        }
+        self.take(app, proven).then_some((app, proven, give))
+    }
 }
 
 impl Credits {
     /// Pools for so many deliveries and so many bytes of bodies.
     pub(crate) fn new(deliveries: usize, bytes: usize) -> Self {
         let units = (bytes / WEIGHT_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let book = Book {
+            free: deliveries,
+            unproven: (deliveries / 2).max(1),
+            quarter: (deliveries / 4).max(1),
+            shares: HashMap::new(),
+            turns: VecDeque::new(),
+            serving: false,
+        };
         Self {
-            all: Arc::new(Semaphore::new(deliveries)),
-            unproven: Arc::new(Semaphore::new((deliveries / 2).max(1))),
+            book: Arc::new(Mutex::new(book)),
             weight: Arc::new(Semaphore::new(units)),
             most_weight: units as u32,
         }
     }
 
-    /// A permit, if there is one now.
-    pub(crate) fn try_take(&self, proven: bool) -> Option<Permit> {
-        let unproven = match proven {
-            true => None,
-            false => Some(Arc::clone(&self.unproven).try_acquire_owned().ok()?),
-        };
-        let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Permit { _one: one, _unproven: unproven, weight: None })
+    /// A permit, if there is one now that nobody waits for.
+    pub(crate) fn try_take(&self, app: AppId, proven: bool) -> Option<Permit> {
+        let mut book = self.book.lock();
+        let modest = book.turns.is_empty() || !book.has_its_quarter(app);
+        (modest && book.take(app, proven)).then(|| self.permit(app, proven))
     }
 
-    /// A permit, as soon as there is one; first come, first served. `None` never happens while the
-    /// process runs: the pools are never closed.
-    pub(crate) async fn take(&self, proven: bool) -> Option<Permit> {
-        let unproven = match proven {
-            true => None,
-            false => Some(Arc::clone(&self.unproven).acquire_owned().await.ok()?),
-        };
-        let one = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Permit { _one: one, _unproven: unproven, weight: None })
+    /// Gives a permit as soon as it is this one's turn.
+    pub(crate) fn want(
+        &self,
+        app: AppId,
+        proven: bool,
+        give: impl FnOnce(Permit) + Send + 'static,
+    ) {
+        let mut book = self.book.lock();
+        let share = book.shares.entry(app).or_default();
+        let joins = !share.is_waiting();
+        share.line(proven).push_back(Box::new(give));
+        if joins {
+            book.turns.push_back(app);
+        }
+        drop(book);
+        serve(&self.book);
     }
 
-    /// Adds the weight of a body to a permit; `false` if there is no room for it now.
+    fn permit(&self, app: AppId, proven: bool) -> Permit {
+        Permit { book: Arc::clone(&self.book), app, proven, weight: None }
+    }
+
+    /// Adds the weight of a body to a permit; `false` if there is no room for it now, or others wait.
     pub(crate) fn weigh(&self, permit: &mut Permit, bytes: usize) -> bool {
-        let units = (bytes.div_ceil(WEIGHT_UNIT) as u32).min(self.most_weight);
+        let units = self.units(bytes);
+        if permit.weight.as_ref().is_some_and(|held| held.num_permits() >= units as usize) {
+            return true;
+        }
         permit.weight = Arc::clone(&self.weight).try_acquire_many_owned(units).ok();
         permit.weight.is_some()
+    }
+
+    /// Waits until there is room for a body. First come, first served: who wants little does not pass
+    /// who wants much, which would otherwise wait for ever.
+    pub(crate) async fn make_room(&self, permit: &mut Permit, bytes: usize) {
+        permit.weight = None;
+        // The pool is never closed.
+        permit.weight = Arc::clone(&self.weight).acquire_many_owned(self.units(bytes)).await.ok();
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        bytes.div_ceil(WEIGHT_UNIT).min(self.most_weight as usize) as u32
+    }
+}
+
+/// Grants what can be granted. What is given may be dropped at once and comes back here: whoever is at
+/// it already sees to that, too.
+fn serve(shared: &Arc<Mutex<Book>>) {
+    let mut book = shared.lock();
+    if mem::replace(&mut book.serving, true) {
+        return;
+    }
+    while let Some((app, proven, give)) = book.serve() {
+        drop(book);
+        give(Permit { book: Arc::clone(shared), app, proven, weight: None });
+        book = shared.lock();
+    }
+    book.serving = false;
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.book.lock().give_back(self.app, self.proven);
+        serve(&self.book);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dropped_permit_comes_back() {
-        let credits = Credits::new(2, 1 << 20);
-        let (one, two) = (credits.try_take(true), credits.try_take(true));
-        assert!(one.is_some() && two.is_some() && credits.try_take(true).is_none());
-        drop(one);
-        assert!(credits.try_take(true).is_some());
-    }
-
-    #[test]
-    fn the_unproven_share_half() {
-        let credits = Credits::new(4, 1 << 20);
-        let held: Vec<_> = (0..4).filter_map(|_| credits.try_take(false)).collect();
-        assert_eq!(held.len(), 2);
-        assert!(credits.try_take(true).is_some());
-    }
-
-    #[test]
-    fn bodies_are_weighed() {
-        let credits = Credits::new(4, 10 * 1024);
-        let mut permits: Vec<_> = (0..3).filter_map(|_| credits.try_take(true)).collect();
-        assert!(credits.weigh(&mut permits[0], 6 * 1024));
-        assert!(!credits.weigh(&mut permits[1], 6 * 1024));
-        permits.remove(0);
-        assert!(credits.weigh(&mut permits[0], 6 * 1024));
-    }
-
-    #[test]
-    fn one_body_greater_than_the_pool_can_still_pass() {
-        let credits = Credits::new(1, 1024);
-        let mut permit = credits.try_take(true).unwrap();
-        assert!(credits.weigh(&mut permit, 1 << 20));
-    }
-}
+#[path = "credits_tests.rs"]
+mod tests;

@@ -46,6 +46,7 @@ pub(crate) struct Prepared {
 }
 
 /// What the store has of a delivery.
+#[expect(clippy::large_enum_variant, reason = "nearly all are sendable: boxing would cost each")]
 pub(crate) enum Found {
     /// Everything that an attempt needs.
     Sendable(Message, Arc<Route>),
@@ -55,8 +56,10 @@ pub(crate) enum Found {
     Deleted,
     /// The configuration cannot be read: not now, or not at all.
     NoRoute,
-    /// The body is gone.
+    /// The body is gone, or the message's time is over.
     Expired,
+    /// The message's content was removed.
+    Expunged,
     /// It waited beyond the horizon of its endpoint's retry policy.
     TooLate,
     /// The body cannot be read.
@@ -182,6 +185,8 @@ fn find(
         (Some(_), None) => Found::Expired,
         (Some(route), _) if !route.open => Found::Closed(route),
         (Some(route), Some(record)) => match Message::decode(record) {
+            Ok(message) if message.header.options.expunged => Found::Expunged,
+            Ok(message) if message.header.is_expired(Millis::now()) => Found::Expired,
             Ok(message) if is_too_late(taken, &message, &route) => Found::TooLate,
             Ok(message) => Found::Sendable(message, route),
             Err(error) => {
@@ -196,6 +201,6 @@ fn find(
 }
 
 fn is_too_late(taken: &Taken, message: &Message, route: &Route) -> bool {
-    let began = || taken.delivery().began(message.header.created_at);
+    let began = || taken.delivery().began(message.header.due_at());
     route.schedule.has_horizon() && !route.schedule.reaches(Millis::now().since(began()))
 }

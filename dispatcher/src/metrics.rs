@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     /// Lines that were not logged because there were too many of their kind.
     left_out: IntCounterVec,
     quota: Arc<Quota>,
+    swept: IntCounterVec,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -40,6 +41,12 @@ pub(crate) struct Metrics {
     pub(crate) lanes: IntGauge,
     /// Deliveries moved from a stream into a waiting set.
     pub(crate) parked: IntCounter,
+    /// Deliveries whose endpoints were chosen here.
+    pub(crate) fanned_out: IntCounter,
+    /// Fan-outs of messages that are gone: nobody can say whom they were for.
+    pub(crate) fan_outs_expired: IntCounter,
+    /// Deliveries that tasks added, to be sent again.
+    pub(crate) replayed: IntCounter,
     /// Deliveries that only the self-check found.
     pub(crate) found: IntCounter,
     /// Breakers that opened.
@@ -78,11 +85,15 @@ impl Metrics {
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
             left_out: counters("log_lines_left_out_total", "Log lines not written", "kind")?,
             quota: Arc::default(),
+            swept: counters("deliveries_swept_total", "Ended by maintenance", "verdict")?,
             attempt_seconds: seconds("attempt_seconds", "Duration of attempts")?,
             delivery_seconds: seconds("delivery_seconds", "Acceptance to delivery")?,
             in_flight: gauge("attempts_in_flight", "Attempts in flight")?,
             lanes: gauge("lanes_owned", "Lanes that this node owns")?,
             parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
+            fanned_out: counter("deliveries_fanned_out_total", "Deliveries chosen by lanes")?,
+            fan_outs_expired: counter("fan_outs_expired_total", "Fan-outs of expired messages")?,
+            replayed: counter("deliveries_replayed_total", "Deliveries that tasks sent again")?,
             found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,
             breakers_opened: counter("breakers_opened_total", "Circuit breakers that opened")?,
             breakers_closed: counter("breakers_closed_total", "Circuit breakers that closed")?,
@@ -107,13 +118,11 @@ impl Metrics {
     }
 
     pub(crate) fn settled(&self, verdict: &Verdict) {
-        let name = match verdict {
-            Verdict::Delivered => "delivered",
-            Verdict::Retry { .. } => "retry",
-            Verdict::Dead(reason) => reason.name(),
-            Verdict::Deleted => "deleted",
-        };
-        self.settled.with_label_values(&[name]).inc();
+        self.settled.with_label_values(&[name(verdict)]).inc();
+    }
+
+    pub(crate) fn swept(&self, verdict: &Verdict, count: usize) {
+        self.swept.with_label_values(&[name(verdict)]).inc_by(count as u64);
     }
 
     pub(crate) fn disabled(&self, reason: DisabledReason) {
@@ -131,6 +140,15 @@ impl Metrics {
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {
         self.store_errors.with_label_values(&[kind.name()]).inc();
+    }
+}
+
+const fn name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Delivered => "delivered",
+        Verdict::Retry { .. } => "retry",
+        Verdict::Dead(reason) => reason.name(),
+        Verdict::Deleted => "deleted",
     }
 }
 

@@ -1,6 +1,11 @@
 //! Routes: an application's configuration, prepared for sending, cached by version.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::ArbiterHandle;
 use http::{
@@ -31,7 +36,7 @@ const LOADED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Routes {
     version: Version,
-    endpoints: HashMap<EndpointId, Arc<Route>>,
+    endpoints: BTreeMap<EndpointId, Arc<Route>>,
     names_limits: bool,
 }
 
@@ -146,6 +151,12 @@ impl Routes {
     pub(crate) fn get(&self, endpoint: EndpointId) -> Option<Arc<Route>> {
         self.endpoints.get(&endpoint).cloned()
     }
+
+    /// The endpoints behind this one, in the order of their ids.
+    pub(crate) fn behind(&self, endpoint: Option<EndpointId>) -> impl Iterator<Item = &Endpoint> {
+        let from = endpoint.map_or(Unbounded, Excluded);
+        self.endpoints.range((from, Unbounded)).map(|(_, route)| route.endpoint.as_ref())
+    }
 }
 
 /// The routes of all applications that this process serves.
@@ -199,6 +210,19 @@ impl RouteCache {
     /// The routes of an application if they are cached at this version or a later one.
     pub(crate) fn cached_at(&self, app: AppId, version: Version) -> Option<Arc<Routes>> {
         self.cached(app).filter(|routes| routes.version >= version)
+    }
+
+    /// The route to an endpoint; `None` if that was deleted. It may be older than the latest change.
+    pub(crate) async fn route(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Arc<Route>>, StoreError> {
+        let cached = self.cached(app).and_then(|routes| routes.get(endpoint));
+        match cached {
+            Some(route) => Ok(Some(route)),
+            None => Ok(self.load(app).await?.and_then(|routes| routes.get(endpoint))),
+        }
     }
 
     /// What is cached of an application, however old.
@@ -270,7 +294,7 @@ mod tests {
         let app = AppId::new();
         let at = |version| Routes {
             version: Version(version),
-            endpoints: HashMap::new(),
+            endpoints: Default::default(),
             names_limits: false,
         };
         assert_eq!(cache.keep(app, Some(at(2))).unwrap().version, Version(2));

@@ -25,6 +25,11 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long a message with open deliveries lives: longer than all its retries take.
     pub message_lifetime: Duration,
+    /// Most bytes of messages with open deliveries of an application that sets no quota of its own;
+    /// 0: as many as there is room for.
+    pub quota_bytes: u64,
+    /// How long a message may ask for its payload to be kept once it is settled.
+    pub longest_retention: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
 }

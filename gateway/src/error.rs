@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     Forbidden(Scope),
     #[error("{0} not found")]
     NotFound(&'static str),
+    #[error("the message's body is gone: bodies are kept for a limited time; publish it again")]
+    BodyGone,
     #[error("the method is not allowed here")]
     MethodNotAllowed,
     #[error("{0}")]
@@ -57,6 +59,11 @@ pub(crate) enum ApiError {
     Malformed(String),
     #[error("the request is not valid")]
     Invalid(Vec<Fault>),
+    #[error(
+        "the application's messages that were not delivered yet hold as many bytes as its quota \
+         allows; try again when some were"
+    )]
+    OverQuota,
     #[error("too many messages wait to be stored")]
     Overloaded,
     #[error(transparent)]
@@ -89,6 +96,7 @@ impl ApiError {
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::Forbidden(_) => "insufficient_scope",
             Self::NotFound(_) => "not_found",
+            Self::BodyGone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Conflict(_) => "conflict",
             Self::TooLarge { .. } => "payload_too_large",
@@ -96,6 +104,7 @@ impl ApiError {
             Self::UnsupportedMedia => "unsupported_media_type",
             Self::Malformed(_) => "bad_request",
             Self::Invalid(_) => "validation_failed",
+            Self::OverQuota => "quota_exceeded",
             Self::Overloaded => "overloaded",
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
@@ -127,6 +136,7 @@ impl ApiError {
         match self {
             Self::Store(error) if error.kind() == ErrorKind::Full => Some(RETRY_AFTER_FULL_S),
             Self::TooManyFailures { wait } => Some(wait.as_secs() + 1),
+            Self::OverQuota => Some(RETRY_AFTER_FULL_S),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
             _ => None,
         }
@@ -152,6 +162,7 @@ impl ResponseError for ApiError {
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BodyGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -159,6 +170,7 @@ impl ResponseError for ApiError {
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,

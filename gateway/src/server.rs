@@ -47,19 +47,21 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
         guard: Guard::new(config.allow_cidr.clone()),
+        longest_retention: config.longest_retention,
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,
             message_lifetime: config.message_lifetime,
         },
     });
+    let quota_bytes = config.quota_bytes;
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
 
     let server = HttpServer::new(move || {
         // This runs on each worker's own thread, so each has its own writer.
         let writer = Writer::start(Arc::clone(&store), metrics.clone());
-        let publish = Publish::new(configurations.clone(), writer, metrics.clone());
+        let publish = Publish::new(configurations.clone(), writer, metrics.clone(), quota_bytes);
         App::new()
             .app_data(config.clone())
             .app_data(access.clone())

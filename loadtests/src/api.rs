@@ -117,6 +117,14 @@ impl Api {
         Ok(())
     }
 
+    /// Defines a limit that endpoints share by naming it.
+    pub async fn define_limit(&self, name: &str, limit: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/api/v1/sluicegate/limit/{name}", self.base);
+        let request = self.client.put(url).bearer_auth(&self.token).json(limit);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Changes what `change` names of an endpoint.
     pub async fn change_endpoint(
         &self,
@@ -153,7 +161,7 @@ impl Api {
         }
     }
 
-    /// When each recorded attempt at an endpoint started, as distances from the first, in order.
+    /// When each recorded attempt at an endpoint started, since the Unix epoch, in order.
     pub async fn attempt_starts(
         &self,
         application: &str,
@@ -175,8 +183,7 @@ impl Api {
             }
         }
         started.sort_unstable();
-        let first = started.first().copied();
-        Ok(started.iter().filter_map(|at| first.map(|first| at.since(first))).collect())
+        Ok(started.iter().map(|at| at.since(Millis::default())).collect())
     }
 
     /// How many dead letters an endpoint has, as far as one page holds them.

@@ -175,6 +175,11 @@ id!(
     AttemptId,
     "atmpt_"
 );
+id!(
+    /// A task: many deliveries that are sent again.
+    TaskId,
+    "qtask_"
+);
 
 #[cfg(test)]
 mod tests {

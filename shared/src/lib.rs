@@ -8,6 +8,7 @@ pub mod guard;
 pub mod health;
 pub mod id;
 pub mod placement;
+pub mod selection;
 pub mod signature;
 pub mod store;
 pub mod time;

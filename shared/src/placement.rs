@@ -9,7 +9,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::id::{AppId, EndpointId};
+use crate::id::{AppId, EndpointId, MessageId};
 
 /// How many shards there are.
 pub const SHARDS: u16 = 16;
@@ -64,7 +64,17 @@ impl Lane {
     /// The lane of an endpoint: its application's shard, and within it xxh3-64 of the endpoint id's
     /// 22 characters, modulo [`LANES_PER_SHARD`].
     pub fn of(app: AppId, endpoint: EndpointId) -> Self {
-        let within = xxh3_64(endpoint.bare().as_str().as_bytes()) % u64::from(LANES_PER_SHARD);
+        Self::within(app, endpoint.bare().as_str())
+    }
+
+    /// The lane that chooses the targets of a message, where its publication did not: as
+    /// [`Lane::of`], by the message's id.
+    pub fn of_message(app: AppId, message: MessageId) -> Self {
+        Self::within(app, message.bare().as_str())
+    }
+
+    fn within(app: AppId, id: &str) -> Self {
+        let within = xxh3_64(id.as_bytes()) % u64::from(LANES_PER_SHARD);
         Self(Shard::of(app).0 * LANES_PER_SHARD + within as u16)
     }
 

@@ -13,6 +13,8 @@ use crate::{arguments::Role, logging, token};
 
 const BODY_LIMITS: std::ops::RangeInclusive<usize> = 1024..=8 * 1024 * 1024;
 const SHORTEST_RETENTION: Duration = Duration::from_secs(600);
+const LONGEST_RETENTIONS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(365 * 86_400);
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 const LONGEST_SCHEDULE: usize = 64;
 /// What the end of an attempt is given to reach the store before the process must be gone.
@@ -166,6 +168,13 @@ fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {
             "lifetimes.retention ({:?}) is less than {SHORTEST_RETENTION:?}: a repeated request \
              would not find its message; raise it",
             lifetimes.retention
+        ),
+    );
+    require(
+        LONGEST_RETENTIONS.contains(&lifetimes.longest_retention),
+        format!(
+            "lifetimes.longest_retention ({:?}) must be from an hour to 365 days",
+            lifetimes.longest_retention
         ),
     );
     require(

@@ -36,6 +36,7 @@ pub(crate) struct Settings {
 pub(crate) struct GatewaySettings {
     workers: usize,
     pub(super) body_limit: usize,
+    quota_bytes: u64,
     #[serde(with = "humantime_serde")]
     pub(super) body_deadline: Duration,
     #[serde(with = "humantime_serde")]
@@ -76,6 +77,8 @@ pub(crate) struct LifetimeSettings {
     pub(super) retention: Duration,
     #[serde(with = "humantime_serde")]
     pub(super) history: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(super) longest_retention: Duration,
 }
 
 /// Section `log`.
@@ -153,6 +156,8 @@ impl Settings {
             retry_schedule: self.retry_schedule(),
             request_timeout: self.dispatcher.request_timeout,
             message_lifetime: self.lifetimes.message,
+            quota_bytes: self.gateway.quota_bytes,
+            longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
         }
     }
@@ -181,7 +186,7 @@ impl Settings {
 
     /// What the store wants to know.
     pub(crate) fn lifetimes(&self) -> Lifetimes {
-        let LifetimeSettings { message, retention, history } = self.lifetimes;
+        let LifetimeSettings { message, retention, history, .. } = self.lifetimes;
         Lifetimes { message, retention, history }
     }
 }

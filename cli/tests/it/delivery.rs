@@ -104,7 +104,7 @@ async fn what_is_given_up_shows_with_its_reason(#[case] engine: Engine, #[case] 
 }
 
 /// Asks until the answer holds what is looked for: settling comes after the receiver's answer.
-async fn eventually<T>(api: &Api, path: &str, find: impl Fn(&Value) -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(api: &Api, path: &str, find: impl Fn(&Value) -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         let answer = api.get(path).await;
@@ -130,4 +130,37 @@ async fn nothing_goes_to_this_machine_unless_allowed() {
     assert_eq!(status.as_u16(), 422, "{answer}");
     process.stop();
     assert_eq!(receiver.rest(), 0);
+}
+
+#[rstest]
+#[case::embedded(Engine::Embedded, Form::Whole)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves)]
+#[actix_rt::test]
+async fn a_message_brings_headers_and_a_time_of_its_own(
+    #[case] engine: Engine,
+    #[case] form: Form,
+) {
+    let site = Site::new(engine);
+    let process = site.deploy(form);
+    process.ready().await;
+    let (api, mut receiver) = (Api::of(&process.gateway), Receiver::start());
+    let endpoint = api.subscribe(&receiver.url()).await;
+    let headers = r#"{"headers": {"x-tenant": "endpoint", "x-other": "endpoint"}}"#;
+    let path = format!("app/demo/endpoint/{endpoint}/headers");
+    api.call(reqwest::Method::PUT, &path, Some(headers)).await;
+    let due = shared::time::Millis::now().after(Duration::from_secs(1));
+    let message = format!(
+        r#"{{"eventType": "demo.greeted", "payload": {{}}, "deliverAt": "{}",
+            "sluicegate": {{"headers": {{"X-Tenant": "message"}}, "ttl": "1h"}}}}"#,
+        due.rfc3339()
+    );
+    api.post("app/demo/msg", &message).await;
+    let arrival = receiver.next().await;
+    arrival.verify(SECRET);
+    assert_eq!(arrival.header("x-tenant"), "message");
+    assert_eq!(arrival.header("x-other"), "endpoint");
+    // Signed as it was sent, so this is when; in whole seconds.
+    let sent: u64 = arrival.header("webhook-timestamp").parse().unwrap();
+    assert!(sent >= due.0 / 1000);
+    process.stop();
 }

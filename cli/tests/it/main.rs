@@ -10,5 +10,6 @@ mod halves;
 mod health;
 mod process;
 mod receiver;
+mod replaying;
 mod stopping;
 mod trying_out;

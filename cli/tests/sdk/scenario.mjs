@@ -185,6 +185,36 @@ async function scenario(svix, receiver) {
   assert.deepEqual(byMessage.map(({ triggerType }) => triggerType).sort(), [0, 1]);
   ok("attempts: resend");
 
+  const finished = async (task, count) => {
+    assert.match(task.id, /^qtask_/);
+    const done = await eventually(
+      () => svix.backgroundTask.get(task.id),
+      ({ status }) => status === "finished",
+    );
+    assert.deepEqual([done.task, done.data.messagesSent], [task.task, count]);
+  };
+  const since = new Date(Date.now() - 3_600_000);
+  await finished(await svix.endpoint.recover(app.id, endpoint.id, { since }), 0);
+  const chosen = { since, status: 0, eventTypes: [eventType] };
+  await finished(await svix.endpoint.bulkReplay(app.id, endpoint.id, chosen), sent.size);
+  received.clear();
+  for (const _ of sent) {
+    const { headers, body } = await receiver.next();
+    received.set(headers["webhook-id"], webhook.verify(body, headers));
+  }
+  assert.deepEqual(received, sent);
+  ok("replays: recover, bulk replay, background task");
+
+  const late = await svix.endpoint.create(app.id, { url: receiver.url, uid: "late" });
+  const missed = await svix.endpoint.replayMissing(app.id, late.id, { since });
+  await finished(missed, sent.size);
+  const arrived = new Set();
+  for (const _ of sent) arrived.add((await receiver.next()).headers["webhook-id"]);
+  assert.deepEqual(arrived, new Set(sent.keys()));
+  assert(ids((await svix.backgroundTask.list()).data).includes(missed.id));
+  await svix.endpoint.delete(app.id, late.id);
+  ok("replays: what a new endpoint missed, list of background tasks");
+
   await svix.endpoint.delete(app.id, endpoint.id);
   assert.equal(await statusOf(() => svix.endpoint.get(app.id, endpoint.id)), 404);
   await svix.application.delete(app.id);

@@ -6,6 +6,7 @@ Prints one line for each step, `ok …` or `FAILED …`, and stops at the first 
 builds on those before it.
 """
 
+import datetime
 import http.server
 import json
 import queue
@@ -18,10 +19,13 @@ import uuid
 from standardwebhooks import Webhook, WebhookVerificationError
 from svix.api import (
     ApplicationIn,
+    BulkReplayIn,
     EndpointIn,
     EventTypeIn,
     MessageGetOptions,
     MessageIn,
+    RecoverIn,
+    ReplayIn,
     Svix,
     SvixOptions,
 )
@@ -174,6 +178,32 @@ def scenario(svix, receiver):
     )
     assert sorted(attempt.trigger_type for attempt in attempts) == [0, 1]
     ok("attempts: resend")
+
+    def finished(task, sent):
+        assert task.id.startswith("qtask_"), task
+        done = eventually(
+            lambda: svix.background_task.get(task.id), lambda task: task.status == "finished"
+        )
+        assert (done.task, done.data["messagesSent"]) == (task.task, sent), done
+
+    since = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    finished(svix.endpoint.recover(app.id, endpoint.id, RecoverIn(since=since)), 0)
+    chosen = BulkReplayIn(since=since, status=0, event_types=[event_type])
+    finished(svix.endpoint.bulk_replay(app.id, endpoint.id, chosen), len(sent))
+    received = {}
+    for _ in sent:
+        headers, body = receiver.next()
+        received[headers["webhook-id"]] = webhook.verify(body, headers)
+    assert received == sent
+    ok("replays: recover, bulk replay, background task")
+
+    late = svix.endpoint.create(app.id, EndpointIn(url=receiver.url, uid="late"))
+    task = svix.endpoint.replay_missing(app.id, late.id, ReplayIn(since=since))
+    finished(task, len(sent))
+    assert {receiver.next()[0]["webhook-id"] for _ in sent} == set(sent)
+    assert task.id in [listed.id for listed in svix.background_task.list().data]
+    svix.endpoint.delete(app.id, late.id)
+    ok("replays: what a new endpoint missed, list of background tasks")
 
     svix.endpoint.delete(app.id, endpoint.id)
     assert status_of(lambda: svix.endpoint.get(app.id, endpoint.id)) == 404

@@ -76,6 +76,42 @@ fn a_dead_receiver_opens_the_breaker_and_recovers_one_by_one() {
 }
 
 #[test]
+fn after_a_recovery_the_rate_grows_from_one_and_keeps_the_limit() {
+    let (now, round) = (Instant::now(), Duration::from_millis(100));
+    let mut brain = brain(now);
+    for _ in 0..10 {
+        go(&mut brain, now).unwrap();
+        brain.ended(Sign::Down, now, 0.5);
+    }
+    let Wants::Until(recovery) = brain.wants(now) else { panic!("the breaker is closed") };
+    brain.configure(&endpoint(json!({"rate_limit": 100})), now);
+    // Answers take a round.
+    let (mut starts, mut ended) = (Vec::new(), 0);
+    for ms in 0..3000 {
+        let now = recovery + Duration::from_millis(ms);
+        while starts.get(ended).is_some_and(|start| *start + round <= now) {
+            ended += 1;
+            brain.ended(Sign::Good, now, 0.5);
+        }
+        while matches!(brain.wants(now), Wants::Now(_)) {
+            if go(&mut brain, now).is_err() {
+                brain.give_back();
+                break;
+            }
+            starts.push(now);
+        }
+    }
+    let within = |from: Instant, time: Duration| {
+        starts.iter().filter(|start| (from..from + time).contains(start)).count()
+    };
+    let rounds: Vec<_> = (0..30).map(|nth| within(recovery + nth * round, round)).collect();
+    assert_eq!(rounds[..2], [1, 1], "the probe, and one more");
+    assert!(rounds.windows(2).all(|pair| pair[1] <= 2 * pair[0] + 1), "{rounds:?}");
+    assert!(rounds[20..].iter().all(|count| (9..=11).contains(count)), "{rounds:?}");
+    assert!(starts.iter().all(|start| within(*start, Duration::from_secs(1)) <= 101));
+}
+
+#[test]
 fn a_full_window_waits_for_an_attempt_to_end() {
     let now = Instant::now();
     let mut brain = Brain::new(TOP, true, now);

@@ -135,9 +135,18 @@ impl LaneActor {
             Entry::Nudge { queue, kind } => {
                 if self.nudges.insert(id) {
                     tracing::debug!(?queue, kind = kind.name(), "nudged");
-                    let (NudgeKind::Changed | NudgeKind::Deleted) = kind;
-                    self.wishes.push(Wish { destination: queue.destination(), nudge: Some(id) });
+                    match kind {
+                        NudgeKind::Changed | NudgeKind::Deleted => {
+                            let destination = queue.destination();
+                            self.wishes.push(Wish { destination, nudge: Some(id) });
+                        }
+                        NudgeKind::Task => self.task_nudged(queue.destination(), id),
+                    }
                 }
+                None
+            }
+            Entry::FanOut(fan_out) => {
+                self.take_up_fan_out(id, fan_out);
                 None
             }
             Entry::Unknown => None,

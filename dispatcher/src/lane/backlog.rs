@@ -57,6 +57,12 @@ impl Backlog {
         self.ready.push_back(ready);
     }
 
+    /// One that waits is in hand, though not to be sent.
+    pub(super) fn hold_waiting(&mut self) {
+        self.held += 1;
+        self.held_waiting += 1;
+    }
+
     pub(super) fn let_go(&mut self, delivery: Delivery, place: Place) {
         self.held = self.held.saturating_sub(1);
         if place == Place::Waiting {
@@ -102,7 +108,7 @@ impl Backlog {
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
         self.departed.clear();
-        // Otherwise all that is parked is in hand now. Parks that are under way say so when they are
+        // If it saw all, what is parked is in hand now. Parks that are under way say so when they are
         // answered: to look for them before would only be to look again and again.
         self.parked = !all_parked_seen || self.parked_meanwhile;
         self.next_due = [next, self.due_meanwhile].into_iter().flatten().min();
@@ -232,9 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_came_for_what_is_due_finds_that_more_is_parked() {
+    fn a_new_owner_who_has_seen_a_part_looks_for_the_rest() {
         let now = Instant::now();
         let mut backlog = Backlog::default();
+        // All that the agenda tells.
         backlog.will_be_due(now);
         backlog.begin_look();
         backlog.end_look(false, None);

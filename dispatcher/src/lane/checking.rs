@@ -136,6 +136,7 @@ impl LaneActor {
             self.pump(destination, now, ctx);
         }
         self.check(ctx);
+        self.maintain(ctx);
     }
 
     fn check(&mut self, ctx: &mut Context<Self>) {
@@ -184,6 +185,7 @@ impl LaneActor {
         self.checks.agenda_from = agenda.next;
         for entry in agenda.entries {
             let destination = entry.queue.destination();
+            self.maintenance.offer(entry.queue);
             let backlog = self.seat(destination, now).backlog(entry.queue.strand);
             let forgotten =
                 backlog.held == 0 && !backlog.has_waiting_work(now) && backlog.next_due.is_none();

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use actix::Message;
 use shared::{
-    domain::Destination,
-    id::AppId,
-    store::{AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
+    domain::{Destination, TrackedTask},
+    id::{AppId, TaskId},
+    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
 use super::{
     arriving::{Loaded, Wish},
+    fanning_out::Chunk,
     fetching::Taken,
+    maintaining::Looked,
+    replaying::Stepped,
     turns::Cell,
 };
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
@@ -59,6 +62,8 @@ pub(crate) enum Event {
     Parked(Parted<Park, Parked>),
     /// Nudges were removed; `None`: fenced.
     Forgotten(Vec<EntryId>, Option<()>),
+    /// A chunk of a fan-out was tried; `None`: fenced.
+    FannedOut(EntryId, Option<Chunk>),
     /// Waiting sets were looked into, or cannot be.
     Looked(Parted<Ask, Due>),
     /// Bodies were read; `None`: fenced.
@@ -73,14 +78,22 @@ pub(crate) enum Event {
     Refused,
     /// It refuses that call no more.
     Accepted,
-    /// A credit was waited for, for an endpoint that is proven or for one that is not.
-    Credit { permit: Permit, proven: bool },
+    /// An endpoint has waited for a credit.
+    Credit { destination: Destination, permit: Permit },
+    /// There is room for a body now that did not fit.
+    Room(Taken),
     /// Cells of these limits were taken.
     Granted(Arc<[Metered]>, Vec<Cell>),
     /// Limits with a name have changed.
     LimitsChanged,
     /// A page of the agenda was read.
     Agenda(AgendaPage),
+    /// The front of a queue was looked at, due or not.
+    Maintained(Looked),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
+    /// The lane's tasks were read because of these nudges.
+    Tasks(Vec<(Destination, EntryId)>, Vec<TrackedTask>),
+    /// A step of a task was made, or failed.
+    Stepped(TaskId, store::Result<Stepped>),
 }

@@ -1,6 +1,6 @@
-//! Credits for those that wait for one, and the bodies of what was started.
+//! Credits for those that wait for one, room for bodies, and the bodies of what was started.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use actix::{AsyncContext, Context};
 use shared::domain::{Delivery, Destination};
@@ -21,43 +21,49 @@ impl Taken {
     }
 }
 
-/// Endpoints that want a credit, and whether one was asked for.
-#[derive(Default)]
-pub(super) struct Line {
-    pub(super) hungry: VecDeque<Destination>,
-    asked: bool,
-}
-
 impl LaneActor {
-    /// The endpoints of this kind that wait for credits.
-    pub(super) fn line(&mut self, proven: bool) -> &mut Line {
-        if proven { &mut self.proven } else { &mut self.unproven }
-    }
-
-    /// Waits for a credit on behalf of the first in line.
-    pub(super) fn ask_for_credit(&mut self, proven: bool, ctx: &mut Context<Self>) {
-        if self.draining || self.line(proven).asked || self.line(proven).hungry.is_empty() {
+    /// Waits for a credit on behalf of an endpoint.
+    pub(super) fn want_credit(&mut self, destination: Destination, ctx: &Context<Self>) {
+        let Some(seat) = self.seats.get_mut(&destination) else { return };
+        if mem::replace(&mut seat.hungry, true) {
             return;
         }
-        self.line(proven).asked = true;
-        let (credits, me) = (self.parts.credits.clone(), ctx.address());
-        actix_rt::spawn(async move {
-            if let Some(permit) = credits.take(proven).await {
-                // A lane that has ended drops the permit, which is what it should do.
-                let _ = me.send(Event::Credit { permit, proven }).await;
-            }
-        });
+        let (me, proven) = (ctx.address(), seat.brain.is_proven());
+        // A lane that has ended drops the permit, which is what it should do.
+        let give = move |permit| tell(&me, Event::Credit { destination, permit });
+        self.parts.credits.want(destination.app, proven, give);
     }
 
-    /// A credit came: the first in line gets it.
-    pub(super) fn feed(&mut self, permit: Permit, proven: bool, ctx: &mut Context<Self>) {
-        let line = self.line(proven);
-        line.asked = false;
-        let Some(destination) = line.hungry.pop_front() else { return };
+    /// A credit came for this endpoint.
+    pub(super) fn feed(
+        &mut self,
+        destination: Destination,
+        permit: Permit,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(seat) = self.seats.get_mut(&destination) {
             seat.hungry = false;
         }
         self.pump_with(destination, Some(permit), Instant::now(), ctx);
+    }
+
+    /// Waits until there is room for a body that was read and does not fit. It is read again then:
+    /// what waits for room does not take any.
+    pub(super) fn wait_for_room(&mut self, mut taken: Taken, bytes: usize, ctx: &Context<Self>) {
+        let credits = self.parts.credits.clone();
+        self.run(ctx, async move {
+            credits.make_room(&mut taken.permit, bytes).await;
+            Event::Room(taken)
+        });
+    }
+
+    /// There is room for a body.
+    pub(super) fn room(&mut self, taken: Taken) {
+        if self.draining {
+            self.give_back(taken);
+        } else {
+            self.to_fetch.push(taken);
+        }
     }
 
     /// Hands on what was started, for its body to be read.

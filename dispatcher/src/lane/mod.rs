@@ -7,14 +7,17 @@
 //! | [`backlog`] | what is known of one queue here |
 //! | [`arriving`] | what comes out of the stream: hold it, park it, handle the nudge |
 //! | [`parking`] | what is moved into the waiting sets |
+//! | [`fanning_out`] | whom a message is for, where its publication did not say |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
 //! | [`serving`] | what is sent now, and what becomes of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
+//! | [`replaying`] | tasks: what is sent again in bulk |
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
 //! | [`timing`] | when to look at a queue again |
+//! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
@@ -22,10 +25,13 @@ mod backlog;
 mod checking;
 mod disabling;
 mod event;
+mod fanning_out;
 mod fetching;
+mod maintaining;
 mod pacing;
 mod parking;
 mod remembering;
+mod replaying;
 mod seat;
 mod serving;
 mod timing;
@@ -45,7 +51,6 @@ use actix::{
 use arriving::Wish;
 use backlog::Backlog;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread, Stuck};
-use fetching::Line;
 pub(crate) use fetching::Taken;
 use seat::Seat;
 use shared::{
@@ -116,6 +121,8 @@ pub(crate) struct LaneActor {
     nudges: HashSet<EntryId>,
     to_forget: Vec<EntryId>,
     forgetting: bool,
+    fan_outs: fanning_out::FanOuts,
+    maintenance: maintaining::Maintenance,
     to_park: Vec<Park>,
     parking: bool,
     /// What the store refused to park, and what came behind it.
@@ -126,15 +133,12 @@ pub(crate) struct LaneActor {
     looks: usize,
     to_fetch: Vec<Taken>,
     turns: Turns,
-    /// Endpoints that want a credit, by whether they are proven: the proven never stand behind
-    /// those that may get half of the credits only.
-    proven: Line,
-    unproven: Line,
     timers: BTreeSet<(Instant, Destination)>,
     alarm: Option<(Instant, SpawnHandle)>,
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    replaying: replaying::Replaying,
     /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
     refused: isize,
     /// States that are being written.
@@ -175,6 +179,8 @@ impl LaneActor {
             nudges: HashSet::new(),
             to_forget: Vec::new(),
             forgetting: false,
+            fan_outs: fanning_out::FanOuts::default(),
+            maintenance: maintaining::Maintenance::default(),
             to_park: Vec::new(),
             parking: false,
             aside: HashMap::new(),
@@ -183,12 +189,11 @@ impl LaneActor {
             looks: 0,
             to_fetch: Vec::new(),
             turns: Turns::default(),
-            proven: Line::default(),
-            unproven: Line::default(),
             timers: BTreeSet::new(),
             alarm: None,
             room: None,
             checks: checking::Checks::default(),
+            replaying: replaying::Replaying::default(),
             refused: 0,
             remembering: 0,
             closing: false,
@@ -223,6 +228,7 @@ impl LaneActor {
     fn let_go(&mut self, delivery: &Delivery) {
         let Some(held) = self.held.remove(delivery) else { return };
         self.checks.departed(*delivery);
+        self.maintenance.departed(*delivery);
         if let Some(backlog) = self.backlog(delivery.queue()) {
             backlog.let_go(*delivery, held.place);
             if held.doubtful {
@@ -238,12 +244,13 @@ impl LaneActor {
         }
         self.configure_wished(ctx);
         self.park_waiting(ctx);
+        self.read_tasks(ctx);
+        self.step_tasks(ctx);
         self.forget_nudges(ctx);
+        self.fan_out(ctx);
         self.look(ctx);
         self.fetch(ctx);
         self.ask_for_turns(ctx);
-        self.ask_for_credit(true, ctx);
-        self.ask_for_credit(false, ctx);
         if self.to_park.len() < MOST_PARKS_WAITING {
             // A reader that has gone needs no answer.
             self.room.take().map(|room| room.send(()));
@@ -286,7 +293,8 @@ impl LaneActor {
 
     /// Whether nothing is in hand that somebody else must not touch.
     fn is_empty(&self) -> bool {
-        !self.parking && !self.forgetting && self.remembering == 0 && self.held.is_empty()
+        let under_way = self.parking || self.forgetting || self.fan_outs.under_way;
+        !under_way && self.remembering == 0 && self.held.is_empty()
     }
 
     /// The store says that the lane is another node's.
@@ -303,6 +311,7 @@ impl LaneActor {
         self.held.clear();
         self.parking = false;
         self.forgetting = false;
+        self.fan_outs.under_way = false;
         self.remembering = 0;
         self.answer_drained(|| Ok(()));
         ctx.stop();
@@ -358,6 +367,7 @@ impl Handler<Event> for LaneActor {
             Event::Configured(app, loaded) => self.configured(app, loaded, ctx),
             Event::Parked(parted) => self.parked(parted, ctx),
             Event::Forgotten(entries, Some(())) => self.forgotten(&entries),
+            Event::FannedOut(entry, Some(chunk)) => self.fanned_out(entry, chunk, ctx),
             Event::Looked(parted) => self.looked(parted, ctx),
             Event::Prepared(Some(prepared)) => self.prepared(prepared, ctx),
             Event::Attempted(taken, ended) => self.attempted(taken, *ended, ctx),
@@ -368,12 +378,17 @@ impl Handler<Event> for LaneActor {
             }
             Event::Refused => self.refused += 1,
             Event::Accepted => self.refused -= 1,
-            Event::Credit { permit, proven } => self.feed(permit, proven, ctx),
+            Event::Credit { destination, permit } => self.feed(destination, permit, ctx),
+            Event::Room(taken) => self.room(taken),
             Event::Granted(from, cells) => self.granted(&from, cells, ctx),
             Event::LimitsChanged => self.limits_changed(ctx),
             Event::Agenda(page) => self.agenda_read(page, ctx),
+            Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
+            Event::Tasks(nudged, tasks) => self.tasks_read(nudged, tasks),
+            Event::Stepped(task, stepped) => self.stepped(task, stepped, ctx),
             Event::Forgotten(_, None)
+            | Event::FannedOut(_, None)
             | Event::Prepared(None)
             | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),
         }
@@ -431,5 +446,6 @@ impl LaneActor {
         let watch = Watch { lane, epoch, actor: ctx.address(), after: EntryId::START };
         tell(&self.reader, watch);
         self.read_agenda(None, ctx);
+        self.remind_of_tasks();
     }
 }

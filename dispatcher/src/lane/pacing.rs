@@ -6,7 +6,11 @@
 use std::{mem, sync::Arc};
 
 use actix::Context;
-use shared::domain::{Destination, Message};
+use shared::{
+    domain::{DeadReason, Destination, Message},
+    store::Verdict,
+    time::Millis,
+};
 use tokio::time::Instant;
 
 use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE, turns::Turn};
@@ -46,6 +50,13 @@ impl LaneActor {
         while let Some(seat) = self.seats.get_mut(&destination)
             && !seat.primed.is_empty()
         {
+            // It may have waited for the limits until its time was over.
+            let is_expired = |primed: &Primed| primed.message.header.is_expired(Millis::now());
+            if seat.primed.front().is_some_and(is_expired) {
+                let Some(Primed { taken, .. }) = seat.primed.pop_front() else { return };
+                self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx);
+                continue;
+            }
             match self.turn(destination, now) {
                 Turn::Now => {}
                 Turn::At(time) if time > now + LEAD => {

@@ -1,10 +1,10 @@
 //! What is sent now, and what becomes of it: brain → credit → body → limits → attempt → settlement.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::{DeadReason, Delivery, Destination},
+    domain::{DeadReason, Delivery, Destination, Strand},
     store::{Place, Settled, Settlement, Verdict},
 };
 use tokio::time::Instant;
@@ -87,10 +87,10 @@ impl LaneActor {
             }
             let Some(seat) = self.seats.get_mut(&destination) else { return };
             let proven = seat.brain.is_proven();
-            let Some(credit) = permit.take().or_else(|| self.parts.credits.try_take(proven)) else {
-                if !mem::replace(&mut seat.hungry, true) {
-                    self.line(proven).hungry.push_back(destination);
-                }
+            let credit = permit.take();
+            let credit = credit.or_else(|| self.parts.credits.try_take(destination.app, proven));
+            let Some(credit) = credit else {
+                self.want_credit(destination, ctx);
                 return self.park_surplus(destination);
             };
             let Some(ready) = seat.take(strand) else { return };
@@ -146,14 +146,18 @@ impl LaneActor {
         for Prepared { mut taken, found } in prepared {
             match found {
                 Found::Sendable(message, route) => {
-                    let room = self.parts.credits.weigh(&mut taken.permit, message.payload.len());
+                    let bytes = message.payload.len();
+                    if !self.parts.credits.weigh(&mut taken.permit, bytes) {
+                        self.wait_for_room(taken, bytes, ctx);
+                        continue;
+                    }
                     let destination = taken.delivery().destination();
                     match self.seats.get_mut(&destination) {
-                        Some(seat) if room => {
+                        Some(seat) => {
                             seat.primed.push_back(Primed { taken, message, route });
                             touched.push(destination);
                         }
-                        _ => self.give_back_for(taken, NOT_AT_ONCE),
+                        None => self.give_back(taken),
                     }
                 }
                 Found::Closed(route) => {
@@ -167,6 +171,9 @@ impl LaneActor {
                 Found::Deleted => self.end_without_attempt(taken, Verdict::Deleted, ctx),
                 Found::Expired => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx)
+                }
+                Found::Expunged => {
+                    self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expunged), ctx)
                 }
                 Found::TooLate => {
                     self.end_without_attempt(taken, Verdict::Dead(DeadReason::Exhausted), ctx)
@@ -289,7 +296,12 @@ impl LaneActor {
         self.pump(destination, now, ctx);
     }
 
-    fn end_without_attempt(&mut self, taken: Taken, verdict: Verdict, ctx: &mut Context<Self>) {
+    pub(super) fn end_without_attempt(
+        &mut self,
+        taken: Taken,
+        verdict: Verdict,
+        ctx: &mut Context<Self>,
+    ) {
         if let Some(seat) = self.seats.get_mut(&taken.ready.delivery.destination()) {
             seat.brain.give_back();
         }
@@ -306,7 +318,12 @@ impl LaneActor {
         self.look_for_more(destination, now);
     }
 
-    fn settle(&mut self, settlement: Settlement, permit: Option<Permit>, ctx: &Context<Self>) {
+    pub(super) fn settle(
+        &mut self,
+        settlement: Settlement,
+        permit: Option<Permit>,
+        ctx: &Context<Self>,
+    ) {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
         let lane = ctx.address();
@@ -329,6 +346,9 @@ impl LaneActor {
                 (&settlement.verdict, self.backlog(queue))
             {
                 backlog.will_be_due(now + *delay);
+            }
+            if queue.strand == Strand::Replay && settlement.attempts <= 1 {
+                self.replay_settled(queue.destination());
             }
             match answer {
                 Settled::Done => self.parts.metrics.settled(&settlement.verdict),
@@ -354,7 +374,7 @@ impl LaneActor {
     }
 }
 
-fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
+pub(super) fn unattempted(ready: Ready, verdict: Verdict) -> Settlement {
     Settlement {
         delivery: ready.delivery,
         place: ready.place,

@@ -10,14 +10,14 @@ use loadtests::{
 use prometheus::Registry;
 use shared::{
     domain::{
-        Application, DeadLetter, Delivery, Endpoint, Generation, Message, MessageHeader, Queue,
-        Secret, SigningSecret,
+        Application, DeadLetter, Delivery, Endpoint, Generation, Message, MessageHeader,
+        MessageOptions, Queue, Secret, SigningSecret,
     },
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        Change, Durability, Lifetimes, PageRequest, Publication, Published, SharedStore, Target,
-        embedded, redis,
+        Change, Durability, FanOut, Lifetimes, PageRequest, Publication, Published, SharedStore,
+        Target, embedded, redis,
     },
     time::Millis,
 };
@@ -51,8 +51,11 @@ pub(crate) struct Running {
 
 impl Bench {
     pub(crate) async fn new(engine: Engine) -> Self {
+        Self::with_lifetimes(engine, Lifetimes::default()).await
+    }
+
+    pub(crate) async fn with_lifetimes(engine: Engine, lifetimes: Lifetimes) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let lifetimes = Lifetimes::default();
         let (store, home): (SharedStore, Box<dyn Any>) = match engine {
             Engine::Embedded => {
                 let store = embedded::open(directory.path(), Durability::Process, lifetimes);
@@ -182,20 +185,21 @@ impl Bench {
 
     /// Publishes messages to one endpoint.
     pub(crate) async fn publish(&self, queue: Queue, count: usize) -> Vec<MessageId> {
+        self.publish_body(queue, count, r#"{"a":1}"#).await
+    }
+
+    /// The same, with this payload.
+    pub(crate) async fn publish_body(
+        &self,
+        queue: Queue,
+        count: usize,
+        payload: &str,
+    ) -> Vec<MessageId> {
         let version = self.store.configuration(queue.app).await.unwrap().unwrap().version;
         let mut batch = Vec::new();
         for _ in 0..count {
-            let header = MessageHeader {
-                id: MessageId::new(),
-                app: queue.app,
-                event_type: "tested".into(),
-                channels: vec![],
-                tags: vec![],
-                event_id: None,
-                created_at: Millis::now(),
-                extra: Default::default(),
-            };
-            let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+            let header = MessageHeader { app: queue.app, ..self.header() };
+            let message = Message { header: header.clone(), payload: payload.to_owned().into() };
             batch.push(Publication {
                 header,
                 record: message.encode().unwrap(),
@@ -205,6 +209,8 @@ impl Bench {
                     strand: queue.strand,
                     not_before: None,
                 }],
+                fan_out: None,
+                terms: Default::default(),
                 dedup: vec![],
             });
         }
@@ -212,6 +218,64 @@ impl Bench {
         let published = self.store.publish(batch).await.unwrap();
         assert!(published.iter().all(|one| *one == Published::Accepted));
         ids
+    }
+
+    /// Publishes a message with these options to one endpoint.
+    pub(crate) async fn publish_with(
+        &self,
+        queue: Queue,
+        options: MessageOptions,
+        not_before: Option<Millis>,
+    ) -> MessageId {
+        let mut publication = self.fan_out().await;
+        let header = MessageHeader { options, ..publication.header };
+        let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+        publication.record = message.encode().unwrap();
+        publication.fan_out = None;
+        let Queue { endpoint, strand, .. } = queue;
+        publication.targets = vec![Target { endpoint, strand, not_before }];
+        let id = header.id;
+        publication.header = header;
+        assert_eq!(self.store.publish(vec![publication]).await.unwrap(), [Published::Accepted]);
+        id
+    }
+
+    /// A message whose targets the dispatcher is to choose.
+    pub(crate) async fn fan_out(&self) -> Publication {
+        let version = self.store.configuration(self.app).await.unwrap().unwrap().version;
+        let header = self.header();
+        let message = Message { header: header.clone(), payload: r#"{"a":1}"#.into() };
+        let fan_out = FanOut {
+            app: self.app,
+            message: header.id,
+            version,
+            until: header.created_at,
+            after: None,
+            not_before: None,
+        };
+        Publication {
+            record: message.encode().unwrap(),
+            header,
+            version,
+            targets: vec![],
+            fan_out: Some(fan_out),
+            terms: Default::default(),
+            dedup: vec![],
+        }
+    }
+
+    pub(crate) fn header(&self) -> MessageHeader {
+        MessageHeader {
+            id: MessageId::new(),
+            app: self.app,
+            event_type: "tested".into(),
+            channels: vec![],
+            tags: vec![],
+            event_id: None,
+            created_at: Millis::now(),
+            options: Default::default(),
+            extra: Default::default(),
+        }
     }
 
     pub(crate) fn delivery(&self, queue: Queue, message: MessageId) -> Delivery {

@@ -57,7 +57,6 @@ async fn endpoints(bench: &Bench) -> [Queue; 4] {
 #[case::ten_redis(Engine::Redis, 10, 10)]
 #[case::hundred_embedded(Engine::Embedded, 100, 80)]
 #[case::hundred_redis(Engine::Redis, 100, 80)]
-#[case::thousand_embedded(Engine::Embedded, 1000, 600)]
 #[case::thousand_redis(Engine::Redis, 1000, 600)]
 #[actix_rt::test]
 async fn an_applications_limit_holds_over_lanes_and_dispatchers(

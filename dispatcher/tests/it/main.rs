@@ -3,15 +3,20 @@
 
 mod bench;
 mod disabling;
+mod fanning_out;
 mod isolation;
 mod limits;
 mod limits_shared;
+mod maintaining;
+mod options;
 mod ordering;
 mod outages;
 mod pausing;
 mod policies;
+mod replaying;
 mod resuming;
 mod retrying;
 mod scripted;
+mod shares;
 mod strands;
 mod takeover;

@@ -12,10 +12,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Destination, Queue},
-    id::{AppId, EndpointId, MessageId},
+    domain::{Attempt, DeadLetter, Destination, Queue, Task, TrackedTask},
+    id::{AppId, AttemptId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::*,
+    time::Millis,
 };
 
 /// A call that an owner makes.
@@ -149,19 +150,32 @@ macro_rules! forward {
 forward!(Publisher {
     fn publish(batch: Vec<Publication>) -> Vec<Published>;
     fn resend(resend: Resend) -> Resent;
+    fn expunge(app: AppId, message: MessageId, record: Bytes) -> bool;
 });
 
 forward!(Documents {
     fn configuration(app: AppId) -> Option<Configuration>;
     fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version;
     fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed;
-    fn unindex(app: AppId, uid: Option<&str>) -> ();
+    fn claim(app: AppId) -> Claim;
+    fn unindex(app: AppId, uid: Option<&str>, claim: Claim) -> ();
     fn find_uid(uid: &str) -> Option<AppId>;
     fn applications(page: &PageRequest) -> Page<AppId>;
     fn document(kind: Kind, name: &str) -> Option<Bytes>;
     fn documents(kind: Kind) -> Vec<Document>;
     fn put_document(kind: Kind, document: &Document, expect: &Expect) -> ();
     fn delete_document(kind: Kind, name: &str) -> bool;
+});
+
+forward!(Tasks {
+    fn begin_task(task: &Task) -> Begun;
+    fn task(task: TaskId) -> Option<TrackedTask>;
+    fn tasks(page: &PageRequest) -> Page<TrackedTask>;
+    fn cancel_task(task: TaskId) -> Option<TrackedTask>;
+    fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
+    fn remind(destination: Destination) -> ();
+    fn waits(destination: Destination, messages: &[MessageId]) -> Vec<bool>;
+    fn advance_task(fence: &Fence, step: &Step) -> Advanced;
 });
 
 #[async_trait]
@@ -178,14 +192,67 @@ impl Limits for Scripted {
     }
 }
 
-forward!(History {
-    fn message(app: AppId, message: MessageId) -> Option<Bytes>;
-    fn find_key(app: AppId, key: &str) -> Option<MessageId>;
-    fn messages(app: AppId, page: &PageRequest) -> Page<LogEntry>;
-    fn endpoint_attempts(queue: Queue, page: &PageRequest) -> Page<Attempt>;
-    fn message_attempts(app: AppId, message: MessageId, page: &PageRequest) -> Page<Attempt>;
-    fn dead_letters(queue: Queue, page: &PageRequest) -> Page<DeadLetter>;
-});
+#[async_trait]
+impl History for Scripted {
+    async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
+        self.present()?;
+        self.inner.message(app, message).await
+    }
+
+    async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
+        self.present()?;
+        self.inner.find_key(app, key).await
+    }
+
+    async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>> {
+        self.present()?;
+        self.inner.messages(app, page).await
+    }
+
+    async fn endpoint_attempts(&self, queue: Queue, page: &PageRequest) -> Result<Page<Attempt>> {
+        self.present()?;
+        self.inner.endpoint_attempts(queue, page).await
+    }
+
+    async fn message_attempts(
+        &self,
+        app: AppId,
+        message: MessageId,
+        page: &PageRequest,
+    ) -> Result<Page<Attempt>> {
+        self.present()?;
+        self.inner.message_attempts(app, message, page).await
+    }
+
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        self.present()?;
+        self.inner.expunge_responses(app, message, attempt).await
+    }
+
+    async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
+        self.present()?;
+        self.inner.dead_letters(queue, page).await
+    }
+
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>> {
+        self.present()?;
+        self.inner.dead_letter(queue, place).await
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        self.present()?;
+        self.inner.purge_dead_letters(queue, which).await
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        self.inner.since(time)
+    }
+}
 
 #[async_trait]
 impl Leases for Scripted {
@@ -268,6 +335,11 @@ impl Lanes for Scripted {
         self.inner.forget(fence, entries).await
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        self.present()?;
+        self.inner.expand(fence, expand).await
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         self.readable(Call::Due, [fence.lane])?;
         self.unspoiled(Call::Due, asks.iter().map(|ask| ask.queue.endpoint))?;
@@ -291,6 +363,11 @@ impl Lanes for Scripted {
 
     async fn heads(&self, of: Destination) -> Result<Vec<Head>> {
         self.inner.heads(of).await
+    }
+
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        self.present()?;
+        self.inner.front(queue, limit).await
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

@@ -135,6 +135,8 @@ mod tests {
             "DELETE /event-type/t",
             "GET /sluicegate/api-key",
             "POST /sluicegate/api-key",
+            "GET /sluicegate/limit/l",
+            "PUT /sluicegate/limit/l",
             "GET /background-task",
             "GET /operational-webhook/endpoint",
             "GET /",

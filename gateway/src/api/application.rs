@@ -295,12 +295,10 @@ pub(super) async fn patch(
 pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
     let found = api.configuration(&path).await?;
     let (app, uid) = (found.application.id, found.application.uid);
+    // Read before it is gone: whoever creates it anew afterwards makes a claim of their own.
+    let claim = api.store.claim(app).await?;
     api.delete_configuration(app, found.version).await?;
-    api.store.unindex(app, uid.as_deref()).await?;
-    if let Some(revived) = api.store.configuration(app).await? {
-        // Somebody completed it between the two writes: it belongs into the list again.
-        api.store.index(app, revived.application.uid.as_deref(), None).await?;
-    }
+    api.store.unindex(app, uid.as_deref(), claim).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

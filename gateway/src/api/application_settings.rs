@@ -4,6 +4,7 @@ use serde::Deserialize;
 use shared::domain::ApplicationSettings;
 
 use super::{
+    limit::{self, LimitIn},
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -16,16 +17,25 @@ const FIELD: &str = "sluicegate";
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ApplicationSettingsIn {
     paused: Patch<bool>,
+    limits: Patch<Vec<LimitIn>>,
     retry: Patch<RetryIn>,
+    #[serde(rename = "quotaBytes")]
+    quota_bytes: Patch<u64>,
 }
 
 impl ApplicationSettingsIn {
     /// As part of a whole application: what is left out is reset; except that a paused one stays so.
     pub(super) fn whole(self) -> Self {
-        Self { retry: self.retry.whole(), ..self }
+        Self {
+            limits: self.limits.whole(),
+            retry: self.retry.whole(),
+            quota_bytes: self.quota_bytes.whole(),
+            ..self
+        }
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
+        limit::check(&self.limits, FIELD, faults);
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
         }
@@ -34,6 +44,8 @@ impl ApplicationSettingsIn {
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
         self.paused.apply(&mut settings.paused, false);
+        limit::apply(&self.limits, &mut settings.limits);
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
+        self.quota_bytes.apply_option(&mut settings.quota_bytes);
     }
 }

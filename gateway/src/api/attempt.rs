@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Attempt, AttemptStatus, Delivery, Generation, Message, Strand, Trigger},
+    domain::{Attempt, AttemptStatus, Message, Trigger},
     id::{AppId, AttemptId, EndpointId, MessageId},
-    store::{Order, PageRequest, Resend, Resent},
-    time::Millis,
+    store::{Order, PageRequest},
 };
 
 use super::{
     Api, find_endpoint,
     list::{ListQuery, Listed, gather},
-    message::{MessageOut, fits},
+    message::{Content, MessageOut, fits},
 };
 use crate::error::{ApiError, Result};
 
@@ -93,7 +92,7 @@ impl<'a> AttemptOut<'a> {
                 Trigger::Manual => 1,
             },
             timestamp: attempt.at.rfc3339(),
-            msg: message.map(|message| MessageOut::new(&message.header, None)),
+            msg: message.map(|message| MessageOut::new(&message.header, Content::Unwanted)),
         }
     }
 }
@@ -212,20 +211,26 @@ pub(super) async fn resend(
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse> {
     let (app, message, endpoint) = path.into_inner();
-    let configuration = api.configuration(&app).await?;
-    let app = configuration.application.id;
-    let endpoint = find_endpoint(&configuration, &endpoint)?;
-    let message = api.find_message(app, &message).await?.header.id;
-    let delivery = Delivery {
-        app,
-        endpoint: endpoint.id,
-        strand: Strand::Live,
-        message,
-        generation: Generation(Millis::now().0),
+    let queue = api.queue(&app, &endpoint).await?;
+    let message = match api.find_message(queue.app, &message).await {
+        Err(ApiError::NotFound(_)) if api.was_tried(queue.app, &message).await? => {
+            return Err(ApiError::BodyGone);
+        }
+        found => found?.header,
     };
-    match api.store.resend(Resend { delivery }).await? {
-        Resent::Queued => Ok(HttpResponse::Accepted().json(serde_json::json!({}))),
-        Resent::NoMessage => Err(ApiError::NotFound("message")),
-        Resent::NoEndpoint => Err(ApiError::NotFound("endpoint")),
+    if message.options.expunged {
+        let detail = "the message's content was removed: there is nothing to send";
+        return Err(ApiError::Conflict(detail.to_owned()));
+    }
+    api.send_again(queue, message.id).await?;
+    Ok(HttpResponse::Accepted().json(serde_json::json!({})))
+}
+
+impl Api {
+    /// Whether there was such a message: attempts are remembered longer than bodies.
+    async fn was_tried(&self, app: AppId, message: &str) -> Result<bool> {
+        let Ok(message) = message.parse() else { return Ok(false) };
+        let request = PageRequest { after: None, order: Order::NewestFirst, limit: 1 };
+        Ok(!self.store.message_attempts(app, message, &request).await?.entries.is_empty())
     }
 }

@@ -89,7 +89,11 @@ impl EndpointIn {
         }
     }
 
-    fn check(self, api: &Api) -> Result<Checked> {
+    async fn check(self, api: &Api) -> Result<Checked> {
+        let unknown = match self.sluicegate.value() {
+            Some(settings) => api.unknown_limit(settings.shared_limits()).await?,
+            None => None,
+        };
         let mut faults = Faults::default();
         let (mut url, mut secret) = (None, None);
         match &self.url {
@@ -127,7 +131,15 @@ impl EndpointIn {
             faults.metadata(metadata);
         }
         if let Some(headers) = self.headers.value() {
-            endpoint_headers::check(headers, &mut faults);
+            endpoint_headers::check(headers, "headers", &mut faults);
+        }
+        if let Some(unknown) = unknown {
+            faults.add(
+                "sluicegate",
+                format!(
+                    "there is no limit `{unknown}`: PUT /api/v1/sluicegate/limit/{unknown} first"
+                ),
+            );
         }
         faults.into_result()?;
         Ok(Checked { input: self, url, secret, retry_bounds: api.retry_bounds.clone() })
@@ -261,7 +273,7 @@ pub(super) async fn create(
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
-    let input = body.json::<EndpointIn>()?.merged().whole().check(&api)?;
+    let input = body.json::<EndpointIn>()?.merged().whole().check(&api).await?;
     // Made before the first try, so that a repeated one cannot create a second endpoint.
     let new = input.create(EndpointId::new())?;
     let new = api.change(&path, |configuration| put_change(configuration, new.clone())).await?;
@@ -290,7 +302,7 @@ pub(super) async fn put(
     if input.uid == Patch::Null && !names_an_id {
         input.uid = Patch::Value(name.clone());
     }
-    let input = input.check(&api)?;
+    let input = input.check(&api).await?;
     let new = input.create(EndpointId::new())?;
     let put = api
         .change(&app, |configuration| match find_endpoint(configuration, &name) {
@@ -313,7 +325,7 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
-    let input = body.json::<EndpointIn>()?.merged().check(&api)?;
+    let input = body.json::<EndpointIn>()?.merged().check(&api).await?;
     let patched = api
         .change(&app, |configuration| {
             let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);

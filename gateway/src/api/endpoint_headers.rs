@@ -45,23 +45,22 @@ const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "svix-", "sluicegate-"];
 const SENSITIVE: [&str; 6] =
     ["authorization", "cookie", "x-api-key", "x-auth-token", "x-access-token", "api-key"];
 
-/// Checks headers, as all that an endpoint would have.
-pub(super) fn check(headers: &Headers, faults: &mut Faults) {
+/// Checks headers that stand in this field, as all that an endpoint or a message would have.
+pub(super) fn check(headers: &Headers, field: &'static str, faults: &mut Faults) {
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() > MAX_HEADERS || size > MAX_SIZE {
-        faults.add("headers", format!("more than {MAX_HEADERS} headers or {MAX_SIZE} bytes"));
+        faults.add(field, format!("more than {MAX_HEADERS} headers or {MAX_SIZE} bytes"));
     }
     for (name, value) in headers {
         let twin = headers.keys().any(|other| other != name && other.eq_ignore_ascii_case(name));
         if !is_token(name) {
-            faults.add("headers", "a name is not a token of HTTP");
+            faults.add(field, "a name is not a token of HTTP");
         } else if is_reserved(name) {
-            faults.add("headers", format!("`{name}` is reserved"));
+            faults.add(field, format!("`{name}` is reserved"));
         } else if twin {
-            faults.add("headers", format!("`{name}` comes twice"));
+            faults.add(field, format!("`{name}` comes twice"));
         } else if !is_value(value) {
-            faults
-                .add("headers", format!("the value of `{name}` is too long or not visible ASCII"));
+            faults.add(field, format!("the value of `{name}` is too long or not visible ASCII"));
         }
     }
 }
@@ -165,7 +164,7 @@ async fn change(
         let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
         edit(&mut endpoint.headers);
         let mut faults = Faults::default();
-        check(&endpoint.headers, &mut faults);
+        check(&endpoint.headers, "headers", &mut faults);
         faults.into_result()?;
         endpoint.updated_at = Millis::now();
         Ok((vec![Change::PutEndpoint(endpoint)], ()))
@@ -182,7 +181,7 @@ mod tests {
         let headers =
             headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let mut faults = Faults::default();
-        check(&headers, &mut faults);
+        check(&headers, "headers", &mut faults);
         faults.into_result().is_ok()
     }
 

@@ -1,14 +1,12 @@
 //! The object `sluicegate` of an endpoint: settings that the compatible API has no name for.
 
-use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
-use shared::{
-    domain::{DisabledReason, Endpoint, EndpointSettings, Limit, OutcomeRule, Then},
-    time::parse_duration,
-};
+use shared::domain::{DisabledReason, Endpoint, EndpointSettings, OutcomeRule, Then};
 
 use super::{
+    limit::{self, LimitIn},
     ordering::OrderingIn,
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
@@ -16,10 +14,7 @@ use super::{
 use crate::ingest::Faults;
 
 const FIELD: &str = "sluicegate";
-const MAX_LIMITS: usize = 8;
-const PER: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(7 * 24 * 60 * 60);
-const MAX_COUNT: u32 = 1_000_000;
+const MAX_SHARED_LIMITS: usize = 8;
 const MAX_CONCURRENCY: u32 = 10_000;
 const MAX_OUTCOMES: usize = 64;
 
@@ -29,6 +24,8 @@ const MAX_OUTCOMES: usize = 64;
 pub(super) struct SettingsIn {
     paused: Patch<bool>,
     limits: Patch<Vec<LimitIn>>,
+    #[serde(rename = "sharedLimits")]
+    shared_limits: Patch<Vec<String>>,
     concurrency: Patch<u32>,
     retry: Patch<RetryIn>,
     ordering: Patch<OrderingIn>,
@@ -63,28 +60,6 @@ impl<'a> From<&'a Endpoint> for SettingsOut<'a> {
 
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LimitIn {
-    count: u32,
-    per: String,
-    burst: Option<u32>,
-}
-
-impl LimitIn {
-    fn read(&self) -> Option<Limit> {
-        let burst = match self.burst {
-            None => None,
-            Some(burst) => Some(NonZeroU32::new(burst).filter(|_| burst <= self.count)?),
-        };
-        Some(Limit {
-            count: NonZeroU32::new(self.count).filter(|count| count.get() <= MAX_COUNT)?,
-            per: parse_duration(&self.per).filter(|per| PER.contains(per))?,
-            burst,
-        })
-    }
-}
-
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct OutcomeIn {
     status: String,
     then: String,
@@ -112,6 +87,7 @@ impl SettingsIn {
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
+            shared_limits: self.shared_limits.whole(),
             concurrency: self.concurrency.whole(),
             retry: self.retry.whole(),
             ordering: self.ordering.whole(),
@@ -121,19 +97,9 @@ impl SettingsIn {
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
-        if let Some(limits) = self.limits.value() {
-            if limits.len() > MAX_LIMITS {
-                faults.add(FIELD, format!("more than {MAX_LIMITS} limits"));
-            }
-            if limits.iter().any(|limit| limit.read().is_none()) {
-                faults.add(
-                    FIELD,
-                    format!(
-                        "each limit must have a count from 1 to {MAX_COUNT}, a duration from 100ms to \
-                         7d such as 10s, and if any a burst from 1 to the count"
-                    ),
-                );
-            }
+        limit::check(&self.limits, FIELD, faults);
+        if let Some(names) = self.shared_limits.value() {
+            faults.names(FIELD, names, MAX_SHARED_LIMITS);
         }
         if let Some(concurrency) = self.concurrency.value()
             && !(1..=MAX_CONCURRENCY).contains(concurrency)
@@ -159,13 +125,8 @@ impl SettingsIn {
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
         self.paused.apply(&mut settings.paused, false);
-        match &self.limits {
-            Patch::Absent => {}
-            Patch::Null => settings.limits.clear(),
-            Patch::Value(limits) => {
-                settings.limits = limits.iter().filter_map(LimitIn::read).collect();
-            }
-        }
+        limit::apply(&self.limits, &mut settings.limits);
+        self.shared_limits.apply(&mut settings.shared_limits, vec![]);
         match self.concurrency {
             Patch::Absent => {}
             Patch::Null => settings.concurrency = None,
@@ -181,5 +142,10 @@ impl SettingsIn {
                     outcomes.iter().filter_map(|outcome| outcome.read().ok()).collect();
             }
         }
+    }
+
+    /// The names of limits that it is to share with others.
+    pub(super) fn shared_limits(&self) -> &[String] {
+        self.shared_limits.value().map_or(&[], Vec::as_slice)
     }
 }

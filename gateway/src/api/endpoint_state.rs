@@ -1,10 +1,12 @@
 //! How an endpoint is being served: what its lane's owner last wrote down, and what waits for it.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Limit, Queue, ServingState, Strand},
-    store::Head,
+    domain::{Endpoint, Limit, NamedLimit, Queue, ServingState, Strand},
+    store::{Bucket, Configuration, Head, Metered},
     time::Millis,
 };
 
@@ -28,6 +30,8 @@ struct StateOut {
     failing_since: Option<String>,
     window: Option<usize>,
     limits: Vec<LimitOut>,
+    /// Limits of the application, and those that it names, as of now.
+    shared_limits: Vec<SharedLimitOut>,
     /// Deliveries that wait, in all of its queues.
     waiting: u64,
     /// Ordered queues whose first message failed or is put off, and holds up those behind it.
@@ -78,6 +82,51 @@ impl BlockedOut {
     }
 }
 
+/// Limits that the endpoint shares with others.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SharedLimitOut {
+    /// `application`, or the name of the limit.
+    name: String,
+    limits: Vec<Limit>,
+    /// When they grant the next attempt that nobody has asked for yet.
+    next: String,
+}
+
+impl SharedLimitOut {
+    fn new(metered: Metered, wait: Duration, now: Millis) -> Self {
+        let name = match metered.bucket {
+            Bucket::Application(_) => "application".to_owned(),
+            Bucket::Named(name) => name,
+        };
+        Self { name, limits: metered.limits, next: now.after(wait).rfc3339() }
+    }
+}
+
+impl Api {
+    /// What an endpoint shares with others.
+    async fn shared_limits(
+        &self,
+        configuration: &Configuration,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<SharedLimitOut>> {
+        let mut shared: Vec<_> = configuration.limit().into_iter().collect();
+        for name in &endpoint.settings.shared_limits {
+            if let Some(NamedLimit { limit, version, .. }) = self.named_limit(name).await? {
+                let bucket = Bucket::Named(name.clone());
+                shared.push(Metered { bucket, version, limits: vec![limit] });
+            }
+        }
+        if shared.is_empty() {
+            return Ok(vec![]);
+        }
+        let waits = self.store.next(&shared).await?;
+        let now = Millis::now();
+        let shown = shared.into_iter().zip(waits);
+        Ok(shown.map(|(metered, wait)| SharedLimitOut::new(metered, wait, now)).collect())
+    }
+}
+
 impl StateOut {
     fn new(state: Option<ServingState>, now: Millis) -> Self {
         let known = state.is_some();
@@ -102,6 +151,7 @@ impl StateOut {
             limits: limits
                 .map(|limit| LimitOut { limit: limit.limit, next: limit.next.rfc3339() })
                 .collect(),
+            shared_limits: vec![],
             waiting: 0,
             blocked: Vec::new(),
             lane: 0,
@@ -134,6 +184,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(StateOut {
         disabled: endpoint.disabled,
         paused: endpoint.settings.paused || configuration.application.settings.paused,
+        shared_limits: api.shared_limits(&configuration, endpoint).await?,
         waiting,
         blocked: heads.iter().filter_map(|head| BlockedOut::new(head, now)).collect(),
         lane: queue.lane().index(),

@@ -5,6 +5,7 @@
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use shared::{
+    domain::DeadReason,
     store::{self, Cursor, Order, Page, PageRequest},
     time::Millis,
 };
@@ -37,16 +38,26 @@ pub(super) struct ListQuery {
     pub(super) with_content: Option<bool>,
     pub(super) with_msg: Option<bool>,
     pub(super) include_archived: Option<bool>,
+    pub(super) reason: Option<DeadReason>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Ordering {
+pub(super) enum Ordering {
     Ascending,
     Descending,
 }
 
 impl ListQuery {
+    /// A wish for a page, without filters.
+    pub(super) fn of_page(
+        limit: Option<usize>,
+        iterator: Option<String>,
+        order: Option<Ordering>,
+    ) -> Self {
+        Self { limit, iterator, order, ..Self::default() }
+    }
+
     /// The wanted event types; empty means all.
     pub(super) fn event_types(&self) -> Vec<&str> {
         let joined = self.event_types.as_deref().unwrap_or_default();
@@ -77,9 +88,8 @@ impl ListQuery {
 
     fn time(text: Option<&String>, name: &'static str) -> Result<Option<Millis>> {
         let Some(text) = text else { return Ok(None) };
-        // SDKs of languages with naive times send them without offset, and mean UTC.
-        let time = Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")));
-        time.map(Some).ok_or_else(|| ApiError::query(name, "expected an RFC 3339 time"))
+        let time = parse_time(text).map(Some);
+        time.ok_or_else(|| ApiError::query(name, "expected an RFC 3339 time"))
     }
 
     /// Where to start, and whether it goes back.
@@ -93,6 +103,11 @@ impl ListQuery {
             None => Err(ApiError::query("iterator", "not an iterator of this list")),
         }
     }
+}
+
+/// Reads a time. SDKs of languages with naive times send them without offset, and mean UTC.
+pub(super) fn parse_time(text: &str) -> Option<Millis> {
+    Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")))
 }
 
 /// A page on its way out.

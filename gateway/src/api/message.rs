@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header::HeaderName, web};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::{
     domain::{Message, MessageHeader},
@@ -15,11 +15,12 @@ use super::{
     Api,
     application::ApplicationIn,
     list::{ListQuery, gather},
+    message_settings::{MessageSettingsIn, MessageSettingsOut, Transformations, WishesIn},
 };
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, json_depth},
-    publish::{DELIVER_AT, Event, Publish, event_key, idempotency_key},
+    publish::{Event, Publish, Wishes, event_key, idempotency_key},
 };
 
 const MAX_CHANNELS: usize = 64;
@@ -27,9 +28,6 @@ const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 128;
 /// How deeply a payload may be nested: what common JSON readers take.
 const MAX_DEPTH: usize = 128;
-/// How far ahead a delivery may be scheduled.
-const MAX_AHEAD_MS: u64 = 24 * 3_600_000;
-const MAX_RETENTION_DAYS: u32 = 90;
 const MAX_IDEMPOTENCY_KEY: usize = 256;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -46,25 +44,27 @@ struct MessageIn<'a> {
     channels: Option<Vec<String>>,
     tags: Option<Vec<String>>,
     event_id: Option<String>,
-    deliver_at: Option<String>,
-    /// Accepted for the SDKs' sake: how long bodies live is a setting of the whole installation.
-    payload_retention_hours: Option<u32>,
-    /// The same in days.
-    payload_retention_period: Option<u32>,
     /// Created first, if there is no application of this name.
     application: Option<ApplicationIn>,
+    deliver_at: Option<String>,
+    payload_retention_hours: Option<u32>,
+    payload_retention_period: Option<u32>,
     transformations_params: Option<Transformations>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Transformations {
-    raw_payload: Option<IgnoredAny>,
+    sluicegate: Option<MessageSettingsIn>,
 }
 
 impl MessageIn<'_> {
-    fn check(&self) -> Result<()> {
-        let mut faults = Faults::default();
+    fn wishes(&self) -> WishesIn<'_> {
+        WishesIn {
+            deliver_at: self.deliver_at.as_deref(),
+            payload_retention_hours: self.payload_retention_hours,
+            payload_retention_period: self.payload_retention_period,
+            transformations_params: self.transformations_params.as_ref(),
+            sluicegate: self.sluicegate.as_ref(),
+        }
+    }
+
+    fn check(&self, faults: &mut Faults) {
         faults.name("eventType", &self.event_type);
         if let Some(event_id) = &self.event_id {
             faults.name("eventId", event_id);
@@ -86,44 +86,19 @@ impl MessageIn<'_> {
         if json_depth(self.payload.get()) > MAX_DEPTH {
             faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
         }
-        let (hours, days) = (self.payload_retention_hours, self.payload_retention_period);
-        if hours.is_some_and(|hours| hours == 0 || hours > 24 * MAX_RETENTION_DAYS) {
-            faults.add("payloadRetentionHours", "out of range");
-        }
-        if days.is_some_and(|days| days == 0 || days > MAX_RETENTION_DAYS) {
-            faults.add("payloadRetentionPeriod", "out of range");
-        }
-        if hours.is_some() && days.is_some() {
-            faults.add("payloadRetentionHours", "give either hours or a period");
-        }
-        let transformations = self.transformations_params.as_ref();
-        if transformations.is_some_and(|params| params.raw_payload.is_some()) {
-            faults.add("transformationsParams", "rawPayload is not supported: give a payload");
-        }
-        faults.into_result()
-    }
-
-    fn deliver_at(&self) -> Result<Option<Millis>> {
-        let Some(text) = &self.deliver_at else { return Ok(None) };
-        let fault = |msg: &str| ApiError::field("deliverAt", msg);
-        let time = Millis::parse(text).ok_or_else(|| fault("expected an RFC 3339 time"))?;
-        if time.0 > Millis::now().0 + MAX_AHEAD_MS {
-            return Err(fault("more than 24 hours ahead"));
-        }
-        Ok(Some(time))
     }
 
     /// The event; its payload shares the memory of `body`.
-    fn event(&self, body: &Body, idempotency: Option<&[u8]>) -> Result<Event> {
-        Ok(Event {
+    fn event(&self, wishes: Wishes, body: &Body, idempotency: Option<&[u8]>) -> Event {
+        Event {
             event_type: self.event_type.clone(),
             channels: self.channels.clone().unwrap_or_default(),
             tags: self.tags.clone().unwrap_or_default(),
             event_id: self.event_id.clone(),
-            deliver_at: self.deliver_at()?,
+            wishes,
             payload: body.bytes().slice_ref(self.payload.get().as_bytes()),
             idempotency: idempotency.map(|key| idempotency_key(key, body.bytes())),
-        })
+        }
     }
 }
 
@@ -141,34 +116,48 @@ pub(super) struct MessageOut<'a> {
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliver_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sluicegate: Option<MessageSettingsOut>,
+}
+
+/// What is asked for of a payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'a> {
+    /// Nothing: it shows `{}`.
+    Unwanted,
+    /// It is gone: it shows `{"expired":true}`.
+    Gone,
+    There(&'a Bytes),
 }
 
 impl<'a> MessageOut<'a> {
-    /// Without a payload, or with one that is gone, it shows `{}`.
-    pub(super) fn new(header: &'a MessageHeader, payload: Option<&'a Bytes>) -> Self {
+    pub(super) fn new(header: &'a MessageHeader, content: Content<'a>) -> Self {
         let some = |list: &'a Vec<String>| (!list.is_empty()).then_some(list.as_slice());
-        let payload: Option<&'a RawValue> =
-            payload.and_then(|bytes| serde_json::from_slice(bytes).ok());
-        let deliver_at = header.extra.get(DELIVER_AT).and_then(serde_json::Value::as_u64);
+        let payload = match content {
+            Content::Unwanted => constant("{}"),
+            Content::Gone => constant(r#"{"expired":true}"#),
+            Content::There(_) if header.options.expunged => constant(r#"{"expired":true}"#),
+            Content::There(bytes) => {
+                serde_json::from_slice(bytes).unwrap_or_else(|_| constant("{}"))
+            }
+        };
         Self {
             id: header.id,
             event_id: header.event_id.as_deref(),
             event_type: &header.event_type,
-            payload: match payload {
-                Some(payload) => payload,
-                None => empty_object(),
-            },
+            payload,
             channels: some(&header.channels),
             tags: some(&header.tags),
             timestamp: header.created_at.rfc3339(),
-            deliver_at: deliver_at.map(|ms| Millis(ms).rfc3339()),
+            deliver_at: header.options.deliver_at.map(Millis::rfc3339),
+            sluicegate: MessageSettingsOut::of(header),
         }
     }
 }
 
-fn empty_object() -> &'static RawValue {
+fn constant(json: &'static str) -> &'static RawValue {
     // A constant text that is an object.
-    serde_json::from_str("{}").unwrap_or(RawValue::NULL)
+    serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }
 
 impl Api {
@@ -200,6 +189,15 @@ pub(super) struct ContentQuery {
     with_content: Option<bool>,
 }
 
+impl ContentQuery {
+    fn of<'a>(&self, payload: &'a Bytes) -> Content<'a> {
+        match self.with_content.unwrap_or(true) {
+            true => Content::There(payload),
+            false => Content::Unwanted,
+        }
+    }
+}
+
 pub(super) async fn create(
     api: web::Data<Api>,
     publish: web::Data<Publish>,
@@ -209,13 +207,16 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<HttpResponse> {
     let input: MessageIn<'_> = body.json()?;
-    input.check()?;
+    let mut faults = Faults::default();
+    input.check(&mut faults);
+    let wishes = input.wishes().read(api.longest_retention, &mut faults);
+    faults.into_result()?;
     let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
     if key.is_some_and(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY) {
         let detail = format!("the idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} bytes");
         return Err(ApiError::Malformed(detail));
     }
-    let event = input.event(&body, key)?;
+    let event = input.event(wishes, &body, key);
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();
@@ -226,10 +227,10 @@ pub(super) async fn create(
         }
         (result, _) => result?,
     };
-    let payload = query.with_content.unwrap_or(true).then_some(&event.payload);
+    let content = query.of(&event.payload);
     Ok(HttpResponse::Accepted()
         .insert_header((DURABILITY, api.store.durability().name()))
-        .json(MessageOut::new(&header, payload)))
+        .json(MessageOut::new(&header, content)))
 }
 
 pub(super) async fn get(
@@ -240,8 +241,8 @@ pub(super) async fn get(
     let (app, name) = path.into_inner();
     let configuration = api.configuration(&app).await?;
     let message = api.find_message(configuration.application.id, &name).await?;
-    let payload = query.with_content.unwrap_or(true).then_some(&message.payload);
-    Ok(HttpResponse::Ok().json(MessageOut::new(&message.header, payload)))
+    let content = query.of(&message.payload);
+    Ok(HttpResponse::Ok().json(MessageOut::new(&message.header, content)))
 }
 
 pub(super) async fn list(
@@ -258,16 +259,21 @@ pub(super) async fn list(
         async |header| Ok(fits(header, &query)),
     )
     .await?;
-    let mut payloads = std::collections::BTreeMap::new();
+    let mut found = std::collections::BTreeMap::new();
     if query.with_content() {
         for header in &listed.data {
             // What is listed may have outlived its body.
             if let Some(message) = api.message(app, header.id).await? {
-                payloads.insert(header.id, message.payload);
+                found.insert(header.id, message);
             }
         }
     }
-    listed.respond(|header| MessageOut::new(header, payloads.get(&header.id)))
+    listed.respond(|header| match found.get(&header.id) {
+        // As it is now: the list says how it was when it was published.
+        Some(message) => MessageOut::new(&message.header, Content::There(&message.payload)),
+        None if query.with_content() => MessageOut::new(header, Content::Gone),
+        None => MessageOut::new(header, Content::Unwanted),
+    })
 }
 
 /// Whether a message passes the filters of a list.

@@ -8,6 +8,8 @@ mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
+mod background_task;
+mod content;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
@@ -17,12 +19,16 @@ mod endpoint_state;
 mod endpoint_url;
 mod event_type;
 mod health;
+mod limit;
 mod list;
 mod message;
+mod message_settings;
+mod named_limit;
 mod ordering;
 mod patch;
 mod pausing;
 mod recipients;
+mod replay;
 mod retry_policy;
 mod routes;
 
@@ -49,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) store: SharedStore,
     pub(crate) secret_overlap: Duration,
     pub(crate) guard: Guard,
+    /// How long a message may have its payload kept.
+    pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
 }
 

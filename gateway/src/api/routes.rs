@@ -6,8 +6,9 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, dead_letter, endpoint, endpoint_headers, endpoint_secret,
-    endpoint_state, event_type, health, message, pausing, recipients,
+    api_key, application, attempt, background_task, content, dead_letter, endpoint,
+    endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
+    pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
@@ -25,7 +26,10 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(applications)
         .configure(endpoints)
         .configure(event_types)
+        .configure(named_limits)
         .configure(messages)
+        .configure(replays)
+        .configure(background_tasks)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
@@ -105,10 +109,57 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")
                 .route(web::get().to(endpoint_state::get)),
-        )
+        );
+}
+
+fn replays(config: &mut ServiceConfig) {
+    let endpoint = "/app/{app}/endpoint/{endpoint}";
+    let post = |path: &str| resource(&format!("{endpoint}/{path}"));
+    config
+        .service(post("recover").route(web::post().to(replay::recover)))
+        .service(post("replay-missing").route(web::post().to(replay::replay_missing)))
+        .service(post("bulk-replay").route(web::post().to(replay::bulk_replay)))
         .service(
             resource("/app/{app}/endpoint/{endpoint}/dead-letter")
-                .route(web::get().to(dead_letter::list)),
+                .route(web::get().to(dead_letter::list))
+                .route(web::delete().to(dead_letter::purge)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/dead-letter/replay")
+                .route(web::post().to(replay::dead_letters)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/dead-letter/{letter}")
+                .route(web::get().to(dead_letter::get))
+                .route(web::delete().to(dead_letter::delete)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/dead-letter/{letter}/replay")
+                .route(web::post().to(dead_letter::replay)),
+        );
+}
+
+fn background_tasks(config: &mut ServiceConfig) {
+    config
+        .service(resource("/background-task").route(web::get().to(background_task::list)))
+        .service(resource("/background-task/{task}").route(web::get().to(background_task::get)))
+        .service(
+            resource("/background-task/{task}/cancel")
+                .route(web::post().to(background_task::cancel))
+                .route(web::put().to(background_task::cancel)),
+        )
+        .service(
+            resource("/app/{app}/background-task")
+                .route(web::get().to(background_task::list_of_app)),
+        )
+        .service(
+            resource("/app/{app}/background-task/{task}")
+                .route(web::get().to(background_task::get_of_app)),
+        )
+        .service(
+            resource("/app/{app}/background-task/{task}/cancel")
+                .route(web::post().to(background_task::cancel_of_app))
+                .route(web::put().to(background_task::cancel_of_app)),
         );
 }
 
@@ -128,6 +179,15 @@ fn event_types(config: &mut ServiceConfig) {
         );
 }
 
+fn named_limits(config: &mut ServiceConfig) {
+    config.service(resource("/sluicegate/limit").route(web::get().to(named_limit::list))).service(
+        resource("/sluicegate/limit/{name}")
+            .route(web::get().to(named_limit::get))
+            .route(web::put().to(named_limit::put))
+            .route(web::delete().to(named_limit::delete)),
+    );
+}
+
 fn messages(config: &mut ServiceConfig) {
     config
         .service(
@@ -136,6 +196,14 @@ fn messages(config: &mut ServiceConfig) {
                 .route(web::post().to(message::create)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
+        .service(
+            resource("/app/{app}/msg/{message}/content")
+                .route(web::delete().to(content::expunge_message)),
+        )
+        .service(
+            resource("/app/{app}/msg/{message}/attempt/{attempt}/content")
+                .route(web::delete().to(content::expunge_attempt)),
+        )
         .service(
             resource("/app/{app}/msg/{message}/endpoint").route(web::get().to(recipients::list)),
         )

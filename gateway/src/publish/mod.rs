@@ -2,22 +2,24 @@
 //!
 //! The ids are made before the write, so repeating a write whose answer was lost is recognised by the
 //! store. The targets are chosen from a cached configuration; the store refuses them if the
-//! configuration has changed meanwhile, and they are chosen again.
+//! configuration has changed meanwhile, and they are chosen again. Where they are more than one write
+//! takes, or the configuration changes again and again, the owner of a lane chooses them.
 
 mod configurations;
 mod dedup;
 mod writer;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
-    domain::{Message, MessageHeader, Payload},
+    domain::{Message, MessageHeader, MessageOptions, Payload},
     id::{AppId, MessageId},
     store::{
-        Configuration, Dedup, ErrorKind, MAX_FAN_OUT, Publication, Published, StoreError, Target,
+        Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
+        Target, Terms,
     },
     time::Millis,
 };
@@ -33,10 +35,46 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Pause before the first repetition; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// How often the targets are chosen again for one message.
-const MAX_STALE: usize = 8;
-/// Where a message header carries the time before which it is not to be sent.
-pub(crate) const DELIVER_AT: &str = "deliverAt";
+/// How often the targets are chosen for one message, before that is left to a lane's owner.
+const MOST_CHOICES: usize = 2;
+/// How often an application that was deleted is looked for again: another may have its uid.
+const MOST_SEARCHES: usize = 8;
+
+/// What a message asks for beyond the ordinary.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) deliver_at: Option<Millis>,
+    pub(crate) expiry: Option<Expiry>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) retention: Option<Duration>,
+}
+
+/// When no attempt is to start any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expiry {
+    At(Millis),
+    /// So long after it was accepted.
+    After(Duration),
+}
+
+impl Wishes {
+    fn options(&self, created_at: Millis) -> MessageOptions {
+        MessageOptions {
+            deliver_at: self.deliver_at,
+            expires_at: self.expiry.map(|expiry| match expiry {
+                Expiry::At(time) => time,
+                Expiry::After(duration) => created_at.after(duration),
+            }),
+            headers: self.headers.clone(),
+            ..MessageOptions::default()
+        }
+    }
+
+    fn terms(&self, now: Millis, quota: Option<u64>) -> Terms {
+        let delay = self.deliver_at.map_or(Duration::ZERO, |time| time.since(now));
+        Terms { delay, retention: self.retention, quota }
+    }
+}
 
 /// A message that was not given an id yet.
 #[derive(Debug)]
@@ -45,7 +83,7 @@ pub(crate) struct Event {
     pub(crate) channels: Vec<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) event_id: Option<String>,
-    pub(crate) deliver_at: Option<Millis>,
+    pub(crate) wishes: Wishes,
     /// The exact bytes to deliver.
     pub(crate) payload: Bytes,
     /// The request's idempotency key, if it has one.
@@ -54,10 +92,8 @@ pub(crate) struct Event {
 
 impl Event {
     fn header(&self, id: MessageId, app: AppId) -> MessageHeader {
-        let mut extra = serde_json::Map::new();
-        if let Some(time) = self.deliver_at {
-            extra.insert(DELIVER_AT.to_owned(), time.0.into());
-        }
+        // The id's own time, so that a repeated request can be answered from the id alone.
+        let created_at = Millis(id.made_at_ms());
         MessageHeader {
             id,
             app,
@@ -65,9 +101,9 @@ impl Event {
             channels: self.channels.clone(),
             tags: self.tags.clone(),
             event_id: self.event_id.clone(),
-            // The id's own time, so that a repeated request can be answered from the id alone.
-            created_at: Millis(id.made_at_ms()),
-            extra,
+            created_at,
+            options: self.wishes.options(created_at),
+            extra: serde_json::Map::new(),
         }
     }
 
@@ -84,6 +120,8 @@ pub(crate) struct Publish {
     configurations: Configurations,
     writer: Writer,
     metrics: Metrics,
+    /// The quota of applications that have none of their own; 0: none.
+    quota_bytes: u64,
 }
 
 /// What became of one write.
@@ -93,11 +131,22 @@ enum Step {
     /// The same request published it before.
     Known(MessageHeader),
     ChooseAgain,
+    SearchAgain,
 }
 
 impl Publish {
-    pub(crate) fn new(configurations: Configurations, writer: Writer, metrics: Metrics) -> Self {
-        Self { configurations, writer, metrics }
+    pub(crate) fn new(
+        configurations: Configurations,
+        writer: Writer,
+        metrics: Metrics,
+        quota_bytes: u64,
+    ) -> Self {
+        Self { configurations, writer, metrics, quota_bytes }
+    }
+
+    fn quota(&self, configuration: &Configuration) -> Option<u64> {
+        let own = configuration.application.settings.quota_bytes;
+        Some(own.unwrap_or(self.quota_bytes)).filter(|quota| *quota > 0)
     }
 
     /// Stores a message of the application with this id or uid; answers what stands in the log.
@@ -113,10 +162,11 @@ impl Publish {
         let id = MessageId::new();
         let deadline = Instant::now() + DEADLINE;
         let mut pause = FIRST_PAUSE;
-        let mut stale = 0;
+        let (mut choices, mut searches) = (1, 1);
         let mut in_doubt = false;
         loop {
-            match self.once(application, event, id).await {
+            let later = choices > MOST_CHOICES;
+            match self.once(application, event, id, later).await {
                 Ok(Step::Accepted(header, deliveries)) => {
                     self.metrics.accepted(deliveries);
                     return Ok(header);
@@ -125,10 +175,13 @@ impl Publish {
                     self.metrics.replayed();
                     return Ok(header);
                 }
-                Ok(Step::ChooseAgain) if stale < MAX_STALE => stale += 1,
-                Ok(Step::ChooseAgain) => return Err(changes_all_the_time().into()),
+                Ok(Step::ChooseAgain) => choices += 1,
+                Ok(Step::SearchAgain) if searches < MOST_SEARCHES => searches += 1,
+                Ok(Step::SearchAgain) => return Err(changes_all_the_time().into()),
                 // Another message holds one of its keys: so this one was not stored, then or now.
                 Err(error @ (ApiError::Conflict(_) | ApiError::Invalid(_))) => return Err(error),
+                // A stored message is known before its application's quota is asked.
+                Err(ApiError::OverQuota) => return Err(ApiError::OverQuota),
                 // It may have happened: the same message again, which the store recognises. Once in
                 // doubt, a later no tells nothing of the first try.
                 Err(error) if in_doubt || is_ambiguous(&error) => {
@@ -144,11 +197,18 @@ impl Publish {
         }
     }
 
-    /// One try, with the targets as the configuration has them now.
-    async fn once(&self, application: &str, event: &Event, id: MessageId) -> Result<Step> {
+    /// One try, with the targets as the configuration has them now, or without if a lane's owner is to
+    /// choose them `later`.
+    async fn once(
+        &self,
+        application: &str,
+        event: &Event,
+        id: MessageId,
+        later: bool,
+    ) -> Result<Step> {
         let configuration = self.configurations.resolve(application).await?;
         let header = event.header(id, configuration.application.id);
-        self.write(application, event, header, &configuration).await
+        self.write(application, event, header, &configuration, later).await
     }
 
     async fn write(
@@ -157,30 +217,46 @@ impl Publish {
         event: &Event,
         header: MessageHeader,
         configuration: &Configuration,
+        later: bool,
     ) -> Result<Step> {
-        let targets = targets(configuration, &header, &event.payload, event.deliver_at)?;
+        let mut targets = match later {
+            true => Vec::new(),
+            false => targets(configuration, &header, &event.payload, event.wishes.deliver_at),
+        };
+        let mut fan_out = None;
+        if later || targets.len() > MAX_FAN_OUT {
+            targets.clear();
+            fan_out = Some(self::fan_out(configuration, &header, event.wishes.deliver_at));
+        }
         let deliveries = targets.len();
         let message = Message { header: header.clone(), payload: event.payload.clone() };
         let record = message.encode().map_err(|error| {
             StoreError::caused_by(ErrorKind::Corrupt, "the message cannot be encoded", error)
         })?;
         let app = message.header.app;
+        let terms = event.wishes.terms(message.header.created_at, self.quota(configuration));
+        // The log shows no headers, which may hold secrets.
+        let mut log = message.header;
+        log.options.headers.clear();
         let publication = Publication {
-            header: message.header,
+            header: log,
             record,
             version: configuration.version,
             targets,
+            fan_out,
+            terms,
             dedup: event.dedup(),
         };
         Ok(match self.writer.write(publication).await? {
             Published::Accepted => Step::Accepted(header, deliveries),
+            Published::OverQuota => return Err(ApiError::OverQuota),
             Published::Stale => {
                 self.configurations.reload(app, configuration.version).await;
                 Step::ChooseAgain
             }
             Published::NoApplication => {
                 self.configurations.forget(app, application).await;
-                Step::ChooseAgain
+                Step::SearchAgain
             }
             Published::Duplicate { key, message, same } => {
                 match (event.idempotency.is_some() && key == 0, same) {
@@ -196,28 +272,36 @@ impl Publish {
     }
 }
 
-/// Where a message goes.
+/// Where a message goes; more than one write takes, where there are so many.
 fn targets(
     configuration: &Configuration,
     header: &MessageHeader,
     payload: &[u8],
     not_before: Option<Millis>,
-) -> Result<Vec<Target>> {
+) -> Vec<Target> {
     let payload = Payload::new(payload);
-    let targets: Vec<_> = configuration
-        .endpoints
-        .values()
-        .filter(|endpoint| endpoint.wants(header))
-        .map(|endpoint| {
-            let strand = endpoint.strand(&payload);
-            Target { endpoint: endpoint.id, strand, not_before }
-        })
-        .collect();
-    if targets.len() > MAX_FAN_OUT {
-        let msg = format!("{} endpoints want it, more than {MAX_FAN_OUT}", targets.len());
-        return Err(ApiError::field("eventType", msg));
+    let endpoints = configuration.endpoints.values();
+    endpoints
+        .filter_map(|endpoint| Target::choose(endpoint, header, &payload, not_before))
+        .take(MAX_FAN_OUT + 1)
+        .collect()
+}
+
+/// What the owner of a lane needs to choose the targets.
+fn fan_out(
+    configuration: &Configuration,
+    header: &MessageHeader,
+    not_before: Option<Millis>,
+) -> FanOut {
+    let newest = configuration.endpoints.values().map(|endpoint| endpoint.created_at).max();
+    FanOut {
+        app: header.app,
+        message: header.id,
+        version: configuration.version,
+        until: newest.unwrap_or_default().max(header.created_at),
+        after: None,
+        not_before,
     }
-    Ok(targets)
 }
 
 fn other_body() -> ApiError {

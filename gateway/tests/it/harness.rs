@@ -18,9 +18,13 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn stored() -> Stored {
+    stored_for(Lifetimes::default())
+}
+
+/// A store with these lifetimes.
+pub(crate) fn stored_for(lifetimes: Lifetimes) -> Stored {
     let directory = TempDir::new().unwrap();
-    let store =
-        embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
+    let store = embedded::open(directory.path(), Durability::Process, lifetimes).unwrap();
     Stored { store, _directory: directory }
 }
 
@@ -35,6 +39,8 @@ pub(crate) fn config() -> Config {
         retry_schedule: vec![Duration::from_secs(5)],
         request_timeout: Duration::from_secs(15),
         message_lifetime: Lifetimes::default().message,
+        quota_bytes: 0,
+        longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
     }
 }

@@ -16,11 +16,11 @@ use shared::{
 use crate::harness::{Api, fresh};
 
 /// The first delivery of this lane and where it is.
-async fn first_delivery(store: &SharedStore, lane: Lane) -> (EntryId, Delivery) {
+pub(crate) async fn first_delivery(store: &SharedStore, lane: Lane) -> (EntryId, Delivery) {
     let entries = store.page(lane, EntryId::START, 100).await.unwrap();
     let deliveries = entries.into_iter().filter_map(|(id, entry)| match entry {
         Entry::Delivery { delivery, .. } => Some((id, delivery)),
-        Entry::Nudge { .. } | Entry::Unknown => None,
+        Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => None,
     });
     deliveries.into_iter().next().unwrap()
 }
@@ -45,20 +45,21 @@ fn attempt(delivery: Delivery, status: AttemptStatus, next: Option<Millis>) -> A
     }
 }
 
-struct Settler {
+/// The owner of a lane.
+pub(crate) struct Settler {
     store: SharedStore,
     fence: Fence,
 }
 
 impl Settler {
-    async fn of(store: &SharedStore, queue: Queue) -> Self {
+    pub(crate) async fn of(store: &SharedStore, queue: Queue) -> Self {
         let owner = Owner::new("test");
         let epoch = store.acquire(queue.lane(), &owner, None).await.unwrap().unwrap();
         Self { store: store.clone(), fence: Fence { lane: queue.lane(), owner, epoch } }
     }
 
     /// Takes the lane's first delivery, and leaves an attempt and what becomes of it.
-    async fn settle(&self, verdict: Verdict) -> Attempt {
+    pub(crate) async fn settle(&self, verdict: Verdict) -> Attempt {
         let (entry, delivery) = first_delivery(&self.store, self.fence.lane).await;
         let (status, next) = match &verdict {
             Verdict::Delivered => (AttemptStatus::Success, None),
@@ -83,7 +84,7 @@ impl Settler {
     }
 }
 
-async fn publish(api: &Api, event_type: &str) -> String {
+pub(crate) async fn publish(api: &Api, event_type: &str) -> String {
     let body = json!({"eventType": event_type, "payload": {"n": 1}});
     api.post("/app/acme/msg", body).await.expect(202)["id"].as_str().unwrap().to_owned()
 }

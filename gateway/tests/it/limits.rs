@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
-use shared::{domain::Endpoint, id::EndpointId, store::Change};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -85,21 +83,6 @@ async fn other_media_are_refused() {
         let request = api.request(Method::POST, "/app").header(name, value).body("{}");
         send(request).await.expect_error(415, "unsupported_media_type");
     }
-}
-
-#[tokio::test]
-async fn more_endpoints_than_one_write_takes_are_refused() {
-    let (api, stored) = fresh().await;
-    let app = api.application("acme").await.parse().unwrap();
-    api.endpoint("acme").await;
-    let configuration = stored.store.configuration(app).await.unwrap().unwrap();
-    let one = configuration.endpoints.values().next().unwrap();
-    let more = (0..512)
-        .map(|_| Change::PutEndpoint(Endpoint { id: EndpointId::new(), ..Endpoint::clone(one) }));
-    let changes: Vec<_> = more.collect();
-    stored.store.commit(app, Some(configuration.version), &changes).await.unwrap();
-    let message = json!({"eventType": "a", "payload": {}});
-    api.post("/app/acme/msg", message).await.expect_error(422, "validation_failed");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn flowing(store: &SharedStore) -> Vec<(EntryId, Delivery)> {
         let entries = store.page(lane, EntryId::START, 1000).await.unwrap();
         found.extend(entries.into_iter().filter_map(|(id, entry)| match entry {
             Entry::Delivery { delivery, .. } => Some((id, delivery)),
-            Entry::Nudge { .. } | Entry::Unknown => None,
+            Entry::FanOut(_) | Entry::Nudge { .. } | Entry::Unknown => None,
         }));
     }
     found

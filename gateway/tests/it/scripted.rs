@@ -9,10 +9,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Destination, Queue},
-    id::{AppId, EndpointId, MessageId},
+    domain::{Attempt, DeadLetter, Destination, Queue, Task, TrackedTask},
+    id::{AppId, AttemptId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::*,
+    time::Millis,
 };
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,8 @@ pub(crate) enum Act {
     Refuse(ErrorKind),
     /// Everything, but its answer is lost.
     LoseTheAnswer,
+    /// Says of each message that the configuration has changed.
+    Stale,
     /// Waits until somebody adds a permit.
     Wait(Arc<Semaphore>),
 }
@@ -51,6 +54,7 @@ impl Publisher for Scripted {
         match act {
             None => {}
             Some(Act::Refuse(kind)) => return Err(StoreError::new(kind, "as the script says")),
+            Some(Act::Stale) => return Ok(vec![Published::Stale; batch.len()]),
             Some(Act::LoseTheAnswer) => {
                 self.inner.publish(batch).await?;
                 return Err(StoreError::new(ErrorKind::Ambiguous, "as the script says"));
@@ -62,6 +66,10 @@ impl Publisher for Scripted {
 
     async fn resend(&self, resend: Resend) -> Result<Resent> {
         self.inner.resend(resend).await
+    }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        self.inner.expunge(app, message, record).await
     }
 }
 
@@ -81,7 +89,8 @@ forward!(Documents {
     fn configuration(app: AppId) -> Option<Configuration>;
     fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version;
     fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed;
-    fn unindex(app: AppId, uid: Option<&str>) -> ();
+    fn claim(app: AppId) -> Claim;
+    fn unindex(app: AppId, uid: Option<&str>, claim: Claim) -> ();
     fn find_uid(uid: &str) -> Option<AppId>;
     fn applications(page: &PageRequest) -> Page<AppId>;
     fn document(kind: Kind, name: &str) -> Option<Bytes>;
@@ -118,10 +127,42 @@ impl History for Scripted {
         self.inner.message_attempts(app, message, page).await
     }
 
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        self.inner.expunge_responses(app, message, attempt).await
+    }
+
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.inner.dead_letters(queue, page).await
     }
+
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>> {
+        self.inner.dead_letter(queue, place).await
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        self.inner.purge_dead_letters(queue, which).await
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        self.inner.since(time)
+    }
 }
+
+forward!(Tasks {
+    fn begin_task(task: &Task) -> Begun;
+    fn task(task: TaskId) -> Option<TrackedTask>;
+    fn tasks(page: &PageRequest) -> Page<TrackedTask>;
+    fn cancel_task(task: TaskId) -> Option<TrackedTask>;
+    fn open_tasks(lane: Lane) -> Vec<TrackedTask>;
+    fn remind(destination: Destination) -> ();
+    fn waits(destination: Destination, messages: &[MessageId]) -> Vec<bool>;
+    fn advance_task(fence: &Fence, step: &Step) -> Advanced;
+});
 
 forward!(Leases {
     fn heartbeat(owner: &Owner) -> Vec<Beat>;
@@ -138,11 +179,13 @@ forward!(Lanes {
     fn fetch(fetches: &[Fetch]) -> Vec<Fetched>;
     fn park(fence: &Fence, parks: &[Park]) -> Option<Vec<Parked>>;
     fn forget(fence: &Fence, entries: &[EntryId]) -> Option<()>;
+    fn expand(fence: &Fence, expand: &Expand) -> Option<Expanded>;
     fn due(fence: &Fence, asks: &[Ask]) -> Option<Vec<Due>>;
     fn settle(batch: &[Settle]) -> Vec<Option<Vec<Settled>>>;
     fn agenda(lane: Lane, from: Option<&str>, limit: usize) -> AgendaPage;
     fn states(app: AppId, endpoints: &[EndpointId]) -> Vec<Option<Bytes>>;
     fn heads(of: Destination) -> Vec<Head>;
+    fn front(queue: Queue, limit: usize) -> Vec<InFront>;
     fn waiting(queue: Queue) -> u64;
 });
 

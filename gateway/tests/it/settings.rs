@@ -186,3 +186,60 @@ async fn why_an_endpoint_is_disabled_is_shown_until_it_is_enabled() {
     let enabled = api.patch(path, json!({"disabled": false})).await.expect(200);
     assert_eq!((&enabled["disabled"], &enabled["sluicegate"]), (&json!(false), &json!({})));
 }
+
+#[tokio::test]
+async fn an_applications_limits_are_kept_and_shown_as_part_of_the_state() {
+    let (api, _stored) = fresh().await;
+    let limits = json!([{"count": 100, "per": "10s", "burst": 5}]);
+    let body =
+        json!({"name": "Acme", "uid": "acme", "rateLimit": 7, "sluicegate": {"limits": limits}});
+    let created = api.post("/app", body).await.expect(201);
+    assert_eq!(created["sluicegate"], json!({"limits": limits}));
+    let body = json!({"url": "https://example.com/", "uid": "main"});
+    api.post("/app/acme/endpoint", body).await.expect(201);
+    let state = api.get("/app/acme/endpoint/main/state").await.expect(200);
+    let shared = &state["sharedLimits"][0];
+    assert_eq!(shared["name"], "application");
+    assert_eq!(shared["limits"], json!([{"count": 7, "per": "1s"}, limits[0]]));
+    assert!(shared["next"].as_str().unwrap().ends_with('Z'));
+    let wrong = json!({"sluicegate": {"limits": [{"count": 0, "per": "1s"}]}});
+    let refused = api.patch("/app/acme", wrong).await.expect(422);
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "sluicegate"]));
+    let reset = json!({"sluicegate": {"limits": null}});
+    assert_eq!(api.patch("/app/acme", reset).await.expect(200)["sluicegate"], json!({}));
+}
+
+#[tokio::test]
+async fn named_limits_are_written_listed_and_named_by_endpoints() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let path = "/sluicegate/limit/trello-key-1";
+    let names = json!({"sharedLimits": ["trello-key-1"]});
+    let body = json!({"url": "https://example.com/", "uid": "main", "sluicegate": names});
+    let refused = api.post("/app/acme/endpoint", body.clone()).await.expect(422);
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "sluicegate"]));
+    assert!(refused["detail"][0]["msg"].as_str().unwrap().contains("PUT /api/v1"), "{refused}");
+
+    api.get(path).await.expect_error(404, "not_found");
+    let limit = json!({"count": 100, "per": "10s", "description": "one of theirs"});
+    let created = api.put(path, limit).await.expect(201);
+    assert_eq!((&created["name"], &created["per"]), (&json!("trello-key-1"), &json!("10s")));
+    let changed = api.put(path, json!({"count": 50, "per": "10s", "burst": 5})).await.expect(200);
+    assert_eq!((&changed["count"], &changed["description"]), (&json!(50), &json!("")));
+    assert_eq!(api.get(path).await.expect(200), changed);
+    let list = api.get("/sluicegate/limit").await.expect(200);
+    assert_eq!(list["data"], json!([changed]));
+
+    let created = api.post("/app/acme/endpoint", body).await.expect(201);
+    assert_eq!(created["sluicegate"], names);
+    let state = api.get("/app/acme/endpoint/main/state").await.expect(200);
+    let expected = json!([{"count": 50, "per": "10s", "burst": 5}]);
+    assert_eq!(state["sharedLimits"][0]["limits"], expected);
+    for wrong in [json!({"count": 0, "per": "10s"}), json!({"count": 1, "per": "1ns"}), json!({})] {
+        api.put(path, wrong).await.expect(422);
+    }
+    api.delete(path).await.expect(204);
+    api.delete(path).await.expect_error(404, "not_found");
+    let state = api.get("/app/acme/endpoint/main/state").await.expect(200);
+    assert_eq!(state["sharedLimits"], json!([]));
+}

@@ -1,6 +1,9 @@
 //! Whether a limit of R per second is kept and used: 1, 10, 100 and 1,000 per second, each with a
 //! backlog, at the same time.
 //!
+//! With `--shared` each is a limit with a name that four endpoints of two applications share, served by two
+//! dispatchers.
+//!
 //! Seen from two sides: when requests reached the sink, and when attempts started by their records.
 
 use std::time::{Duration, Instant};
@@ -11,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    api::Api,
     intervals::{even_gaps, longest_gap, mean_rate, most_within},
     journal::Journal,
     report::{Bound, Report},
@@ -20,6 +24,9 @@ use crate::{
 };
 
 const RATES: [u32; 4] = [1, 10, 100, 1000];
+/// With shared limits: applications, and endpoints of each, for one limit.
+const APPLICATIONS: usize = 2;
+const ENDPOINTS: usize = 2;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What happens halfway.
@@ -40,6 +47,9 @@ pub struct Rates {
     /// What happens halfway
     #[arg(long, value_enum, default_value_t = Disturbance::None)]
     disturb: Disturbance,
+    /// Limits that endpoints share, over two dispatchers
+    #[arg(long)]
+    shared: bool,
     /// Seconds that are measured
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
@@ -49,6 +59,7 @@ pub struct Rates {
 
 #[derive(Debug, Serialize)]
 struct Figures {
+    shared: bool,
     disturbance: Disturbance,
     rates: Vec<Figure>,
 }
@@ -71,11 +82,11 @@ struct Figure {
     longest_gap_seconds: f64,
 }
 
-/// An endpoint with a limit.
+/// Endpoints under one limit.
 struct Limited {
     per_second: u32,
-    application: String,
-    endpoint: String,
+    /// By application.
+    endpoints: Vec<(String, Vec<String>)>,
     path: String,
 }
 
@@ -83,22 +94,23 @@ impl Rates {
     /// Measures, prints, and fails if a limit was not kept or not used.
     pub async fn run(&self) -> anyhow::Result<()> {
         let settings = [("lease_ttl", "3s"), ("lease_renewal", "750ms")];
-        let mut deployment = Deployment::start(&self.common.sluicegate, &settings, 1).await?;
+        let mut deployment =
+            Deployment::start(&self.common.sluicegate, &settings, 1 + usize::from(self.shared))
+                .await?;
         let (api, sink) = (deployment.api()?, Sink::start_local()?);
         let mut all = Vec::new();
         for per_second in RATES {
-            let path = format!("/ok?{per_second}");
-            let application = api.create_application("rates").await?;
-            let endpoint = json!({ "url": sink.url(&path), "rateLimit": per_second });
-            let endpoint = api.create_endpoint_with(&application, &endpoint).await?;
-            all.push(Limited { per_second, application, endpoint, path });
+            all.push(self.limited(&api, &sink, per_second).await?);
         }
         for limited in &all {
             // More than can be delivered until the end, also while the others are published.
-            let total = f64::from(limited.per_second) * (self.seconds + 10.0);
-            let load = Load { rate: None, total: Some(total.ceil() as u64), ..Load::steady(1.0) };
-            let application = vec![limited.application.clone()];
-            let sent = Sender::start(api.clone(), application, load, None)?.finish().await?;
+            let deliveries = f64::from(limited.per_second) * (self.seconds + 10.0);
+            let endpoints: usize = limited.endpoints.iter().map(|(_, all)| all.len()).sum();
+            let each = (deliveries / endpoints as f64).ceil() as u64;
+            let total = each * limited.endpoints.len() as u64;
+            let load = Load { rate: None, total: Some(total), ..Load::steady(1.0) };
+            let applications = limited.endpoints.iter().map(|(app, _)| app.clone()).collect();
+            let sent = Sender::start(api.clone(), applications, load, None)?.finish().await?;
             ensure!(sent.refused + sent.ambiguous == 0, "not all messages were accepted");
         }
         let from = Instant::now();
@@ -121,7 +133,7 @@ impl Rates {
         let until = Instant::now();
         let mut rates = Vec::new();
         for limited in &all {
-            let starts = api.attempt_starts(&limited.application, &limited.endpoint).await?;
+            let starts = limited.starts(&api).await?;
             let figure = limited.figure(&journal, &starts, from, until);
             eprintln!(
                 "R {:>4}  {:>6} arrivals, most in 1 s {:>5}, most started in 1 s {:>5}, \
@@ -136,13 +148,50 @@ impl Rates {
             );
             rates.push(figure);
         }
-        let figures = Figures { disturbance: self.disturb, rates };
+        let figures = Figures { shared: self.shared, disturbance: self.disturb, rates };
         Report { scenario: "rates".into(), bounds: figures.bounds(), figures }
             .conclude(self.common.json)
     }
 }
 
+impl Rates {
+    async fn limited(&self, api: &Api, sink: &Sink, per_second: u32) -> anyhow::Result<Limited> {
+        let path = format!("/ok?{per_second}");
+        let (mut endpoint, mut counts) = (json!({ "url": sink.url(&path) }), (1, 1));
+        if self.shared {
+            let name = format!("rate-{per_second}");
+            api.define_limit(&name, &json!({ "count": per_second, "per": "1s" })).await?;
+            endpoint["sluicegate"] = json!({ "sharedLimits": [name] });
+            counts = (APPLICATIONS, ENDPOINTS);
+        } else {
+            endpoint["rateLimit"] = per_second.into();
+        }
+        let mut endpoints = Vec::new();
+        for _ in 0..counts.0 {
+            let application = api.create_application("rates").await?;
+            let mut ids = Vec::new();
+            for _ in 0..counts.1 {
+                ids.push(api.create_endpoint_with(&application, &endpoint).await?);
+            }
+            endpoints.push((application, ids));
+        }
+        Ok(Limited { per_second, endpoints, path })
+    }
+}
+
 impl Limited {
+    /// When attempts at any of the endpoints started.
+    async fn starts(&self, api: &Api) -> anyhow::Result<Vec<Duration>> {
+        let mut starts = Vec::new();
+        for (application, endpoints) in &self.endpoints {
+            for endpoint in endpoints {
+                starts.extend(api.attempt_starts(application, endpoint).await?);
+            }
+        }
+        starts.sort_unstable();
+        Ok(starts)
+    }
+
     fn figure(
         &self,
         journal: &Journal,
@@ -187,8 +236,9 @@ impl Figures {
                 (rate * 1.05).max(rate + 1.0),
             ));
             if self.disturbance == Disturbance::None {
-                bounds.push(Bound::at_least(format!("{name}: mean ÷ R"), figure.mean, 0.98));
-                if figure.per_second <= 100 {
+                let least = if self.shared { 0.95 } else { 0.98 };
+                bounds.push(Bound::at_least(format!("{name}: mean ÷ R"), figure.mean, least));
+                if figure.per_second <= 100 && !self.shared {
                     let even = figure.even_gaps;
                     bounds.push(Bound::at_least(format!("{name}: even gaps"), even, 0.95));
                 }

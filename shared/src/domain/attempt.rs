@@ -111,7 +111,7 @@ pub struct DeadLetter {
 pub enum DeadReason {
     /// The retry schedule, or the horizon of the retry policy, came to its end.
     Exhausted,
-    /// The message's body is gone: it waited longer than messages live.
+    /// The message's own time is over, or its body is gone: it waited longer than messages live.
     Expired,
     /// The endpoint answered 410 Gone, or what its outcome table puts in the place of it.
     Gone,
@@ -119,6 +119,8 @@ pub enum DeadReason {
     Rejected,
     /// The request cannot be made, now or later.
     Unsendable,
+    /// The message's content was removed on request.
+    Expunged,
 }
 
 impl DeadReason {
@@ -130,6 +132,7 @@ impl DeadReason {
             Self::Gone => "gone",
             Self::Rejected => "rejected",
             Self::Unsendable => "unsendable",
+            Self::Expunged => "expunged",
         }
     }
 }

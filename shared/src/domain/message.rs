@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::Extra;
+use super::{Extra, MessageOptions};
 use crate::{
     id::{AppId, MessageId},
     time::Millis,
@@ -37,9 +37,24 @@ pub struct MessageHeader {
     /// When the gateway took it.
     #[serde(rename = "at")]
     pub created_at: Millis,
+    /// What it asks for beyond the ordinary.
+    #[serde(default, rename = "opt", skip_serializing_if = "MessageOptions::is_empty")]
+    pub options: MessageOptions,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl MessageHeader {
+    /// When its first attempts are due.
+    pub fn due_at(&self) -> Millis {
+        self.options.deliver_at.map_or(self.created_at, |time| time.max(self.created_at))
+    }
+
+    /// Whether it is too late for an attempt.
+    pub fn is_expired(&self, now: Millis) -> bool {
+        self.options.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// A message as the store keeps it.
@@ -66,6 +81,14 @@ pub enum RecordError {
 }
 
 impl Message {
+    /// The same without content: what is left when it was expunged.
+    pub fn expunged(self) -> Self {
+        let mut header = self.header;
+        header.options.headers.clear();
+        header.options.expunged = true;
+        Self { header, payload: Bytes::new() }
+    }
+
     /// The record.
     pub fn encode(&self) -> Result<Bytes, RecordError> {
         let header = serde_json::to_vec(&self.header)?;
@@ -108,6 +131,7 @@ mod tests {
             tags: vec![],
             event_id: None,
             created_at: Millis(1),
+            options: MessageOptions::default(),
             extra: serde_json::from_str(r#"{"from":"the future"}"#).unwrap(),
         }
     }

@@ -10,6 +10,7 @@ mod delivery;
 mod endpoint;
 mod event_type;
 mod message;
+mod message_options;
 mod named_limit;
 mod ordering;
 mod outcomes;
@@ -18,6 +19,7 @@ mod secret;
 mod serving;
 mod settings;
 mod strand;
+mod task;
 
 pub use api_key::{ApiKey, Scope};
 pub use application::Application;
@@ -26,6 +28,7 @@ pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
 pub use event_type::EventType;
 pub use message::{Message, MessageHeader, RecordError};
+pub use message_options::MessageOptions;
 pub use named_limit::NamedLimit;
 pub use ordering::{OrderBy, Ordering, Payload, Poison};
 pub use outcomes::{NoStatuses, OutcomeRule, Statuses, Then};
@@ -34,6 +37,7 @@ pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{ApplicationSettings, EndpointSettings, Limit};
 pub use strand::{ORDERED_STRANDS, Strand};
+pub use task::{Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask};
 
 /// Fields of a record that this version does not know, kept as they came.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

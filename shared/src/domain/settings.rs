@@ -21,6 +21,9 @@ pub struct ApplicationSettings {
     /// When deliveries that failed are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Most bytes of messages with open deliveries; 0: as many as there is room for.
+    #[serde(default, rename = "quotaBytes", skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,

@@ -44,6 +44,11 @@ impl Strand {
         Some((Self::Ordered(number.parse().ok().filter(known)?), rest))
     }
 
+    /// All in which a message can wait as it was published.
+    pub fn of_first_sendings() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Live).chain((0..ORDERED_STRANDS).map(Self::Ordered))
+    }
+
     /// Whether its deliveries must arrive in the order in which they were published.
     pub fn is_ordered(self) -> bool {
         match self {

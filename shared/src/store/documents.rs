@@ -94,6 +94,10 @@ pub enum Expect {
     Exactly(Bytes),
 }
 
+/// Tells one listing of an application from a later one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Claim(pub u64);
+
 /// What became of an application's entry in the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Indexed {
@@ -128,8 +132,13 @@ pub trait Documents: Send + Sync {
     /// this application's. Done before the application is first committed.
     async fn index(&self, app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Result<Indexed>;
 
-    /// Takes an application out of the list, and its uid with it. Done after its deletion.
-    async fn unindex(&self, app: AppId, uid: Option<&str>) -> Result<()>;
+    /// How an application is listed now: each [`Documents::index`] of it makes another claim.
+    async fn claim(&self, app: AppId) -> Result<Claim>;
+
+    /// Takes an application out of the list, and its uid with it. Done after its deletion, with the
+    /// claim that was read before: it MUST change nothing if the application was indexed since, by
+    /// whoever creates it anew.
+    async fn unindex(&self, app: AppId, uid: Option<&str>, claim: Claim) -> Result<()>;
 
     /// The application that has this uid.
     async fn find_uid(&self, uid: &str) -> Result<Option<AppId>>;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use crate::{
     domain::{Attempt, DeadLetter, MessageHeader, Queue},
-    id::{AppId, MessageId},
+    id::{AppId, AttemptId, MessageId},
+    time::Millis,
 };
 
 /// Which end of a list comes first.
@@ -45,6 +46,15 @@ pub struct Page<T> {
     pub done: bool,
 }
 
+/// Which dead letters are removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// The one at this place.
+    One(Cursor),
+    /// Those that were written before this time of the store's clock.
+    Before(Millis),
+}
+
 /// What the log of messages shows of one: its header.
 pub type LogEntry = MessageHeader;
 
@@ -73,6 +83,28 @@ pub trait History: Send + Sync {
         page: &PageRequest,
     ) -> Result<Page<Attempt>>;
 
+    /// Removes the bodies of responses from the attempts of a message, from all or from one; whether
+    /// there was any. The attempts MUST stay listed, in both lists. It is not one write: repeated
+    /// until it was answered, it has happened as a whole.
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool>;
+
     /// The dead letters of an endpoint.
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>>;
+
+    /// The dead letter at this place; none where a list has no such place.
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>>;
+
+    /// Removes dead letters; how many there were. They MUST be out of the list when it answers, all
+    /// others stay.
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64>;
+
+    /// A place in the list of an application's messages, or of an endpoint's dead letters or attempts,
+    /// from which on, oldest first, all MUST come that were written at this time of the store's clock or
+    /// later. Older ones may come too.
+    fn since(&self, time: Millis) -> Cursor;
 }

@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Fence, Lease, Result, Version};
+use super::{Expand, Expanded, FanOut, Fence, Lease, Result, Version};
 use crate::{
     domain::{Attempt, DeadReason, Delivery, Destination, Queue},
     id::{AppId, EndpointId},
@@ -65,6 +65,8 @@ pub enum Entry {
         /// What happened to it.
         kind: NudgeKind,
     },
+    /// A message whose targets are to be chosen.
+    FanOut(FanOut),
     /// Something that a newer version wrote: left where it is, for a dispatcher of that version.
     Unknown,
 }
@@ -76,6 +78,8 @@ pub enum NudgeKind {
     Changed,
     /// Its endpoint or application was deleted: what waits is to be settled as deleted.
     Deleted,
+    /// A task of its endpoint began or was cancelled, or waits for the lane's new owner.
+    Task,
 }
 
 impl NudgeKind {
@@ -84,12 +88,13 @@ impl NudgeKind {
         match self {
             Self::Changed => "changed",
             Self::Deleted => "deleted",
+            Self::Task => "task",
         }
     }
 
     /// Reads [`NudgeKind::name`] back.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Changed, Self::Deleted].into_iter().find(|kind| kind.name() == name)
+        [Self::Changed, Self::Deleted, Self::Task].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -227,6 +232,15 @@ pub struct Head {
     pub waiting: u64,
 }
 
+/// A delivery that waits, due or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InFront {
+    /// Which.
+    pub waiting: Waiting,
+    /// Whether its message's body is still there.
+    pub lives: bool,
+}
+
 /// Where the owner found a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -348,9 +362,18 @@ pub trait Lanes: Send + Sync {
     ///   queue stays, because its first one does.
     async fn park(&self, fence: &Fence, parks: &[Park]) -> Result<Option<Vec<Parked>>>;
 
-    /// Removes handled nudges. A delivery MUST stay where it is, also when its entry is named: only
-    /// settling ends it.
+    /// Removes handled nudges. A delivery or a fan-out MUST stay where it is, also when its entry is
+    /// named: only settling and expanding end them.
     async fn forget(&self, fence: &Fence, entries: &[EntryId]) -> Result<Option<()>>;
+
+    /// Appends the next deliveries of a fan-out, and moves its cursor.
+    ///
+    /// - Both MUST happen in one write, and only if the entry is there and carries this very fan-out.
+    /// - With [`Expand::next`] an entry with that cursor MUST follow behind all others of the lane;
+    ///   without it the fan-out is done.
+    /// - Each delivery counts as open from then on, the entry until the fan-out is done. Where then
+    ///   nothing is open, the body's life is shortened as by the end of the last delivery.
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>>;
 
     /// Looks at queues without taking anything: one answer per ask, all deliveries of one page in
     /// order of their score. Of an ordered queue nothing MUST be shown behind one that is not due.
@@ -386,6 +409,10 @@ pub trait Lanes: Send + Sync {
     /// The first of each ordered queue of an endpoint in which something waits, in the order of the
     /// strands.
     async fn heads(&self, of: Destination) -> Result<Vec<Head>>;
+
+    /// The first deliveries of a queue's waiting set in the order of their score, due or not: at most
+    /// `limit`. Where one is said to have no body, its body MUST be gone for ever.
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>>;
 
     /// How many deliveries wait in a queue's waiting set.
     async fn waiting(&self, queue: Queue) -> Result<u64>;

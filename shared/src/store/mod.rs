@@ -1,6 +1,6 @@
 //! The store: the one place where gateway and dispatcher meet.
 //!
-//! [`Store`] is six small traits with a contract in prose. Lines with MUST are each held by a test
+//! [`Store`] is seven small traits with a contract in prose. Lines with MUST are each held by a test
 //! of the conformance suite, which every engine passes:
 //!
 //! | trait | who calls it | what it is for |
@@ -11,6 +11,7 @@
 //! | [`Limits`] | dispatcher, gateway | limits that lanes share |
 //! | [`Documents`] | gateway, dispatcher | applications, endpoints, event types |
 //! | [`History`] | gateway | messages, attempts, dead letters |
+//! | [`Tasks`] | gateway, a lane's owner | sending many messages again |
 //!
 //! Rules that hold for all of them:
 //! - Every write MUST be atomic: all of it or nothing, per application for [`Publisher::publish`] and
@@ -23,20 +24,25 @@
 mod documents;
 pub mod embedded;
 mod error;
+mod fan_out;
 mod history;
 mod lanes;
 mod leases;
 mod limits;
 mod publisher;
 pub mod redis;
+mod tasks;
 
 use std::{sync::Arc, time::Duration};
 
-pub use documents::{Change, Configuration, Document, Documents, Expect, Indexed, Kind, Version};
+pub use documents::{
+    Change, Claim, Configuration, Document, Documents, Expect, Indexed, Kind, Version,
+};
 pub use error::{ErrorKind, Result, StoreError};
-pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest};
+pub use fan_out::{Expand, Expanded, FanOut};
+pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, LONGEST_READ,
+    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, InFront, LONGEST_READ,
     LaneBatch, LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle,
     Settled, Settlement, StateChange, Verdict, Waiting,
 };
@@ -44,8 +50,10 @@ pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};
 pub use publisher::{
     Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
+    Terms,
 };
 use serde::{Deserialize, Serialize};
+pub use tasks::{Advanced, Again, Begun, MAX_STEP, Step, Tasks};
 
 /// What a 202 promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +99,7 @@ impl Default for Lifetimes {
 
 /// An engine.
 #[async_trait::async_trait]
-pub trait Store: Publisher + Lanes + Leases + Limits + Documents + History {
+pub trait Store: Publisher + Lanes + Leases + Limits + Documents + History + Tasks {
     /// The level that a [`Published::Accepted`] stands for.
     fn durability(&self) -> Durability;
 

@@ -12,8 +12,9 @@ use shared::{
     id::{AppId, AttemptId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        Ask, Change, Dedup, Due, Entry, EntryId, Fence, Order, Owner, PageRequest, Park, Place,
-        Publication, Published, Settle, Settled, Settlement, SharedStore, Target, Verdict, Version,
+        Ask, Change, Dedup, Due, Entry, EntryId, FanOut, Fence, Order, Owner, PageRequest, Park,
+        Place, Publication, Published, Settle, Settled, Settlement, SharedStore, Target, Verdict,
+        Version,
     },
     time::Millis,
 };
@@ -78,7 +79,7 @@ impl Bench {
         let entries = self.stream(lane).await.into_iter();
         let deliveries = entries.filter_map(|(id, entry)| match entry {
             Entry::Delivery { delivery, .. } => Some((id, delivery)),
-            Entry::Nudge { .. } | Entry::Unknown => None,
+            Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => None,
         });
         deliveries.collect()
     }
@@ -180,8 +181,24 @@ impl Tenant {
             targets: targets
                 .map(|&endpoint| Target { endpoint, strand: Strand::Live, not_before: None })
                 .collect(),
+            fan_out: None,
+            terms: Default::default(),
             dedup: vec![],
         }
+    }
+
+    /// A new message whose targets are to be chosen.
+    pub(crate) fn fan_out(&self) -> (Publication, FanOut) {
+        let publication = self.publication_to(&[]);
+        let fan_out = FanOut {
+            app: self.app,
+            message: publication.header.id,
+            version: self.version,
+            until: publication.header.created_at,
+            after: None,
+            not_before: None,
+        };
+        (Publication { fan_out: Some(fan_out), ..publication }, fan_out)
     }
 
     /// Publishes a new message to all endpoints.
@@ -236,6 +253,7 @@ pub(crate) fn header(app: AppId) -> MessageHeader {
         tags: vec![],
         event_id: Some("évènement".into()),
         created_at: Millis::now(),
+        options: Default::default(),
         extra: serde_json::Map::from_iter([("from".into(), "the future".into())]),
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     domain::{Application, Endpoint, Queue},
     id::{AppId, EndpointId},
     store::{
-        Bucket, Change, Configuration, Document, Documents, ErrorKind, Expect, Indexed, Kind,
-        NudgeKind, Page, PageRequest, Result, StoreError, Version,
+        Bucket, Change, Claim, Configuration, Document, Documents, ErrorKind, Expect, Indexed,
+        Kind, NudgeKind, Page, PageRequest, Result, StoreError, Version,
     },
 };
 
@@ -55,10 +55,17 @@ impl Documents for Embedded {
         self.writer.write(true, move |draft| index(draft, app, uid, old_uid)).await
     }
 
-    async fn unindex(&self, app: AppId, uid: Option<&str>) -> Result<()> {
+    async fn claim(&self, app: AppId) -> Result<Claim> {
+        claim(&self.core.view()?, app)
+    }
+
+    async fn unindex(&self, app: AppId, uid: Option<&str>, known: Claim) -> Result<()> {
         let uid = uid.map(str::to_owned);
         self.writer
             .write(true, move |draft| {
+                if claim(draft, app)? != known {
+                    return Ok(());
+                }
                 if let Some(uid) = uid {
                     give_up(draft, app, &uid)?;
                 }
@@ -211,6 +218,7 @@ fn commit(
                     nudges.insert(endpoint, NudgeKind::Deleted);
                 }
                 draft.drop_list(&keys::log(app));
+                draft.charge(app, 0);
                 draft.remove(Table::Documents, keys::bucket(&Bucket::Application(app)));
             }
         }
@@ -258,6 +266,12 @@ fn holder(of: &impl Lookup, uid: &str) -> Result<Option<AppId>> {
     }
 }
 
+/// The stamp of the application's listing; 0 where there is none, or none that says so.
+fn claim(of: &impl Lookup, app: AppId) -> Result<Claim> {
+    let listed = of.get(Table::Documents, keys::list().id(app.bits()))?;
+    Ok(listed.and_then(|record| Fields(&record).u64()).map(Claim).unwrap_or_default())
+}
+
 fn index(
     draft: &mut Draft<'_>,
     app: AppId,
@@ -276,7 +290,8 @@ fn index(
     if let Some(uid) = uid {
         draft.put(Table::Documents, keys::uid(&uid), app.bits().to_be_bytes());
     }
-    draft.put(Table::Documents, keys::list().id(app.bits()), []);
+    let claim = draft.stamp();
+    draft.put(Table::Documents, keys::list().id(app.bits()), claim.encode());
     Ok(Indexed::Done)
 }
 

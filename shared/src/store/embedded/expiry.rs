@@ -12,6 +12,8 @@ pub(super) enum Expiring {
     Key,
     /// A part of a list of the history: the key is the list's, the value says which part.
     List,
+    /// A task that has ended.
+    Task,
 }
 
 impl Expiring {
@@ -20,11 +22,12 @@ impl Expiring {
             Self::Body => b'b',
             Self::Key => b'k',
             Self::List => b'l',
+            Self::Task => b't',
         }
     }
 
     pub(super) fn from_tag(tag: u8) -> Option<Self> {
-        [Self::Body, Self::Key, Self::List].into_iter().find(|kind| kind.tag() == tag)
+        [Self::Body, Self::Key, Self::List, Self::Task].into_iter().find(|kind| kind.tag() == tag)
     }
 }
 

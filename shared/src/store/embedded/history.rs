@@ -7,6 +7,7 @@ use super::{
     Embedded,
     clock::Stamp,
     corrupt,
+    draft::Draft,
     keys::{self, Key},
     publish::taken,
     records::Fields,
@@ -15,10 +16,13 @@ use super::{
 };
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, EndpointId, MessageId},
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    id::{AppId, AttemptId, EndpointId, MessageId},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
 };
+
+/// Of how many attempts the responses are taken out in one write.
+const STRUCK_AT_ONCE: usize = 250;
 
 #[async_trait::async_trait]
 impl History for Embedded {
@@ -57,9 +61,109 @@ impl History for Embedded {
         })
     }
 
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        let list = keys::message_attempts(app, message);
+        let (mut from, mut any) = (list.clone(), false);
+        loop {
+            let (list, start) = (list.clone(), from);
+            let (found, next) = self
+                .writer
+                .write(true, move |draft| strike(draft, app, &list, start, attempt))
+                .await?;
+            any |= found;
+            match next {
+                Some(next) => from = next,
+                None => return Ok(any),
+            }
+        }
+    }
+
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         self.core.view()?.history(keys::dead_letters(queue), page)
     }
+
+    async fn dead_letter(&self, queue: Queue, cursor: &Cursor) -> Result<Option<DeadLetter>> {
+        let Ok(stamp) = place(cursor) else { return Ok(None) };
+        let letter = keys::dead_letters(queue).bytes(&stamp);
+        let found = self.core.view()?.get(Table::History, letter)?;
+        found.map(|json| decode(&json)).transpose()
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        match which {
+            Purge::One(cursor) => {
+                let Ok(stamp) = place(cursor) else { return Ok(0) };
+                let letter = keys::dead_letters(queue).bytes(&stamp);
+                let purge = move |draft: &mut Draft<'_>| {
+                    let found = draft.get(Table::History, &letter)?.is_some();
+                    draft.remove(Table::History, letter);
+                    Ok(u64::from(found))
+                };
+                self.writer.write(true, purge).await
+            }
+            Purge::Before(time) => {
+                let list = keys::dead_letters(queue);
+                let end = list.clone().u64(Stamp::at(*time).0);
+                let mut purged = 0;
+                loop {
+                    let (from, to) = (list.clone(), end.clone());
+                    let purge = move |draft: &mut Draft<'_>| {
+                        let letters = draft.first(Table::History, from, to, PURGED)?;
+                        for (letter, _) in &letters {
+                            draft.remove(Table::History, Key::new().bytes(letter));
+                        }
+                        Ok(letters.len())
+                    };
+                    let count = self.writer.write(true, purge).await?;
+                    purged += count as u64;
+                    if count < PURGED {
+                        return Ok(purged);
+                    }
+                }
+            }
+        }
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        cursor(&Stamp(Stamp::at(time).0.saturating_sub(1)).encode())
+    }
+}
+
+/// How many dead letters one write removes at most: it holds up the writer.
+const PURGED: usize = 500;
+
+/// Takes the responses out of some of a message's attempts, from a place in their list on; whether
+/// there was any, and where to go on.
+fn strike(
+    draft: &mut Draft<'_>,
+    app: AppId,
+    list: &Key,
+    from: Key,
+    wanted: Option<AttemptId>,
+) -> Result<(bool, Option<Key>)> {
+    let page = draft.first(Table::History, from, list.clone().end(), STRUCK_AT_ONCE)?;
+    let mut any = false;
+    for (key, endpoint) in &page {
+        let endpoint = Fields(endpoint).id().ok_or_else(|| corrupt("an attempt"))?;
+        let queue = Queue::live(app, EndpointId::from_bits(endpoint));
+        let place = keys::attempts(queue).bytes(&key[list.len()..]);
+        let Some(json) = draft.get(Table::History, &place)? else { continue };
+        let mut attempt: Attempt = decode(&json)?;
+        if wanted.is_some_and(|wanted| wanted != attempt.id) {
+            continue;
+        }
+        any = true;
+        attempt.response.clear();
+        let json = serde_json::to_vec(&attempt).map_err(|_| corrupt("an attempt"))?;
+        draft.put(Table::History, place, json);
+    }
+    let next = page.get(STRUCK_AT_ONCE - 1).map(|(last, _)| Key::new().bytes(last).byte(0));
+    Ok((any, next))
 }
 
 fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
@@ -130,7 +234,8 @@ fn cursor(place: &[u8]) -> Cursor {
     }))
 }
 
-fn place(cursor: &Cursor) -> Result<Vec<u8>> {
+/// The rest of a key that a cursor names.
+pub(super) fn place(cursor: &Cursor) -> Result<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         cursor.0.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
     match digits {

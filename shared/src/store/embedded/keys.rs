@@ -5,7 +5,7 @@ use fjall::Slice;
 use super::clock::Stamp;
 use crate::{
     domain::{Delivery, Destination, Queue, Strand},
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::{Bucket, EntryId, Kind},
     time::Millis,
@@ -195,8 +195,27 @@ pub(super) fn endpoint(queue: Queue) -> Key {
     endpoints(queue.app).id(queue.endpoint.bits())
 }
 
+/// Bytes that count towards an application's quota.
+pub(super) fn charged(app: AppId) -> Key {
+    Key::new().byte(b'b').id(app.bits())
+}
+
 pub(super) fn state(app: AppId, endpoint: EndpointId) -> Key {
     Key::new().byte(b's').id(app.bits()).id(endpoint.bits())
+}
+
+/// All tasks, by id.
+pub(super) fn tasks() -> Key {
+    Key::new().byte(b't')
+}
+
+pub(super) fn task(task: TaskId) -> Key {
+    tasks().id(task.bits())
+}
+
+/// The tasks of a lane that run.
+pub(super) fn open_tasks(of: Lane) -> Key {
+    Key::new().byte(b'o').bytes(&of.index().to_be_bytes())
 }
 
 /// The list of applications.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    Embedded, documents::version, keys, reader::LaneReader, settle, settle::Prepared,
+    Embedded, documents::version, fan_out, keys, reader::LaneReader, settle, settle::Prepared,
     tables::Table, view::Lookup,
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head, Lanes, Park, Parked,
-        Reader, Result, Settle, Settled,
+        AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, Head,
+        InFront, Lanes, Park, Parked, Reader, Result, Settle, Settled,
     },
 };
 
@@ -65,6 +65,12 @@ impl Lanes for Embedded {
         self.writer.write(false, move |draft| settle::forget(draft, &fence, &entries)).await
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        self.core.has_room()?;
+        let (fence, expand) = (fence.clone(), expand.clone());
+        self.writer.write(false, move |draft| fan_out::expand(draft, &fence, &expand)).await
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         let view = self.core.view()?;
         let answers = asks.iter().map(|ask| view.due(ask)).collect::<Result<Vec<_>>>()?;
@@ -99,6 +105,10 @@ impl Lanes for Embedded {
         let view = self.core.view()?;
         let queues = (0..ORDERED_STRANDS).map(|number| of.queue(Strand::Ordered(number)));
         queues.filter_map(|queue| view.head(queue).transpose()).collect()
+    }
+
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        self.core.view()?.front(queue, limit)
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

@@ -2,7 +2,13 @@
 
 use super::view::View;
 use super::{
-    corrupt, draft::Draft, expiry::Expiring, keys, records::Life, tables::Table, view::Lookup,
+    corrupt,
+    draft::Draft,
+    expiry::Expiring,
+    keys,
+    records::{Fields, Life},
+    tables::Table,
+    view::Lookup,
 };
 use crate::{
     id::{AppId, MessageId},
@@ -46,6 +52,45 @@ impl Draft<'_> {
         self.put(Table::Lives, key, life.encode());
     }
 
+    /// What counts towards an application's quota.
+    pub(super) fn charged(&self, app: AppId) -> Result<u64> {
+        match self.get(Table::Documents, keys::charged(app))? {
+            None => Ok(0),
+            Some(bytes) => Fields(&bytes).u64().ok_or_else(|| corrupt("a count of bytes")),
+        }
+    }
+
+    /// Sets it.
+    pub(super) fn charge(&mut self, app: AppId, bytes: u64) {
+        match bytes {
+            0 => self.remove(Table::Documents, keys::charged(app)),
+            bytes => self.put(Table::Documents, keys::charged(app), bytes.to_be_bytes()),
+        }
+    }
+
+    /// Gives back what counts no more.
+    pub(super) fn give_back(&mut self, app: AppId, bytes: u64) -> Result<()> {
+        if bytes > 0 {
+            let charged = self.charged(app)?;
+            self.charge(app, charged.saturating_sub(bytes));
+        }
+        Ok(())
+    }
+
+    /// So many more of the message's deliveries are open. Its body lives no longer for it.
+    pub(super) fn begin_deliveries(
+        &mut self,
+        app: AppId,
+        message: MessageId,
+        count: usize,
+    ) -> Result<()> {
+        let Some(old) = life(self, app, message)? else { return Ok(()) };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let life = Life { open: old.open.saturating_add(count), ..old };
+        self.live(app, message, Some(old), life);
+        Ok(())
+    }
+
     /// One of the message's deliveries has ended. The last one shortens its body's life, though never
     /// below what a dead letter needs.
     pub(super) fn end_delivery(
@@ -61,7 +106,8 @@ impl Draft<'_> {
             life.kept = self.now.after(lifetimes.history);
         }
         if life.open == 0 {
-            life.until = self.now.after(lifetimes.retention);
+            self.give_back(app, std::mem::take(&mut life.charged))?;
+            life.until = self.now.after(life.retention(lifetimes.retention));
         }
         life.until = life.until.max(life.kept);
         self.live(app, message, Some(old), life);

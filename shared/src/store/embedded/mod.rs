@@ -12,8 +12,8 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | system | one letter (+ lane) | layout, clock, leases |
-//! | documents | letter, ids or names | configuration, index, endpoint states, buckets |
-//! | streams | lane, entry id | a delivery or a nudge |
+//! | documents | letter, ids or names | configuration, index, endpoint states, buckets, tasks |
+//! | streams | lane, entry id | a delivery, a nudge or a fan-out |
 //! | waiting | queue, score, delivery | as in members |
 //! | members | queue, delivery | score, attempts, steps, when due (ordered queues) |
 //! | agenda | queue | when it opens, how many wait |
@@ -29,6 +29,7 @@ mod clock;
 mod documents;
 mod draft;
 mod expiry;
+mod fan_out;
 mod history;
 mod keys;
 mod lanes;
@@ -42,6 +43,7 @@ mod records;
 mod settle;
 mod sweep;
 mod tables;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -1,5 +1,7 @@
 //! Publishing: a message with its fan-out, and resends.
 
+use bytes::Bytes;
+
 use super::{
     Embedded, corrupt,
     documents::version,
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Generation},
-    id::AppId,
+    id::{AppId, MessageId},
     store::{Dedup, Publication, Published, Publisher, Resend, Resent, Result, Target},
     time::Millis,
 };
@@ -45,6 +47,20 @@ impl Publisher for Embedded {
         self.core.has_room()?;
         self.writer.write(true, move |draft| resend_delivery(draft, &resend.delivery)).await
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        self.writer
+            .write(true, move |draft| {
+                let lives = life(draft, app, message)?.filter(|life| life.until > draft.now);
+                let Some(old) = lives else { return Ok(false) };
+                draft.put(Table::Bodies, keys::message(app, message), &*record);
+                let charged = old.charged.min(record.len() as u64);
+                draft.give_back(app, old.charged - charged)?;
+                draft.live(app, message, Some(old), Life { charged, ..old });
+                Ok(true)
+            })
+            .await
+    }
 }
 
 /// The key's holder, if somebody holds it.
@@ -57,7 +73,7 @@ pub(super) fn taken(of: &impl Lookup, app: AppId, key: &str) -> Result<Option<Ta
 
 fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     let Prepared {
-        publication: Publication { header, record, version: chosen, targets, dedup },
+        publication: Publication { header, record, version: chosen, targets, fan_out, terms, dedup },
         log,
     } = prepared;
     let (app, message) = (header.app, header.id);
@@ -66,7 +82,7 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
     }
     match version(draft, app)? {
         None => return Ok(Published::NoApplication),
-        Some(current) if current != chosen => return Ok(Published::Stale),
+        Some(current) if current != chosen && fan_out.is_none() => return Ok(Published::Stale),
         Some(_) => {}
     }
     for (key, Dedup { key: name, fingerprint, .. }) in dedup.iter().enumerate() {
@@ -78,6 +94,18 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
             _ => {}
         }
     }
+    let open = targets.len() + usize::from(fan_out.is_some());
+    let charged = match terms.quota.filter(|_| open > 0) {
+        None => 0,
+        Some(quota) => {
+            let (held, size) = (draft.charged(app)?, record.len() as u64);
+            if held + size > quota {
+                return Ok(Published::OverQuota);
+            }
+            draft.charge(app, held + size);
+            size
+        }
+    };
 
     for Dedup { key, fingerprint, lifetime } in dedup {
         let until = draft.now.after(lifetime);
@@ -89,16 +117,24 @@ fn publish(draft: &mut Draft<'_>, prepared: Prepared) -> Result<Published> {
         draft.put(Table::Keys, name, Taken { until, message, fingerprint }.encode());
     }
     let lifetimes = draft.core.lifetimes;
-    let until = if targets.is_empty() { lifetimes.retention } else { lifetimes.message };
+    let life =
+        Life { until: draft.now, open: 0, kept: Millis(0), minutes: terms.minutes(), charged };
+    let until = match open {
+        0 => life.retention(lifetimes.retention),
+        _ => lifetimes.message + terms.delay,
+    };
     let until = draft.now.after(until);
     draft.put(Table::Bodies, keys::message(app, message), &*record);
-    let open = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-    draft.live(app, message, None, Life { until, open, kept: Millis(0) });
+    let open = u32::try_from(open).unwrap_or(u32::MAX);
+    draft.live(app, message, None, Life { until, open, ..life });
     draft.record(&keys::log(app), &log);
     for target in targets {
         let Target { endpoint, strand, not_before } = target;
         let delivery = Delivery { app, endpoint, strand, message, generation: Generation(0) };
         draft.append(delivery.lane(), records::encode_delivery(&delivery, not_before));
+    }
+    if let Some(fan_out) = fan_out {
+        draft.append(fan_out.lane(), records::encode_fan_out(&fan_out));
     }
     Ok(Published::Accepted)
 }

@@ -1,5 +1,7 @@
 //! Records of the engine's own, as bytes. Documents and history are JSON and not defined here.
 
+use std::time::Duration;
+
 use super::{
     clock::Stamp,
     keys::{self, Key, Score},
@@ -7,7 +9,7 @@ use super::{
 use crate::{
     domain::{Delivery, Generation, ORDERED_STRANDS, Queue, Strand},
     id::{AppId, EndpointId, MessageId},
-    store::{Entry, Epoch, Fingerprint, Lease, NudgeKind, Owner},
+    store::{Entry, Epoch, FanOut, Fingerprint, Lease, NudgeKind, Owner, Version},
     time::Millis,
 };
 
@@ -73,6 +75,7 @@ impl<'a> Fields<'a> {
 
 const DELIVERY: u8 = 1;
 const NUDGE: u8 = 2;
+const FAN_OUT: u8 = 3;
 
 pub(super) fn encode_delivery(delivery: &Delivery, not_before: Option<Millis>) -> Key {
     let record = Key::new().byte(DELIVERY).queue(delivery.queue());
@@ -86,6 +89,29 @@ pub(super) fn encode_nudge(queue: Queue, kind: NudgeKind) -> Key {
     Key::new().byte(NUDGE).queue(queue).bytes(kind.name().as_bytes())
 }
 
+pub(super) fn encode_fan_out(fan_out: &FanOut) -> Key {
+    let FanOut { app, message, version, until, after, not_before } = fan_out;
+    Key::new()
+        .byte(FAN_OUT)
+        .id(app.bits())
+        .id(message.bits())
+        .u64(version.0)
+        .u64(until.0)
+        .id(after.map_or(0, EndpointId::bits))
+        .u64(not_before.map_or(0, |time| time.0))
+}
+
+fn decode_fan_out(fields: &mut Fields<'_>) -> Option<FanOut> {
+    Some(FanOut {
+        app: AppId::from_bits(fields.id()?),
+        message: MessageId::from_bits(fields.id()?),
+        version: Version(fields.u64()?),
+        until: Millis(fields.u64()?),
+        after: Some(fields.id()?).filter(|bits| *bits > 0).map(EndpointId::from_bits),
+        not_before: Some(fields.u64()?).filter(|time| *time > 0).map(Millis),
+    })
+}
+
 /// Reads an entry. What this version does not know is left for one that does.
 pub(super) fn decode_entry(bytes: &[u8]) -> Entry {
     let mut fields = Fields(bytes);
@@ -97,6 +123,7 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Entry {
             let kind = NudgeKind::from_name(std::str::from_utf8(fields.rest()).ok()?)?;
             Some(Entry::Nudge { queue, kind })
         }),
+        Some(FAN_OUT) => decode_fan_out(&mut fields).map(Entry::FanOut),
         _ => None,
     };
     known.unwrap_or(Entry::Unknown)
@@ -139,17 +166,35 @@ pub(super) struct Life {
     pub(super) open: u32,
     /// Until when the last dead letter needs it; 0 if there is none.
     pub(super) kept: Millis,
+    /// The message's own retention in minutes; 0: as all others.
+    pub(super) minutes: u32,
+    /// Bytes that count towards the application's quota while deliveries are open.
+    pub(super) charged: u64,
 }
 
 impl Life {
+    /// How long the body lives once nothing is open.
+    pub(super) fn retention(&self, usual: Duration) -> Duration {
+        match self.minutes {
+            0 => usual,
+            minutes => Duration::from_secs(u64::from(minutes) * 60),
+        }
+    }
+
     pub(super) fn encode(&self) -> Key {
-        Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0)
+        let life = Key::new().u64(self.until.0).bytes(&self.open.to_be_bytes()).u64(self.kept.0);
+        match (self.minutes, self.charged) {
+            (0, 0) => life,
+            (minutes, charged) => life.bytes(&minutes.to_be_bytes()).u64(charged),
+        }
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let until = Millis(fields.u64()?);
-        Some(Self { until, open: fields.u32()?, kept: Millis(fields.u64()?) })
+        let (open, kept) = (fields.u32()?, Millis(fields.u64()?));
+        let (minutes, charged) = (fields.u32().unwrap_or(0), fields.u64().unwrap_or(0));
+        Some(Self { until, open, kept, minutes, charged })
     }
 }
 

@@ -62,7 +62,7 @@ fn carries(draft: &Draft<'_>, lane: Lane, id: EntryId, wanted: &Delivery) -> Res
     })
 }
 
-fn holds(draft: &Draft<'_>, fence: &Fence) -> bool {
+pub(super) fn holds(draft: &Draft<'_>, fence: &Fence) -> bool {
     draft.core.leases.lock().holds(fence)
 }
 
@@ -188,7 +188,11 @@ fn settle_one(
         (Found::Stream(id), None) => draft.remove(Table::Streams, keys::entry(lane, id)),
         (Found::Stream(id), Some(member)) => {
             draft.remove(Table::Streams, keys::entry(lane, id));
-            draft.wait(delivery, member);
+            // The same delivery may wait already: then it goes on waiting, as this settlement says.
+            match draft.member(delivery)? {
+                None => draft.wait(delivery, member),
+                Some(old) => draft.rewait(delivery, &old, member),
+            }
         }
         (Found::Waiting(old), None) => draft.unwait(delivery, &old),
         (Found::Waiting(old), Some(member)) => draft.rewait(delivery, &old, member),

@@ -51,6 +51,10 @@ pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
                 }
                 count
             }
+            Expiring::Task => {
+                draft.remove(Table::Documents, Key::new().bytes(what));
+                1
+            }
         };
         draft.remove(Table::Expiry, entry);
         looked_at += 1;
@@ -66,10 +70,9 @@ fn remove_body(draft: &mut Draft<'_>, what: &[u8]) -> Result<usize> {
     let mut ids = Fields(what);
     let (app, message) = ids.id().zip(ids.id()).ok_or_else(|| corrupt("a deadline"))?;
     let (app, message) = (AppId::from_bits(app), MessageId::from_bits(message));
-    let over = life(draft, app, message)?.is_some_and(|life| life.until <= draft.now);
-    if !over {
-        return Ok(0);
-    }
+    let over = life(draft, app, message)?.filter(|life| life.until <= draft.now);
+    let Some(over) = over else { return Ok(0) };
+    draft.give_back(app, over.charged)?;
     let key = keys::message(app, message);
     draft.remove(Table::Bodies, key.clone());
     for (life_or_resend, _) in draft.first(Table::Lives, key.clone(), key.end(), usize::MAX)? {

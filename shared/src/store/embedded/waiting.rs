@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock::Stamp;
+use super::{clock::Stamp, lives::life};
 use super::{
     corrupt,
     draft::Draft,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Queue},
-    store::{Ask, Due, Head, Result, Waiting},
+    store::{Ask, Due, Head, InFront, Result, Waiting},
     time::Millis,
 };
 
@@ -58,6 +58,28 @@ impl Draft<'_> {
 }
 
 impl View<'_> {
+    /// The first members of a queue, due or not, and whether their bodies live.
+    pub(super) fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        let marks = self.core.queue_marks.get(queue);
+        let first = Score::Parked(Stamp(marks.parked));
+        let (parked, timed) = (Score::At(Millis(0)), Score::At(Millis(marks.timed)));
+        let (mut found, _) = self.members(queue, first, parked, limit, limit)?;
+        let room = limit - found.len();
+        let end = keys::queue(queue).end();
+        for item in self.range(Table::Waiting, keys::score(queue, timed), end).take(room) {
+            let (key, value) = item?;
+            let (_, delivery) = read(queue, &key)?;
+            let Member { attempts, steps, .. } =
+                Member::decode(&value).ok_or_else(|| corrupt("a waiting delivery"))?;
+            found.push(Waiting { delivery, attempts, steps });
+        }
+        let in_front = |waiting: Waiting| {
+            let life = life(self, waiting.delivery.app, waiting.delivery.message)?;
+            Ok(InFront { waiting, lives: life.is_some_and(|life| life.until > self.now) })
+        };
+        found.into_iter().map(in_front).collect()
+    }
+
     /// What a queue has, without taking anything.
     pub(super) fn due(&self, ask: &Ask) -> Result<Due> {
         let Ask { queue, parked, retries } = *ask;

@@ -21,8 +21,8 @@ use crate::{
     id::{AppId, EndpointId},
     placement::Shard,
     store::{
-        Change, Configuration, Cursor, Document, Documents, ErrorKind, Expect, Indexed, Kind,
-        NudgeKind, Order, Page, PageRequest, Result, StoreError, Version,
+        Change, Claim, Configuration, Cursor, Document, Documents, ErrorKind, Expect, Indexed,
+        Kind, NudgeKind, Order, Page, PageRequest, Result, StoreError, Version,
     },
 };
 
@@ -119,6 +119,7 @@ impl Documents for Redis {
         let mut call = Call::new(&INDEX);
         call.key(keys::applications())
             .key(keys::uids())
+            .key(keys::claims())
             .arg(app.bare().to_string())
             .arg(optional(uid))
             .arg(optional(old_uid));
@@ -129,12 +130,21 @@ impl Documents for Redis {
         parse_app(&answer).map(Indexed::Taken)
     }
 
-    async fn unindex(&self, app: AppId, uid: Option<&str>) -> Result<()> {
+    async fn claim(&self, app: AppId) -> Result<Claim> {
+        let mut command = cmd("HGET");
+        command.arg(keys::claims()).arg(app.bare().as_str());
+        let claim: Option<u64> = self.ask(&command).await?;
+        Ok(claim.map(Claim).unwrap_or_default())
+    }
+
+    async fn unindex(&self, app: AppId, uid: Option<&str>, claim: Claim) -> Result<()> {
         let mut call = Call::new(&UNINDEX);
         call.key(keys::applications())
             .key(keys::uids())
+            .key(keys::claims())
             .arg(app.bare().to_string())
-            .arg(optional(uid));
+            .arg(optional(uid))
+            .number(claim.0);
         self.write(&call).await
     }
 
@@ -230,6 +240,7 @@ fn commit_call(
     let mut remove = |endpoint: EndpointId| {
         let shard = Shard::of(app);
         drops.push(keys::attempts(shard, endpoint));
+        drops.push(keys::struck(shard, endpoint));
         drops.push(keys::dead(shard, endpoint));
         drops.push(keys::state(shard, endpoint));
         removals.push(keys::endpoint_field(endpoint));

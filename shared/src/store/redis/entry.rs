@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `d` | a delivery: queue, message and generation, and `;t=<ms>` if it is not to be sent before |
 //! | `n` | a nudge: queue, kind |
+//! | `f` | a fan-out: application and message (44 characters), `;v=<version>;u=<ms>`, `;a=<endpoint>` once some were visited, `;t=<ms>` |
 //!
 //! Whatever else there is was written by a newer version.
 
@@ -12,7 +13,8 @@ use ::redis::Value;
 use super::{connection::decode, error::corrupt};
 use crate::{
     domain::{Delivery, Queue},
-    store::{Entry, EntryId, NudgeKind, Result},
+    id::{AppId, EndpointId, MessageId, TEXT_LEN},
+    store::{Entry, EntryId, FanOut, NudgeKind, Result, Version},
     time::Millis,
 };
 
@@ -30,7 +32,41 @@ pub(super) fn pack_nudge(queue: Queue, kind: NudgeKind) -> String {
     format!("{}{}", queue.member(), kind.name())
 }
 
+/// The value of a fan-out's entry.
+pub(super) fn pack_fan_out(fan_out: &FanOut) -> String {
+    let FanOut { app, message, version, until, after, not_before } = fan_out;
+    let mut packed = format!("{}{};v={};u={}", app.bare(), message.bare(), version.0, until.0);
+    if let Some(endpoint) = after {
+        packed.push_str(&format!(";a={}", endpoint.bare()));
+    }
+    if let Some(Millis(time)) = not_before {
+        packed.push_str(&format!(";t={time}"));
+    }
+    packed
+}
+
+fn unpack_fan_out(value: &str) -> Option<FanOut> {
+    let (app, rest) = value.split_at_checked(TEXT_LEN)?;
+    let mut fields = rest.split(';');
+    let message = MessageId::from_bare(fields.next()?).ok()?;
+    let version = Version(fields.next()?.strip_prefix("v=")?.parse().ok()?);
+    let until = Millis(fields.next()?.strip_prefix("u=")?.parse().ok()?);
+    let app = AppId::from_bare(app).ok()?;
+    let mut fan_out = FanOut { app, message, version, until, after: None, not_before: None };
+    for field in fields {
+        match field.split_once('=')? {
+            ("a", endpoint) => fan_out.after = Some(EndpointId::from_bare(endpoint).ok()?),
+            ("t", time) => fan_out.not_before = Some(Millis(time.parse().ok()?)),
+            _ => return None,
+        }
+    }
+    Some(fan_out)
+}
+
 fn unpack(field: &[u8], value: &[u8]) -> Option<Entry> {
+    if field == b"f" {
+        return unpack_fan_out(std::str::from_utf8(value).ok()?).map(Entry::FanOut);
+    }
     let (queue, rest) = Queue::split(std::str::from_utf8(value).ok()?)?;
     match field {
         b"d" => {
@@ -116,6 +152,20 @@ mod tests {
             let queue = delivery(0, Strand::Live).queue();
             let packed = pack_nudge(queue, kind);
             assert_eq!(unpack(b"n", packed.as_bytes()), Some(Entry::Nudge { queue, kind }));
+        }
+    }
+
+    #[test]
+    fn fan_outs_round_trip() {
+        let Delivery { app, endpoint, message, .. } = delivery(0, Strand::Live);
+        for after in [None, Some(endpoint)] {
+            for not_before in [None, Some(Millis(7))] {
+                let (version, until) = (Version(3), Millis(5));
+                let fan_out = FanOut { app, message, version, until, after, not_before };
+                let packed = pack_fan_out(&fan_out);
+                assert_eq!(unpack(b"f", packed.as_bytes()), Some(Entry::FanOut(fan_out)));
+                assert_eq!(unpack(b"f", format!("{packed};x=1").as_bytes()), None);
+            }
         }
     }
 

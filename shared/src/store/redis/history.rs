@@ -7,16 +7,21 @@ use ::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes};
+use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes, millis};
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, EndpointId, MessageId, TEXT_LEN},
+    id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
     placement::Shard,
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
+    time::Millis,
 };
 
 /// Of a stream whose entries hold several records, how many entries are read at a time.
 const ENTRIES: usize = 16;
+/// Of how many attempts the responses are struck out at a time.
+const STRUCK_AT_ONCE: usize = 250;
+/// How many entries one trim removes at most.
+const TRIMMED: usize = 1000;
 
 #[async_trait::async_trait]
 impl History for Redis {
@@ -69,6 +74,7 @@ impl History for Redis {
             if last || found.len() > page.limit {
                 let done = found.len() <= page.limit;
                 found.truncate(page.limit);
+                self.strike(queue, &mut found).await?;
                 return Ok(Page { entries: found, done });
             }
         }
@@ -110,12 +116,21 @@ impl History for Redis {
             pipeline.cmd("XRANGE").arg(key).arg(*entry).arg(*entry);
         }
         let found: Vec<Vec<Raw>> = self.ask_all(&pipeline).await?;
+        let mut pipeline = pipe();
+        for (endpoint, entry, index) in &pointers {
+            let key = keys::struck(shard, *endpoint);
+            pipeline.cmd("ZSCORE").arg(key).arg(format!("{entry}.{index}"));
+        }
+        let struck: Vec<Option<u64>> = self.ask_all(&pipeline).await?;
         let field = app.bare().to_string();
         let mut entries = Vec::with_capacity(pointers.len());
         for (at, ((_, _, index), found)) in pointers.iter().zip(&found).enumerate() {
             // The endpoint's history may have gone first.
             let Some((_, fields)) = found.first() else { continue };
-            if let Some(attempt) = packed(fields, &field)?.into_iter().nth(*index) {
+            if let Some(mut attempt) = packed(fields, &field)?.into_iter().nth(*index) {
+                if struck.get(at).is_some_and(Option::is_some) {
+                    attempt.response.clear();
+                }
                 entries.push((Cursor((first + at).to_string()), attempt));
             }
         }
@@ -125,13 +140,125 @@ impl History for Redis {
         Ok(Page { entries, done })
     }
 
+    /// What stands in a stream cannot be changed. So it is remembered which responses are not to be
+    /// shown any more, as long as the stream remembers them.
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        let shard = Shard::of(app);
+        let key = keys::message_attempts(shard, message);
+        let mut request = PageRequest { limit: STRUCK_AT_ONCE, ..PageRequest::default() };
+        request.order = Order::OldestFirst;
+        let mut any = false;
+        loop {
+            let page = self.message_attempts(app, message, &request).await?;
+            let mut pipeline = pipe();
+            let wanted = page
+                .entries
+                .iter()
+                .filter(|(_, found)| attempt.is_none_or(|attempt| attempt == found.id));
+            for (cursor, _) in wanted {
+                pipeline.cmd("LINDEX").arg(&key).arg(list_place(cursor)?);
+            }
+            if !pipeline.is_empty() {
+                let pointers: Vec<Option<String>> = self.ask_all(&pipeline).await?;
+                self.note_struck(shard, pointers.into_iter().flatten()).await?;
+                any = true;
+            }
+            request.after = page.entries.last().map(|(cursor, _)| cursor.clone());
+            if page.done || request.after.is_none() || (any && attempt.is_some()) {
+                return Ok(any);
+            }
+        }
+    }
+
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
         let key = keys::dead(Shard::of(queue.app), queue.endpoint);
         self.single(key, queue.app.bare().as_str(), page).await
     }
+
+    async fn dead_letter(
+        &self,
+        queue: Queue,
+        Cursor(place): &Cursor,
+    ) -> Result<Option<DeadLetter>> {
+        if entry_place(place).is_err() {
+            return Ok(None);
+        }
+        let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+        let found: Vec<Raw> = self.ask(cmd("XRANGE").arg(key).arg(place).arg(place)).await?;
+        let field = queue.app.bare().to_string();
+        found.first().and_then(|(_, fields)| value(fields, &field)).map(parse).transpose()
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+        match which {
+            Purge::One(Cursor(place)) if entry_place(place).is_err() => Ok(0),
+            Purge::One(Cursor(place)) => self.ask(cmd("XDEL").arg(key).arg(place)).await,
+            Purge::Before(time) => {
+                let mut trim = cmd("XTRIM");
+                trim.arg(key).arg("MINID").arg("~").arg(time.0).arg("LIMIT").arg(TRIMMED);
+                let mut purged = 0;
+                loop {
+                    // Whole nodes first, a bounded number at a time; then the rest of one node.
+                    match self.ask::<u64>(&trim).await? {
+                        0 => break,
+                        count => purged += count,
+                    }
+                }
+                let key = keys::dead(Shard::of(queue.app), queue.endpoint);
+                let mut rest = cmd("XTRIM");
+                rest.arg(key).arg("MINID").arg("=").arg(time.0);
+                Ok(purged + self.ask::<u64>(&rest).await?)
+            }
+        }
+    }
+
+    fn since(&self, time: Millis) -> Cursor {
+        Cursor(format!("{}-{}", time.0.saturating_sub(1), u64::MAX))
+    }
 }
 
 impl Redis {
+    async fn note_struck(
+        &self,
+        shard: Shard,
+        pointers: impl Iterator<Item = String>,
+    ) -> Result<()> {
+        let life = millis(self.lifetimes.history);
+        let now = Millis::now().0;
+        let mut pipeline = pipe();
+        for text in pointers {
+            let (endpoint, entry, index) = pointer(&text)?;
+            let key = keys::struck(shard, endpoint);
+            pipeline.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now.saturating_sub(life));
+            pipeline.cmd("ZADD").arg(&key).arg(now).arg(format!("{entry}.{index}"));
+            pipeline.cmd("PEXPIRE").arg(&key).arg(life);
+        }
+        self.ask_all::<Value>(&pipeline).await.map(|_| ())
+    }
+
+    /// Takes out the responses that are not to be shown any more.
+    async fn strike(&self, queue: Queue, found: &mut [(Cursor, Attempt)]) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut command = cmd("ZMSCORE");
+        command.arg(keys::struck(Shard::of(queue.app), queue.endpoint));
+        for (Cursor(place), _) in found.iter() {
+            command.arg(place);
+        }
+        let struck: Vec<Option<u64>> = self.ask(&command).await?;
+        for ((_, attempt), _) in found.iter_mut().zip(struck).filter(|(_, at)| at.is_some()) {
+            attempt.response.clear();
+        }
+        Ok(())
+    }
+
     /// Part of a stream, from a place that XRANGE knows.
     async fn range(
         &self,

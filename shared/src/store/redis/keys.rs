@@ -2,7 +2,7 @@
 
 use crate::{
     domain::Queue,
-    id::{AppId, EndpointId, MessageId},
+    id::{AppId, EndpointId, MessageId, TaskId},
     placement::{GLOBAL_TAG, Lane, Shard},
     store::{Bucket, Kind},
 };
@@ -70,6 +70,11 @@ pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("att:{}", endpoint.bare()))
 }
 
+/// Sorted set: places of attempts whose responses are not to be shown any more, by when that was said.
+pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
+    tagged(shard, format_args!("struck:{}", endpoint.bare()))
+}
+
 /// Stream: dead letters of an endpoint.
 pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("dead:{}", endpoint.bare()))
@@ -100,7 +105,8 @@ pub(super) fn dedup(app: AppId, key: &str) -> String {
     tagged(Shard::of(app), format_args!("dedup:{}:{key}", app.bare()))
 }
 
-/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint.
+/// Hash: `v` the version, `doc` the application, [`endpoint_field`] each endpoint; where there is a
+/// quota, `b:<n>` what counts towards it.
 pub(super) fn app(app: AppId) -> String {
     tagged(Shard::of(app), format_args!("app:{}", app.bare()))
 }
@@ -117,9 +123,29 @@ pub(super) fn endpoint_field(endpoint: EndpointId) -> String {
     format!("{ENDPOINT_FIELD}{}", endpoint.bare())
 }
 
+/// Hash: `doc` the task, and how far it is.
+pub(super) fn task(shard: Shard, task: TaskId) -> String {
+    tagged(shard, format_args!("task:{}", task.bare()))
+}
+
+/// Set: the tasks of a lane that run.
+pub(super) fn open_tasks(lane: Lane) -> String {
+    tagged(lane.shard(), format_args!("open:{lane}"))
+}
+
+/// Sorted set: all tasks by id, each followed by its application.
+pub(super) fn tasks() -> String {
+    global("tasks")
+}
+
 /// Sorted set: all applications, by id.
 pub(super) fn applications() -> String {
     global("apps")
+}
+
+/// Hash: the claim of each application that is listed, and `n`, the last one given out.
+pub(super) fn claims() -> String {
+    global("claims")
 }
 
 /// Hash: applications by uid.

@@ -11,21 +11,22 @@ use bytes::Bytes;
 use super::{
     Redis,
     connection::decode,
-    entry::{entries, id_text},
+    entry::{entries, id_text, pack_delivery, pack_fan_out},
     error::corrupt,
     keys,
     leases::{fence_text, parse_lease},
     millis,
     reader::RedisReader,
-    scripts::{Call, DUE, FORGET, PARK},
+    scripts::{Call, DUE, EXPAND, FORGET, PARK},
 };
 use crate::{
-    domain::{Delivery, Destination, Queue},
+    domain::{Delivery, Destination, Generation, Queue},
     id::{AppId, EndpointId},
     placement::{Lane, Shard},
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head, Lanes,
-        PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled, Version, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
+        Fetched, Head, InFront, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled,
+        Target, Version, Waiting,
     },
 };
 
@@ -103,6 +104,11 @@ impl Lanes for Redis {
         Ok(Some(()))
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        let answer: Option<bool> = self.serving.call(&self.expand_call(fence, expand)).await?;
+        Ok(answer.map(|done| if done { Expanded::Done } else { Expanded::NotThere }))
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         let mut call = Call::new(&DUE);
         call.key(keys::lease(fence.lane)).arg(fence_text(fence)).number(PARKED_BELOW);
@@ -162,8 +168,64 @@ impl Lanes for Redis {
         self.heads_of(of).await
     }
 
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let shard = Shard::of(queue.app);
+        let mut command = cmd("ZRANGE");
+        command.arg(keys::wait(queue)).arg(0).arg(limit as i64 - 1);
+        let members: Vec<String> = self.serving.command(&command).await?;
+        if members.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = pipe();
+        pipeline.cmd("HMGET").arg(keys::tries(queue)).arg(&members);
+        let deliveries = members.iter().map(|member| read_member(queue, member));
+        let deliveries = deliveries.collect::<Result<Vec<_>>>()?;
+        for delivery in &deliveries {
+            pipeline.cmd("EXISTS").arg(keys::body(shard, delivery.message));
+        }
+        let mut replies = self.serving.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
+        let tries = replies.next().map(decode::<Vec<Option<String>>>).transpose()?;
+        let found = deliveries.into_iter().zip(tries.unwrap_or_default()).zip(replies);
+        found
+            .map(|((delivery, tried), exists)| {
+                let (attempts, steps) = read_tries(tried)?;
+                let waiting = Waiting { delivery, attempts, steps };
+                Ok(InFront { waiting, lives: decode(exists)? })
+            })
+            .collect()
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.serving.command(cmd("ZCARD").arg(keys::wait(queue))).await
+    }
+}
+
+impl Redis {
+    fn expand_call(&self, fence: &Fence, expand: &Expand) -> Call {
+        let FanOut { app, message, .. } = expand.fan_out;
+        let shard = Shard::of(app);
+        let mut call = Call::new(&EXPAND);
+        call.key(keys::lease(fence.lane))
+            .key(keys::lane(fence.lane))
+            .key(keys::body(shard, message))
+            .key(keys::left(shard, message))
+            .key(keys::app(app))
+            .arg(fence_text(fence))
+            .arg(id_text(expand.entry))
+            .arg(pack_fan_out(&expand.fan_out))
+            .arg(expand.rest().as_ref().map(pack_fan_out).unwrap_or_default())
+            .number(millis(self.lifetimes.retention))
+            .number(millis(self.lifetimes.history));
+        for Target { endpoint, strand, not_before } in &expand.targets {
+            let generation = Generation::default();
+            let delivery =
+                Delivery { app, endpoint: *endpoint, strand: *strand, message, generation };
+            call.key(keys::lane(delivery.lane())).arg(pack_delivery(&delivery, *not_before));
+        }
+        call
     }
 }
 
@@ -256,13 +318,8 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
         members
             .iter()
             .map(|member| {
-                let delivery = Delivery::from_member(queue, member)
-                    .ok_or_else(|| corrupt("an unreadable delivery waits", member.as_str()))?;
-                let (attempts, steps) = match tries.next().flatten() {
-                    None => (0, 0),
-                    Some(tried) => parse_tries(&tried)
-                        .ok_or_else(|| corrupt("the tries of a delivery cannot be read", tried))?,
-                };
+                let delivery = read_member(queue, member)?;
+                let (attempts, steps) = read_tries(tries.next().flatten())?;
                 Ok(Waiting { delivery, attempts, steps })
             })
             .collect::<Result<Vec<_>>>()
@@ -273,6 +330,20 @@ fn due(queue: Queue, (parked, retries, next, waiting, tries): DueAnswer) -> Resu
         next: u64::try_from(next).ok().map(Duration::from_millis),
         waiting,
     })
+}
+
+fn read_member(queue: Queue, member: &str) -> Result<Delivery> {
+    Delivery::from_member(queue, member)
+        .ok_or_else(|| corrupt("an unreadable delivery waits", member))
+}
+
+/// Attempts and steps; none of one that was never tried.
+fn read_tries(tried: Option<String>) -> Result<(u32, u32)> {
+    match tried {
+        None => Ok((0, 0)),
+        Some(tried) => parse_tries(&tried)
+            .ok_or_else(|| corrupt("the tries of a delivery cannot be read", tried)),
+    }
 }
 
 pub(super) fn parse_tries(text: &str) -> Option<(u32, u32)> {

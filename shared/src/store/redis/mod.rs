@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `connection` | how requests reach the server |
 //! | `scripts`, `keys`, `entry` | what is written, and under which names |
-//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `limits`, `documents`, `history` | the contract |
+//! | `publish`, `lanes`, `settle`, `reader`, `leases`, `limits`, `documents`, `history`, `tasks` | the contract |
 //! | `durability`, `error` | what the server promises, and what its errors mean |
 
 mod connection;
@@ -25,6 +25,7 @@ mod publish;
 mod reader;
 mod scripts;
 mod settle;
+mod tasks;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,22 +1,23 @@
 //! Publishing.
 
 use ::redis::Value;
+use bytes::Bytes;
 
 use super::{
     Redis,
     connection::decode,
-    entry::pack_delivery,
+    entry::{pack_delivery, pack_fan_out},
     error::corrupt,
     keys, millis,
-    scripts::{Call, PUBLISH, RESEND},
+    scripts::{Call, EXPUNGE, PUBLISH, RESEND},
 };
 use crate::{
     domain::{Delivery, Generation},
-    id::{MessageId, TEXT_LEN},
+    id::{AppId, MessageId, TEXT_LEN},
     placement::Shard,
     store::{
-        ErrorKind, Fingerprint, Publication, Published, Publisher, Resend, Resent, Result,
-        StoreError,
+        ErrorKind, Fingerprint, Lifetimes, Publication, Published, Publisher, Resend, Resent,
+        Result, StoreError, Terms,
     },
 };
 
@@ -24,6 +25,11 @@ use crate::{
 const MOST_MESSAGES: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 const MOST_DELIVERIES: usize = 512;
+/// A message's `left` counts its open deliveries, and carries in this unit the minutes of a retention
+/// of its own; the scripts know it too.
+const KEPT: u64 = 10_000_000;
+/// Bytes that count towards a quota are counted by when their body ends, in so many parts of a life.
+const SLOTS_OF_LIFE: u64 = 16;
 
 #[async_trait::async_trait]
 impl Publisher for Redis {
@@ -62,6 +68,16 @@ impl Publisher for Redis {
             other => Err(corrupt("the script resend gave an unknown answer", other)),
         }
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        let mut call = Call::new(&EXPUNGE);
+        let shard = Shard::of(app);
+        call.key(keys::body(shard, message))
+            .key(keys::left(shard, message))
+            .key(keys::app(app))
+            .arg(record);
+        self.write(&call).await
+    }
 }
 
 impl Redis {
@@ -72,7 +88,7 @@ impl Redis {
             .number(millis(self.lifetimes.retention))
             .number(millis(self.lifetimes.history));
         for publication in part {
-            add(&mut call, publication)?;
+            add(&mut call, self.lifetimes, publication)?;
         }
         let answers: Vec<Value> = self.write(&call).await?;
         if answers.len() != part.len() {
@@ -109,8 +125,8 @@ fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
     })
 }
 
-fn add(call: &mut Call, publication: &Publication) -> Result<()> {
-    let Publication { header, record, version, targets, dedup } = publication;
+fn add(call: &mut Call, lifetimes: Lifetimes, publication: &Publication) -> Result<()> {
+    let Publication { header, record, version, targets, fan_out, terms, dedup } = publication;
     let shard = Shard::of(header.app);
     let log = serde_json::to_string(header)
         .map_err(|error| corrupt("the header of the message cannot be written", error))?;
@@ -120,13 +136,21 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
         .key(keys::log(header.app))
         .arg(header.id.bare().to_string())
         .arg(record.clone())
-        .arg(log)
-        .number(version.0)
-        .count(dedup.len());
+        .arg(log);
+    match fan_out {
+        None => call.number(version.0),
+        Some(_) => call.arg(""),
+    };
+    let open = targets.len() + usize::from(fan_out.is_some());
+    call.arg(terms_text(terms, open, lifetimes)).count(dedup.len());
     for dedup in dedup {
         call.key(keys::dedup(header.app, &dedup.key))
             .arg(hex(&dedup.fingerprint))
             .number(millis(dedup.lifetime).max(1));
+    }
+    if let Some(fan_out) = fan_out {
+        call.count(1).key(keys::lane(fan_out.lane())).arg(pack_fan_out(fan_out));
+        return Ok(());
     }
     call.count(targets.len());
     for target in targets {
@@ -142,12 +166,30 @@ fn add(call: &mut Call, publication: &Publication) -> Result<()> {
     Ok(())
 }
 
+/// The life of a message and what its `left` begins with, unless both are as with all others.
+fn terms_text(terms: &Terms, open: usize, lifetimes: Lifetimes) -> String {
+    if *terms == Terms::default() {
+        return String::new();
+    }
+    let life = match (open, terms.retention) {
+        (0, None) => millis(lifetimes.retention),
+        (0, Some(_)) => u64::from(terms.minutes()) * 60_000,
+        _ => millis(lifetimes.message + terms.delay),
+    };
+    let left = open as u64 + u64::from(terms.minutes()) * KEPT;
+    let width = (millis(lifetimes.message) / SLOTS_OF_LIFE).max(1);
+    // A quota of 0 would be none.
+    let quota = terms.quota.map_or(0, |quota| quota.max(1));
+    format!("{life} {left} {quota} {width}")
+}
+
 fn published(answer: Value, publication: &Publication) -> Result<Published> {
     let answer: String = decode(answer)?;
     match answer.as_str() {
         "accepted" => Ok(Published::Accepted),
         "missing" => Ok(Published::NoApplication),
         "stale" => Ok(Published::Stale),
+        "full" => Ok(Published::OverQuota),
         taken => duplicate(taken, publication)
             .ok_or_else(|| corrupt("a dedup key holds something unreadable", "")),
     }

@@ -19,9 +19,14 @@ macro_rules! scripts {
 
 scripts! {
     ACQUIRE = "acquire",
+    ADVANCE_TASK = "advance_task",
     BEAT = "beat",
+    BEGIN_TASK = "begin_task",
+    CANCEL_TASK = "cancel_task",
     COMMIT = "commit",
     DUE = "due",
+    EXPAND = "expand",
+    EXPUNGE = "expunge",
     FORGET = "forget",
     INDEX = "index",
     PARK = "park",

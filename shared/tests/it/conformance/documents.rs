@@ -32,6 +32,7 @@ crate::engines::on_each_engine! {
     index_gives_the_old_uid_up_only_if_it_was_its_own,
     one_of_many_gets_the_uid,
     unindex_takes_out_and_frees_only_its_own_uid,
+    unindex_leaves_what_was_indexed_since,
     applications_are_paged_by_age,
     documents_are_written_as_expected,
     documents_are_sorted_by_name,
@@ -276,15 +277,38 @@ async fn unindex_takes_out_and_frees_only_its_own_uid(bench: Bench) {
     let (app, other) = (AppId::new(), AppId::new());
     bench.store.index(app, Some("acme"), None).await.unwrap();
     bench.store.index(other, Some("beta"), None).await.unwrap();
-    bench.store.unindex(other, Some("acme")).await.unwrap();
+    let claim = bench.store.claim(other).await.unwrap();
+    bench.store.unindex(other, Some("acme"), claim).await.unwrap();
     assert_eq!(bench.store.find_uid("acme").await.unwrap(), Some(app));
+    let claim = bench.store.claim(app).await.unwrap();
     for _ in 0..2 {
-        bench.store.unindex(app, Some("acme")).await.unwrap();
+        bench.store.unindex(app, Some("acme"), claim).await.unwrap();
         assert_eq!(bench.store.find_uid("acme").await.unwrap(), None);
     }
     let listed = bench.store.applications(&whole(Order::OldestFirst)).await.unwrap().entries;
     assert!(listed.is_empty());
     assert_eq!(bench.store.index(other, Some("acme"), None).await.unwrap(), Indexed::Done);
+}
+
+async fn unindex_leaves_what_was_indexed_since(bench: Bench) {
+    let app = AppId::new();
+    bench.store.index(app, Some("acme"), None).await.unwrap();
+    let before = bench.store.claim(app).await.unwrap();
+    // Somebody creates it anew, under the uid that names it still.
+    bench.store.index(app, Some("acme"), None).await.unwrap();
+    bench.store.unindex(app, Some("acme"), before).await.unwrap();
+    assert_eq!(bench.store.find_uid("acme").await.unwrap(), Some(app));
+    let listed = bench.store.applications(&whole(Order::OldestFirst)).await.unwrap().entries;
+    assert_eq!(listed.len(), 1);
+    // And so it is after the list has forgotten it in between.
+    let second = bench.store.claim(app).await.unwrap();
+    bench.store.unindex(app, Some("acme"), second).await.unwrap();
+    assert_eq!(bench.store.find_uid("acme").await.unwrap(), None);
+    bench.store.index(app, Some("acme"), None).await.unwrap();
+    for old in [before, second] {
+        bench.store.unindex(app, Some("acme"), old).await.unwrap();
+        assert_eq!(bench.store.find_uid("acme").await.unwrap(), Some(app));
+    }
 }
 
 async fn applications_are_paged_by_age(bench: Bench) {

@@ -6,9 +6,10 @@ use shared::{
     domain::{DeadReason, Delivery},
     id::{AppId, MessageId},
     store::{
-        Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Result, Settlement,
+        Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result, Settlement,
         Verdict,
     },
+    time::Millis,
 };
 
 use crate::bench::{ALL, Bench, Tenant, attempt, whole};
@@ -25,6 +26,9 @@ crate::engines::on_each_engine! {
     nobody_sees_what_is_anothers,
     cursors_are_visible_ascii_without_commas,
     settled_messages_stay_listed,
+    lists_are_read_from_a_time_on,
+    a_dead_letter_is_found_at_its_place,
+    purged_dead_letters_are_gone_and_no_others,
 }
 
 /// Reads a list in pages of each size and both orders; `expected` is oldest first.
@@ -248,4 +252,63 @@ async fn settled_messages_stay_listed(bench: Bench) {
     let page = bench.store.messages(tenant.app, &whole(Order::NewestFirst)).await.unwrap();
     assert_eq!(page.entries[0].1, publication.header);
     assert!(bench.lives(tenant.app, publication.header.id).await, "for the time of its retention");
+}
+
+async fn lists_are_read_from_a_time_on(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let early = fail(&bench, &tenant, 1).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let time = Millis::now();
+    let late = fail(&bench, &tenant, 1).await;
+    for (time, expected) in [(Millis(0), vec![early, late]), (time, vec![late])] {
+        let after = Some(bench.store.since(time));
+        let request = PageRequest { after, order: Order::OldestFirst, limit: ALL };
+        let messages = bench.store.messages(tenant.app, &request).await.unwrap().entries;
+        let messages = messages.into_iter().map(|(_, header)| header.id).collect();
+        let letters = bench.store.dead_letters(tenant.queue(0), &request).await.unwrap().entries;
+        let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter.message).collect();
+        for found in [messages, letters] {
+            let all = expected.iter().all(|delivery| found.contains(&delivery.message));
+            assert!(all, "{found:?} from {time:?} on");
+        }
+    }
+}
+
+async fn letters(bench: &Bench, tenant: &Tenant) -> Vec<(Cursor, MessageId)> {
+    let page = bench.store.dead_letters(tenant.queue(0), &whole(Order::OldestFirst)).await;
+    page.unwrap().entries.into_iter().map(|(place, letter)| (place, letter.message)).collect()
+}
+
+async fn a_dead_letter_is_found_at_its_place(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let delivery = fail(&bench, &tenant, 1).await;
+    let (place, _) = letters(&bench, &tenant).await.remove(0);
+    let found = bench.store.dead_letter(tenant.queue(0), &place).await.unwrap().unwrap();
+    assert_eq!(found.message, delivery.message);
+    for other in ["", "nonsense", "1-1", "0000000000000001"] {
+        let found = bench.store.dead_letter(tenant.queue(0), &Cursor(other.into())).await;
+        assert_eq!(found.unwrap(), None, "{other}");
+    }
+    let stranger = bench.tenant(1).await;
+    assert_eq!(bench.store.dead_letter(stranger.queue(0), &place).await.unwrap(), None);
+}
+
+async fn purged_dead_letters_are_gone_and_no_others(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    for _ in 0..3 {
+        fail(&bench, &tenant, 1).await;
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let time = Millis::now();
+    let late = fail(&bench, &tenant, 1).await.message;
+    let before = letters(&bench, &tenant).await;
+    let purge = async |which| bench.store.purge_dead_letters(tenant.queue(0), &which).await;
+    assert_eq!(purge(Purge::One(before[1].0.clone())).await.unwrap(), 1);
+    assert_eq!(letters(&bench, &tenant).await, [&before[..1], &before[2..]].concat());
+    assert_eq!(purge(Purge::One(before[1].0.clone())).await.unwrap(), 0, "it was there once");
+    assert_eq!(purge(Purge::One(Cursor("nonsense".into()))).await.unwrap(), 0);
+    assert_eq!(purge(Purge::Before(time)).await.unwrap(), 2);
+    assert_eq!(letters(&bench, &tenant).await, [(before[3].0.clone(), late)]);
+    let attempts = bench.store.endpoint_attempts(tenant.queue(0), &whole(Order::OldestFirst)).await;
+    assert_eq!(attempts.unwrap().entries.len(), 4, "attempts stay");
 }

@@ -7,7 +7,7 @@ use shared::{
     domain::Queue,
     id::{AppId, EndpointId},
     store::{
-        Change, Configuration, Document, Documents, Entry, ErrorKind, Expect, Indexed, Kind,
+        Change, Claim, Configuration, Document, Documents, Entry, ErrorKind, Expect, Indexed, Kind,
         NudgeKind, Page, PageRequest, Result, StoreError, Version,
     },
 };
@@ -53,12 +53,21 @@ impl Documents for Model {
         if old_uid != uid {
             state.give_up_uid(app, old_uid);
         }
-        state.index.insert(app);
+        state.last_claim += 1;
+        let claim = Claim(state.last_claim);
+        state.index.insert(app, claim);
         Ok(Indexed::Done)
     }
 
-    async fn unindex(&self, app: AppId, uid: Option<&str>) -> Result<()> {
+    async fn claim(&self, app: AppId) -> Result<Claim> {
+        Ok(self.state().index.get(&app).copied().unwrap_or_default())
+    }
+
+    async fn unindex(&self, app: AppId, uid: Option<&str>, claim: Claim) -> Result<()> {
         let mut state = self.state();
+        if state.index.get(&app).copied().unwrap_or_default() != claim {
+            return Ok(());
+        }
         state.give_up_uid(app, uid);
         state.index.remove(&app);
         Ok(())
@@ -70,7 +79,7 @@ impl Documents for Model {
 
     async fn applications(&self, request: &PageRequest) -> Result<Page<AppId>> {
         let state = self.state();
-        Ok(page(state.index.iter().map(|app| (app.to_string(), *app)), request))
+        Ok(page(state.index.keys().map(|app| (app.to_string(), *app)), request))
     }
 
     async fn document(&self, kind: Kind, name: &str) -> Result<Option<Bytes>> {

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use shared::{
     domain::{Attempt, DeadLetter, Queue},
-    id::{AppId, MessageId},
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Result},
+    id::{AppId, AttemptId, MessageId},
+    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
+    time::Millis,
 };
 
-use super::Model;
+use super::{Model, State};
 
 /// Part of a list that is given in ascending order, each entry with the text of its place.
 pub(super) fn page<T>(
@@ -85,11 +86,63 @@ impl History for Model {
         Ok(entries(page(list, request)))
     }
 
+    async fn expunge_responses(
+        &self,
+        app: AppId,
+        message: MessageId,
+        attempt: Option<AttemptId>,
+    ) -> Result<bool> {
+        let mut state = self.state();
+        let mut any = false;
+        for (of, found) in &mut state.attempts {
+            let wanted = attempt.is_none_or(|attempt| attempt == found.id);
+            if *of == app && found.message == message && wanted {
+                found.response.clear();
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
     async fn dead_letters(&self, queue: Queue, request: &PageRequest) -> Result<Page<DeadLetter>> {
         let state = self.state();
-        let list = wanted(&state.dead, move |(app, letter)| {
-            *app == queue.app && letter.endpoint == queue.endpoint
+        Ok(entries(page(state.letters(queue), request)))
+    }
+
+    async fn dead_letter(&self, queue: Queue, place: &Cursor) -> Result<Option<DeadLetter>> {
+        let state = self.state();
+        let mut letters = state.letters(queue);
+        Ok(letters.find(|(found, _)| *found == place.0).map(|(_, (_, letter))| letter))
+    }
+
+    async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
+        let mut state = self.state();
+        let chosen = |place: &str, letter: &DeadLetter| match which {
+            Purge::One(wanted) => wanted.0 == place,
+            Purge::Before(time) => letter.at < *time,
+        };
+        let places: Vec<usize> = state
+            .letters(queue)
+            .filter(|(place, (_, letter))| chosen(place, letter))
+            .filter_map(|(place, _)| place.parse().ok())
+            .collect();
+        state.purged.extend(&places);
+        Ok(places.len() as u64)
+    }
+
+    fn since(&self, _: Millis) -> Cursor {
+        Cursor(String::new())
+    }
+}
+
+impl State {
+    fn letters(
+        &self,
+        queue: Queue,
+    ) -> impl DoubleEndedIterator<Item = (String, (AppId, DeadLetter))> {
+        let letters = self.dead.iter().enumerate().filter(move |(place, (app, letter))| {
+            *app == queue.app && letter.endpoint == queue.endpoint && !self.purged.contains(place)
         });
-        Ok(entries(page(list, request)))
+        letters.map(|(place, letter)| (format!("{place:09}"), letter.clone()))
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use shared::{
     domain::{DeadLetter, Delivery, Destination, ORDERED_STRANDS, Queue, Strand},
-    id::{AppId, EndpointId},
+    id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fence, Fetch, Fetched, Head,
-        LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked, Place, Reader, Result, Settle,
-        Settled, Settlement, StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
+        Fetched, Head, InFront, LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked, Place,
+        Reader, Result, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -79,6 +79,13 @@ impl Lanes for Model {
         Ok(Some(()))
     }
 
+    async fn expand(&self, fence: &Fence, expand: &Expand) -> Result<Option<Expanded>> {
+        let mut state = self.state();
+        let expanded = state.holds(fence).then(|| state.expand(fence.lane, expand));
+        self.appended.notify_waiters();
+        Ok(expanded)
+    }
+
     async fn due(&self, fence: &Fence, asks: &[Ask]) -> Result<Option<Vec<Due>>> {
         let state = self.state();
         Ok(state.holds(fence).then(|| asks.iter().map(|ask| state.due(ask)).collect()))
@@ -140,6 +147,17 @@ impl Lanes for Model {
         Ok(heads.collect())
     }
 
+    async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
+        let state = self.state();
+        let mut set: Vec<_> = state.waiting.get(&queue).into_iter().flatten().collect();
+        set.sort_by_key(|(delivery, wait)| (wait.score, **delivery));
+        let in_front = |(delivery, wait): (&Delivery, &Wait)| InFront {
+            waiting: Waiting { delivery: *delivery, attempts: wait.attempts, steps: wait.steps },
+            lives: state.bodies.contains_key(&(delivery.app, delivery.message)),
+        };
+        Ok(set.into_iter().take(limit).map(in_front).collect())
+    }
+
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         Ok(self.state().waiting.get(&queue).map_or(0, |set| set.len() as u64))
     }
@@ -196,6 +214,24 @@ impl State {
             self.lower_agenda(queue, opens);
         }
         Parked::Moved
+    }
+
+    fn expand(&mut self, lane: Lane, expand: &Expand) -> Expanded {
+        let stream = self.streams.entry(lane).or_default();
+        if stream.get(&expand.entry) != Some(&Entry::FanOut(expand.fan_out)) {
+            return Expanded::NotThere;
+        }
+        stream.remove(&expand.entry);
+        let FanOut { app, message, .. } = expand.fan_out;
+        self.append_targets(app, message, &expand.targets);
+        if let Some(body) = self.bodies.get_mut(&(app, message)) {
+            body.open += expand.targets.len();
+        }
+        match expand.rest() {
+            Some(rest) => self.append(lane, Entry::FanOut(rest)),
+            None => self.close(app, message, None),
+        }
+        Expanded::Done
     }
 
     fn due(&self, ask: &Ask) -> Due {
@@ -317,17 +353,22 @@ impl State {
                 self.lower_agenda(queue, Instant::now());
             }
         }
+        self.close(app, message, needed_for);
+    }
+
+    /// One open delivery of a message less.
+    fn close(&mut self, app: AppId, message: MessageId, needed_for: Option<Duration>) {
         let now = Instant::now();
-        let retained = now + self.lifetimes.retention;
         if let Some(body) = self.bodies.get_mut(&(app, message)) {
             body.needed = body.needed.max(needed_for.map(|lifetime| now + lifetime));
             body.open = body.open.saturating_sub(1);
-            let least = if body.open == 0 { retained } else { body.expires };
+            body.charged &= body.open > 0;
+            let least = if body.open == 0 { now + body.retention } else { body.expires };
             body.expires = body.needed.map_or(least, |needed| needed.max(least));
         }
     }
 
-    fn lower_agenda(&mut self, queue: Queue, opens: Instant) {
+    pub(super) fn lower_agenda(&mut self, queue: Queue, opens: Instant) {
         let entry = self.agenda.entry(queue).or_insert(opens);
         *entry = opens.min(*entry);
     }

@@ -8,22 +8,23 @@ mod lanes;
 mod leases;
 mod limits;
 mod publisher;
+mod tasks;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use shared::{
-    domain::{Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue},
-    id::{AppId, MessageId},
+    domain::{
+        Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue, TaskStatus, TrackedTask,
+    },
+    id::{AppId, MessageId, TaskId},
     placement::Lane,
     store::{
-        Bucket, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease, Lifetimes,
-        Result, Store,
+        Bucket, Claim, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease,
+        Lifetimes, Result, Store,
     },
+    time::Millis,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -40,7 +41,8 @@ pub(crate) struct State {
     last_entry: u64,
     last_park: u64,
     configurations: BTreeMap<AppId, Configuration>,
-    index: BTreeSet<AppId>,
+    index: BTreeMap<AppId, Claim>,
+    last_claim: u64,
     uids: BTreeMap<String, AppId>,
     documents: BTreeMap<(&'static str, String), Bytes>,
     buckets: BTreeMap<Bucket, limits::Cells>,
@@ -55,11 +57,18 @@ pub(crate) struct State {
     log: Vec<MessageHeader>,
     attempts: Vec<(AppId, Attempt)>,
     dead: Vec<(AppId, DeadLetter)>,
+    /// Places in `dead` of those that were removed.
+    purged: BTreeSet<usize>,
+    tasks: BTreeMap<TaskId, TrackedTask>,
 }
 
 struct Body {
     record: Bytes,
     open: usize,
+    /// Whether its bytes count towards a quota while deliveries are open.
+    charged: bool,
+    /// How long it lives once nothing is open.
+    retention: Duration,
     /// Until when a dead letter needs it.
     needed: Option<Instant>,
     expires: Instant,
@@ -94,7 +103,8 @@ impl Model {
             last_entry: 0,
             last_park: 0,
             configurations: BTreeMap::new(),
-            index: BTreeSet::new(),
+            index: BTreeMap::new(),
+            last_claim: 0,
             uids: BTreeMap::new(),
             documents: BTreeMap::new(),
             buckets: BTreeMap::new(),
@@ -109,6 +119,8 @@ impl Model {
             log: Vec::new(),
             attempts: Vec::new(),
             dead: Vec::new(),
+            purged: BTreeSet::new(),
+            tasks: BTreeMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), appended: Arc::new(Notify::new()) }
     }
@@ -127,6 +139,11 @@ impl Model {
         let now = Instant::now();
         state.bodies.retain(|_, body| body.expires > now);
         state.keys.retain(|_, key| key.expires > now);
+        let kept = state.lifetimes.history;
+        state.tasks.retain(|_, TrackedTask { progress, .. }| {
+            progress.status == TaskStatus::Running
+                || progress.updated_at.after(kept) > Millis::now()
+        });
         state
     }
 }

@@ -1,8 +1,10 @@
 //! Publishing.
 
+use bytes::Bytes;
 use shared::{
     domain::{Delivery, Generation},
-    store::{Entry, Lifetimes, Publication, Published, Publisher, Resend, Resent, Result},
+    id::{AppId, MessageId},
+    store::{Entry, Lifetimes, Publication, Published, Publisher, Resend, Resent, Result, Target},
 };
 use tokio::time::Instant;
 
@@ -34,18 +36,26 @@ impl Publisher for Model {
         self.appended.notify_waiters();
         Ok(Resent::Queued)
     }
+
+    async fn expunge(&self, app: AppId, message: MessageId, record: Bytes) -> Result<bool> {
+        let mut state = self.state();
+        let body = state.bodies.get_mut(&(app, message));
+        Ok(body.map(|body| body.record = record).is_some())
+    }
 }
 
 impl State {
     fn publish(&mut self, publication: Publication) -> Published {
-        let Publication { header, record, version, targets, dedup } = publication;
+        let Publication { header, record, version, targets, fan_out, terms, dedup } = publication;
         let (app, message) = (header.app, header.id);
         if self.bodies.contains_key(&(app, message)) {
             return Published::Accepted;
         }
         match self.configurations.get(&app) {
             None => return Published::NoApplication,
-            Some(configuration) if configuration.version != version => return Published::Stale,
+            Some(configuration) if configuration.version != version && fan_out.is_none() => {
+                return Published::Stale;
+            }
             Some(_) => {}
         }
         for (index, wanted) in dedup.iter().enumerate() {
@@ -57,8 +67,20 @@ impl State {
 
         let now = Instant::now();
         let Lifetimes { message: with_targets, retention, .. } = self.lifetimes;
-        let lifetime = if targets.is_empty() { retention } else { with_targets };
-        let body = Body { record, open: targets.len(), needed: None, expires: now + lifetime };
+        let open = targets.len() + usize::from(fan_out.is_some());
+        if let Some(quota) = terms.quota
+            && open > 0
+        {
+            let ours = self.bodies.iter().filter(|((of, _), body)| *of == app && body.charged);
+            let held: usize = ours.map(|(_, body)| body.record.len()).sum();
+            if (held + record.len()) as u64 > quota {
+                return Published::OverQuota;
+            }
+        }
+        let retention = terms.retention.unwrap_or(retention);
+        let lifetime = if open == 0 { retention } else { with_targets + terms.delay };
+        let charged = terms.quota.is_some() && open > 0;
+        let body = Body { record, open, charged, needed: None, retention, expires: now + lifetime };
         self.bodies.insert((app, message), body);
         self.log.push(header);
         for wanted in dedup {
@@ -66,17 +88,18 @@ impl State {
                 Key { message, fingerprint: wanted.fingerprint, expires: now + wanted.lifetime };
             self.keys.insert((app, wanted.key), key);
         }
-        for target in targets {
-            let delivery = Delivery {
-                app,
-                endpoint: target.endpoint,
-                strand: target.strand,
-                message,
-                generation: Generation::default(),
-            };
-            let not_before = target.not_before;
-            self.append(delivery.lane(), Entry::Delivery { delivery, not_before });
+        self.append_targets(app, message, &targets);
+        if let Some(fan_out) = fan_out {
+            self.append(fan_out.lane(), Entry::FanOut(fan_out));
         }
         Published::Accepted
+    }
+
+    pub(super) fn append_targets(&mut self, app: AppId, message: MessageId, targets: &[Target]) {
+        for &Target { endpoint, strand, not_before } in targets {
+            let delivery =
+                Delivery { app, endpoint, strand, message, generation: Generation::default() };
+            self.append(delivery.lane(), Entry::Delivery { delivery, not_before });
+        }
     }
 }

@@ -115,7 +115,7 @@ fn publication(tenant: &Tenant) -> shared::store::Publication {
 fn delivery((id, entry): (EntryId, Entry)) -> Option<(EntryId, Delivery)> {
     match entry {
         Entry::Delivery { delivery, .. } => Some((id, delivery)),
-        Entry::Nudge { .. } | Entry::Unknown => None,
+        Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => None,
     }
 }
 

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use shared::{
-    id::AppId,
+    domain::{Progress, Task},
+    id::{AppId, TaskId},
     placement::Lane,
     store::{
-        Change, EntryId, ErrorKind, Fence, Lease, Owner, Park, Parked, Publication, Published,
-        Resend, Resent, Settle, Settled, Take, Version,
+        Advanced, Begun, Change, EntryId, ErrorKind, Expand, Expanded, Fence, Lease, Owner, Park,
+        Parked, Publication, Published, Resend, Resent, Settle, Settled, Step, Take, Version,
     },
 };
 
-use super::{HOUR, universe::Side};
+use super::{HOUR, tasks::timeless, universe::Side};
 
 #[derive(Clone, Debug)]
 pub(super) enum Call {
@@ -23,7 +24,11 @@ pub(super) enum Call {
     Release(Fence),
     Park(Fence, Vec<Park>),
     Forget(Fence, EntryId),
+    Expand(Fence, Expand),
     Settle(Vec<Settle>),
+    BeginTask(Task),
+    CancelTask(TaskId),
+    Advance(Fence, Box<Step>),
     Take(Take),
 }
 
@@ -38,7 +43,11 @@ pub(super) enum Answer {
     Released,
     Parked(Option<Vec<Parked>>),
     Forgot(bool),
+    Expanded(Option<Expanded>),
     Settled(Vec<Option<Vec<Settled>>>),
+    Begun(Begun),
+    Cancelled(Option<Progress>),
+    Advanced(Advanced),
     /// When the cells are due, in gaps.
     Taken(Vec<u64>),
     Failed(ErrorKind),
@@ -71,7 +80,19 @@ impl Call {
             Self::Forget(fence, entry) => {
                 Answer::Forgot(store.forget(&fence, &[entry]).await?.is_some())
             }
+            Self::Expand(fence, expand) => Answer::Expanded(store.expand(&fence, &expand).await?),
             Self::Settle(batch) => Answer::Settled(store.settle(&batch).await?),
+            Self::BeginTask(task) => Answer::Begun(store.begin_task(&task).await?),
+            Self::CancelTask(task) => {
+                let cancelled = store.cancel_task(task).await?;
+                Answer::Cancelled(cancelled.map(|tracked| timeless(tracked.progress)))
+            }
+            Self::Advance(fence, step) => {
+                Answer::Advanced(match store.advance_task(&fence, &step).await? {
+                    Advanced::Now(progress) => Advanced::Now(timeless(progress)),
+                    other => other,
+                })
+            }
             Self::Take(take) => {
                 let cells = store.take(&take).await?.cells;
                 Answer::Taken(cells.into_iter().map(in_gaps).collect())

@@ -12,8 +12,8 @@ use shared::{
     id::AppId,
     placement::Lane,
     store::{
-        Change, Entry, EntryId, Fence, Park, Place, Publication, Resend, Settle, Settlement,
-        StateChange, Take, Target, Verdict, Version,
+        Change, Entry, EntryId, Expand, FanOut, Fence, Park, Place, Publication, Resend, Settle,
+        Settlement, StateChange, Take, Target, Verdict, Version,
     },
 };
 
@@ -67,6 +67,9 @@ impl Universe {
             Operation::Forget { endpoint, owner, nth } => {
                 self.forget(*endpoint, *owner, *nth).await
             }
+            Operation::Expand { owner, nth, targets, more, wrong } => {
+                self.expand(*owner, *nth, *targets, *more, *wrong).await
+            }
             Operation::Settle { owner, endings } => self.settle(*owner, endings).await,
             Operation::Remember { endpoint, owner, state, reopens } => {
                 let change = StateChange {
@@ -79,6 +82,9 @@ impl Universe {
                     Call::Settle(vec![Settle { fence, settlements: vec![], states }])
                 }))
             }
+            Operation::BeginTask { endpoint } => self.begin_task(*endpoint),
+            Operation::CancelTask { nth } => self.cancel_task(*nth),
+            Operation::Advance(advance) => self.advance(advance, earlier.len()).await,
             Operation::Take { chosen, version, cells, spread } => {
                 // Whether a deleted application's bucket is remembered is left open.
                 let mut chosen = *chosen;
@@ -95,6 +101,7 @@ impl Universe {
                 let pair = earlier.get(nth.checked_rem(earlier.len())?)?;
                 match &pair[0] {
                     Call::Resend(_) => None,
+                    Call::Advance(_, step) if self.may_differ(step).await => None,
                     Call::Publish(batch) => {
                         for publication in batch {
                             if self.is_over(&publication.header).await {
@@ -123,14 +130,16 @@ impl Universe {
                 continue;
             }
             let mut targets = Vec::new();
-            let queues = self.queues.iter().filter(|queue| queue.app == app);
-            for (queue, wanted) in queues.zip(wish.targets) {
-                if let Some(strand) = wanted
-                    && self.has(*queue).await
-                {
-                    let (endpoint, strand) = (queue.endpoint, STRANDS[strand]);
-                    targets.push(Target { endpoint, strand, not_before: None });
-                }
+            let fan_out = FanOut {
+                app,
+                message: id,
+                version: Version(1),
+                until: header.created_at,
+                after: None,
+                not_before: None,
+            };
+            if !wish.later {
+                targets = self.targets(app, wish.targets).await;
             }
             let message = Message { header: header.clone(), payload: Bytes::from_static(b"{}") };
             let record = message.encode().unwrap();
@@ -143,11 +152,58 @@ impl Universe {
                     record: record.clone(),
                     version: Version(if wish.stale { version + 1000 } else { version }),
                     targets: targets.clone(),
+                    fan_out: wish.later.then_some(fan_out),
+                    terms: Default::default(),
                     dedup: dedup.clone(),
                 });
             }
         }
         (!batches[0].is_empty()).then(|| batches.map(Call::Publish))
+    }
+
+    async fn targets(&self, app: AppId, wanted: [Option<usize>; 2]) -> Vec<Target> {
+        let mut targets = Vec::new();
+        let queues = self.queues.iter().filter(|queue| queue.app == app);
+        for (queue, wanted) in queues.zip(wanted) {
+            if let Some(strand) = wanted
+                && self.has(*queue).await
+            {
+                let (endpoint, strand) = (queue.endpoint, STRANDS[strand]);
+                targets.push(Target { endpoint, strand, not_before: None });
+            }
+        }
+        targets
+    }
+
+    async fn expand(
+        &self,
+        owner: usize,
+        nth: usize,
+        targets: [Option<usize>; 2],
+        more: bool,
+        wrong: bool,
+    ) -> Option<[Call; 2]> {
+        // Each lane of the universe has fan-outs of its own.
+        let lane = *self.lanes.iter().nth(nth % self.lanes.len())?;
+        let [ours, theirs] = self.streams(lane).await;
+        let flowing = ours.iter().filter(|(_, entry)| matches!(entry, Entry::FanOut(_)));
+        let flowing: Vec<_> = flowing.collect();
+        let (_, entry) = flowing.get(nth.checked_rem(flowing.len())?)?;
+        let Entry::FanOut(mut fan_out) = *entry else { return None };
+        let entries = [first_of(&ours, entry)?, first_of(&theirs, entry)?];
+        let targets = self.targets(fan_out.app, targets).await;
+        let next = more.then_some(self.queues[0].endpoint);
+        if wrong {
+            fan_out.version = Version(fan_out.version.0 + 1);
+        }
+        let mut sides = self.sides.iter().zip(entries);
+        let mut call = || {
+            let (side, entry) = sides.next()?;
+            let fence = side.fence(lane, owner, &self.owners[owner]);
+            let expand = Expand { entry, fan_out, targets: targets.clone(), next };
+            Some(Call::Expand(fence, expand))
+        };
+        Some([call()?, call()?])
     }
 
     async fn resend(&self, message: usize, queue: Queue, step: usize) -> Option<[Call; 2]> {
@@ -189,7 +245,7 @@ impl Universe {
         Some([(); 2].map(|()| Call::Acquire(lane, owner.clone(), seen.next().flatten())))
     }
 
-    fn fences(&self, endpoint: usize, owner: usize) -> [Fence; 2] {
+    pub(super) fn fences(&self, endpoint: usize, owner: usize) -> [Fence; 2] {
         let lane = self.queues[endpoint].lane();
         [0, 1].map(|side: usize| self.sides[side].fence(lane, owner, &self.owners[owner]))
     }
@@ -213,7 +269,7 @@ impl Universe {
             let entry = &ours[place].1;
             let mut delivery = match entry {
                 Entry::Delivery { delivery, .. } => *delivery,
-                Entry::Nudge { .. } | Entry::Unknown => {
+                Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => {
                     let Queue { app, endpoint, strand } = queue;
                     let message = self.messages[0].1;
                     Delivery { app, endpoint, strand, message, generation: STRANGE }

@@ -9,6 +9,7 @@ mod call;
 mod meaning;
 mod operation;
 mod snapshot;
+mod tasks;
 mod universe;
 
 use std::{sync::Arc, time::Duration};

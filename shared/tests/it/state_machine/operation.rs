@@ -47,6 +47,15 @@ pub(super) enum Operation {
         owner: usize,
         nth: usize,
     },
+    /// Of any entry, though only fan-outs can be.
+    Expand {
+        owner: usize,
+        nth: usize,
+        targets: [Option<usize>; 2],
+        more: bool,
+        /// Names another cursor than the entry's.
+        wrong: bool,
+    },
     /// In one write.
     Settle {
         owner: usize,
@@ -58,6 +67,13 @@ pub(super) enum Operation {
         state: Option<u8>,
         reopens: Option<bool>,
     },
+    BeginTask {
+        endpoint: usize,
+    },
+    CancelTask {
+        nth: usize,
+    },
+    Advance(Advance),
     /// Out of the buckets that are chosen.
     Take {
         chosen: [bool; 3],
@@ -81,6 +97,21 @@ pub(super) struct Wish {
     pub(super) keys: Vec<usize>,
     pub(super) fingerprint: u8,
     pub(super) stale: bool,
+    /// Its targets are to be chosen later.
+    pub(super) later: bool,
+}
+
+/// A wish for a step of a task.
+#[derive(Clone, Debug)]
+pub(super) struct Advance {
+    pub(super) task: usize,
+    pub(super) owner: usize,
+    pub(super) messages: Vec<usize>,
+    /// A dead letter that goes with it.
+    pub(super) letter: Option<usize>,
+    /// It was made before.
+    pub(super) late: bool,
+    pub(super) ends: bool,
 }
 
 /// A wish to park an entry.
@@ -151,6 +182,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (who(), ANY).prop_map(|((endpoint, owner), nth)| {
             Operation::Forget { endpoint, owner, nth }
         }),
+        6 => (owner(), ANY, targets(), any::<bool>(), prop::bool::weighted(0.1)).prop_map(
+            |(owner, nth, targets, more, wrong)| {
+                Operation::Expand { owner, nth, targets, more, wrong }
+            }
+        ),
         24 => (owner(), vec(ending(), 1..5)).prop_map(|(owner, endings)| {
             Operation::Settle { owner, endings }
         }),
@@ -159,6 +195,11 @@ fn operation() -> impl Strategy<Value = Operation> {
                 Operation::Remember { endpoint, owner, state, reopens }
             }
         ),
+        4 => (0..3usize).prop_map(|endpoint| Operation::BeginTask { endpoint }),
+        1 => ANY.prop_map(|nth| Operation::CancelTask { nth }),
+        8 => (owner(), advance()).prop_map(|(owner, advance)| {
+            Operation::Advance(Advance { owner, ..advance })
+        }),
         6 => (any::<[bool; 3]>(), 1..4u64, 0..4usize, 0..5u32).prop_map(
             |(chosen, version, cells, spread)| Operation::Take { chosen, version, cells, spread }
         ),
@@ -171,16 +212,38 @@ fn strand() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(0usize), 2 => 1..4usize]
 }
 
+/// For each of an application's endpoints, whether it is wanted, and with which strand.
+fn targets() -> impl Strategy<Value = [Option<usize>; 2]> {
+    [option::of(strand()), option::of(strand())]
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     let rarely = prop::bool::weighted(0.1);
-    (ANY, [option::of(strand()), option::of(strand())], vec(0..3usize, 0..3), 0..2u8, rarely)
-        .prop_map(|(message, targets, keys, fingerprint, stale)| Wish {
+    let later = prop::bool::weighted(0.2);
+    (targets(), ANY, vec(0..3usize, 0..3), 0..2u8, rarely, later).prop_map(
+        |(targets, message, keys, fingerprint, stale, later)| Wish {
             message,
             targets,
             keys,
             fingerprint,
             stale,
-        })
+            later,
+        },
+    )
+}
+
+fn advance() -> impl Strategy<Value = Advance> {
+    let rarely = || prop::bool::weighted(0.2);
+    (ANY, vec(ANY, 0..3), option::of(ANY), rarely(), rarely()).prop_map(
+        |(task, messages, letter, late, ends)| Advance {
+            task,
+            owner: 0,
+            messages,
+            letter,
+            late,
+            ends,
+        },
+    )
 }
 
 fn parking() -> impl Strategy<Value = Parking> {

@@ -13,6 +13,7 @@ use shared::{
 
 use super::{
     call::in_gaps,
+    tasks::timeless,
     universe::{STRANDS, Side, Universe, metered},
 };
 use crate::bench::{ALL, whole};
@@ -52,6 +53,14 @@ impl Snapshot {
                 let holder = side.store.find_key(app, &Universe::key(key)).await.unwrap();
                 snapshot.see(format!("key {key} of {app}"), holder);
             }
+        }
+        for task in &universe.tasks {
+            let tracked = side.store.task(task.id).await.unwrap();
+            let progress = tracked.map(|tracked| timeless(tracked.progress));
+            snapshot.see(format!("progress of {}", task.id), progress);
+            let open = side.store.open_tasks(task.queue().lane()).await.unwrap();
+            let is_open = open.iter().any(|tracked| tracked.task.id == task.id);
+            snapshot.see(format!("whether {} is open", task.id), is_open);
         }
         for &(app, message) in &universe.messages {
             let page = whole(Order::OldestFirst);
@@ -147,6 +156,7 @@ impl Universe {
         match entry {
             Entry::Delivery { delivery, .. } => self.knows(&delivery.queue()),
             Entry::Nudge { queue, .. } => self.knows(queue),
+            Entry::FanOut(fan_out) => self.apps.contains(&fan_out.app),
             Entry::Unknown => true,
         }
     }

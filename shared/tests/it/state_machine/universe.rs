@@ -8,10 +8,10 @@ use std::{
 };
 
 use shared::{
-    domain::{Limit, Queue, Strand},
+    domain::{Limit, Queue, Strand, Task},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
-    store::{Bucket, Change, Epoch, Fence, Metered, Owner, Published, SharedStore},
+    store::{Begun, Bucket, Change, Epoch, Fence, Metered, Owner, Published, SharedStore},
 };
 
 use super::{
@@ -57,6 +57,7 @@ pub(super) struct Universe {
     pub(super) owners: Vec<Owner>,
     pub(super) buckets: [Bucket; 3],
     pub(super) messages: Vec<(AppId, MessageId)>,
+    pub(super) tasks: Vec<Task>,
     /// Messages that were accepted once. A repetition after the body's end would be a new message.
     pub(super) accepted: BTreeSet<MessageId>,
     /// Messages whose bodies the engine may keep longer than the model.
@@ -76,7 +77,15 @@ impl Universe {
             }
         };
         let queues = vec![first, beside, queue(1)];
-        let messages = (0..6).map(|n| (apps[n % 2], MessageId::new())).collect();
+        // Fan-outs flow in lanes that have endpoints, too.
+        let message = |app: usize| loop {
+            let message = MessageId::new();
+            let lane = Lane::of_message(apps[app], message);
+            if queues.iter().any(|queue: &Queue| queue.lane() == lane) {
+                break (apps[app], message);
+            }
+        };
+        let messages = (0..6).map(|n| message(n % 2)).collect();
         let owner = |name| Owner::new(&format!("{name}-{:032x}", rand::random::<u128>()));
         for side in &sides {
             for &app in &apps {
@@ -100,6 +109,7 @@ impl Universe {
             apps,
             queues,
             messages,
+            tasks: Vec::new(),
             accepted: BTreeSet::new(),
             resent: BTreeSet::new(),
         }
@@ -156,6 +166,14 @@ impl Universe {
             }
             (Call::Resend(resend), _) => {
                 self.resent.insert(resend.delivery.message);
+            }
+            (Call::BeginTask(task), Answer::Begun(Begun::Begun)) => {
+                if self.tasks.iter().all(|other| other.id != task.id) {
+                    self.tasks.push(task.clone());
+                }
+            }
+            (Call::Advance(_, step), _) => {
+                self.resent.extend(step.again.iter().map(|again| again.message));
             }
             (Call::Acquire(lane, owner, _), Answer::Acquired(true)) => {
                 let place = self.owners.iter().position(|other| other == owner).unwrap();

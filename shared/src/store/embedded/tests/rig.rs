@@ -100,6 +100,7 @@ impl Rig {
             tags: vec![],
             event_id: None,
             created_at: Millis::now(),
+            options: Default::default(),
             extra: Extra::new(),
         };
         let target =
@@ -109,6 +110,8 @@ impl Rig {
             record: Bytes::from(vec![7; 1024]),
             version: Version(1),
             targets: vec![target],
+            fan_out: None,
+            terms: Default::default(),
             dedup,
         }
     }

@@ -78,7 +78,7 @@ fn cpu_seconds() -> f64 {
 async fn settle(rig: &Rig, batch: &LaneBatch) -> usize {
     let found = batch.entries.iter().filter_map(|(id, entry)| match entry {
         Entry::Delivery { delivery, .. } => Some((*id, *delivery)),
-        Entry::Nudge { .. } | Entry::Unknown => None,
+        Entry::Nudge { .. } | Entry::FanOut(_) | Entry::Unknown => None,
     });
     let found: Vec<_> = found.collect();
     let deliveries = found.iter().map(|(_, delivery)| *delivery).collect();

@@ -17,6 +17,10 @@
 -- A message of which a delivery died keeps its body as long as the dead letter. `left` remembers that
 -- by this summand, because the last delivery to end may be another one.
 local DIED = 1000000
+-- A message with a retention of its own carries it there too, in minutes by this unit.
+local KEPT, MINUTE = 10000000, 60000
+-- And one that counts towards its application's quota the field of the count, as publish says.
+local CHARGED = 100000000000000
 
 local retention, history = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -71,10 +75,10 @@ local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 
 
 -- A message's deliveries that end here, over all lanes.
 local endings, lefts = {}, {}
-local function ends(item)
+local function ends(item, app)
   local ending = endings[item.left]
   if not ending then
-    ending = {body = item.body, left = item.left, count = 0, died = false}
+    ending = {app = app, body = item.body, left = item.left, count = 0, died = false}
     endings[item.left] = ending
     lefts[#lefts + 1] = item.left
   end
@@ -128,7 +132,7 @@ local function check(lane)
           item.verdict = 'deleted'
         end
         if item.verdict ~= 'retry' then
-          ends(item)
+          ends(item, queue.app)
         end
       end
     end
@@ -141,6 +145,13 @@ for _, lane in ipairs(lanes) do
   end
 end
 local opens = #lefts > 0 and redis.call('MGET', unpack(lefts)) or {}
+for i, left in ipairs(lefts) do
+  local stored, ending = tonumber(opens[i] or 0), endings[left]
+  if stored >= CHARGED then
+    ending.field = 'b:' .. (math.floor(stored / CHARGED) - 1)
+    ending.size = redis.call('STRLEN', ending.body)
+  end
+end
 
 local function write_queue(lane, queue, removals)
   local added, removed, tried, untried, records, tries_of = {}, {}, {}, {}, {}, {}
@@ -235,22 +246,35 @@ end
 for i, left in ipairs(lefts) do
   local ending = endings[left]
   local stored = tonumber(opens[i] or ending.count)
+  local charged = math.floor(stored / CHARGED) * CHARGED
+  local minutes = math.floor(stored % CHARGED / KEPT)
+  stored = stored % KEPT
+  local kept = minutes > 0 and minutes * MINUTE or tonumber(retention)
   local died = ending.died or stored >= DIED
   local open = stored % DIED - ending.count
+  local value = string.format('%.0f', math.max(open, 0) + (died and DIED or 0) + minutes * KEPT
+    + (open > 0 and charged or 0))
   if open > 0 then
-    redis.call('SET', left, string.format('%.0f', open + (died and DIED or 0)), 'KEEPTTL')
+    redis.call('SET', left, value, 'KEEPTTL')
     if ending.died then
       redis.call('PEXPIRE', left, history, 'GT')
       redis.call('PEXPIRE', ending.body, history, 'GT')
     end
-  elseif died then
-    redis.call('SET', left, DIED, 'PX', history)
-    redis.call('PEXPIRE', ending.body, history)
   else
-    if opens[i] then
+    local life = string.format('%.0f', died and math.max(kept, tonumber(history)) or kept)
+    if value ~= '0' then
+      -- What a resend must know.
+      redis.call('SET', left, value, 'PX', life)
+    elseif opens[i] then
       redis.call('UNLINK', left)
     end
-    redis.call('PEXPIRE', ending.body, retention)
+    redis.call('PEXPIRE', ending.body, life)
+    local count = ending.field and redis.call('HGET', ending.app, ending.field)
+    local slot, bytes = string.match(count or '', '^(%d+) (%d+)$')
+    if slot then
+      local rest = string.format('%s %.0f', slot, math.max(bytes - ending.size, 0))
+      redis.call('HSET', ending.app, ending.field, rest)
+    end
   end
 end
 return answers
