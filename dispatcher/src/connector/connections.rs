@@ -1,6 +1,7 @@
 //! Counts the connections that a client opens.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +17,7 @@ use tower_service::Service;
 pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    /// How many were opened, or tried to be.
+    /// How many were opened.
     pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -37,17 +38,27 @@ pub(super) struct Counting<S> {
     count: Counted,
 }
 
-impl<S: Service<Target>, Target> Service<Target> for Counting<S> {
+impl<S, Target> Service<Target> for Counting<S>
+where
+    S: Service<Target>,
+    S::Future: Send + 'static,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, target: Target) -> S::Future {
-        self.count.0.fetch_add(1, Ordering::Relaxed);
-        self.inner.call(target)
+    fn call(&mut self, target: Target) -> Self::Future {
+        let (opening, count) = (self.inner.call(target), self.count.clone());
+        Box::pin(async move {
+            let opened = opening.await;
+            if opened.is_ok() {
+                count.0.fetch_add(1, Ordering::Relaxed);
+            }
+            opened
+        })
     }
 }

@@ -17,7 +17,10 @@ mod tests;
 use std::{
     error::Error,
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -36,11 +39,9 @@ use crate::{outcome::Outcome, retry::retry_after};
 
 /// A pooled connection is dropped when it was idle for this long…
 const IDLE: Duration = Duration::from_secs(30);
-/// …and all of them when the client is this old, so that changed names take effect, or has opened as
-/// many as may be idle.
+/// …and all of them when the client is this old, so that changed names take effect, or when more may be
+/// idle than is allowed.
 const CLIENT_AGE: Duration = Duration::from_secs(300);
-/// How many may be idle of one host.
-const IDLE_OF_HOST: usize = 64;
 /// How much of a response's body is read and kept, in bytes.
 const RESPONSE_CAP: usize = 4096;
 
@@ -73,6 +74,8 @@ pub(crate) struct Connector {
     timeout: Duration,
     most_idle: usize,
     clients: Mutex<Clients>,
+    /// Requests under way.
+    in_use: AtomicUsize,
 }
 
 struct Clients {
@@ -83,7 +86,7 @@ struct Clients {
 }
 
 impl Clients {
-    fn new(guard: &Arc<Guard>, names: &Arc<Names>) -> reqwest::Result<Self> {
+    fn new(guard: &Arc<Guard>, names: &Arc<Names>, most_idle: usize) -> reqwest::Result<Self> {
         let opened = Counted::default();
         let client = |reach| {
             Client::builder()
@@ -95,11 +98,27 @@ impl Clients {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(IDLE_OF_HOST)
+                .pool_max_idle_per_host(most_idle)
                 .build()
         };
         let (public, allowed_only) = (client(Reach::Public)?, client(Reach::AllowedOnly)?);
         Ok(Self { made: Instant::now(), opened, public, allowed_only })
+    }
+}
+
+/// Counts a request for as long as it lives, however it ends.
+struct InUse<'a>(&'a AtomicUsize);
+
+impl<'a> InUse<'a> {
+    fn count(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -112,8 +131,8 @@ impl Connector {
         timeout: Duration,
         most_idle: usize,
     ) -> reqwest::Result<Self> {
-        let clients = Mutex::new(Clients::new(&guard, &names)?);
-        Ok(Self { guard, names, timeout, most_idle, clients })
+        let clients = Mutex::new(Clients::new(&guard, &names, most_idle)?);
+        Ok(Self { guard, names, timeout, most_idle, clients, in_use: AtomicUsize::new(0) })
     }
 
     /// Makes a POST request.
@@ -123,6 +142,7 @@ impl Connector {
             Err(_) => return Answer::without_response(Outcome::Forbidden),
         };
         let deadline = Instant::now() + self.timeout;
+        let _in_use = InUse::count(&self.in_use);
         let sent =
             self.client(reach).post(request.url).headers(request.headers).body(request.body).send();
         match timeout_at(deadline, sent).await {
@@ -136,10 +156,11 @@ impl Connector {
 
     fn client(&self, reach: Reach) -> Client {
         let mut clients = self.clients.lock();
-        // The client does not tell how many are idle, only no more than it has opened. What is under
-        // way on the connections of the one before goes on.
-        let old = clients.made.elapsed() > CLIENT_AGE || clients.opened.count() >= self.most_idle;
-        if old && let Ok(fresh) = Clients::new(&self.guard, &self.names) {
+        // The client does not tell how many are idle: no more than it has opened and nobody uses. What is
+        // under way on the connections of the one before goes on.
+        let idle = clients.opened.count().saturating_sub(self.in_use.load(Ordering::Relaxed));
+        let old = clients.made.elapsed() > CLIENT_AGE || idle >= self.most_idle;
+        if old && let Ok(fresh) = Clients::new(&self.guard, &self.names, self.most_idle) {
             *clients = fresh;
         }
         match reach {

@@ -17,6 +17,7 @@
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
 //! | [`telling`] | what the operator is told of |
+//! | [`leaving`] | how the lane is handed over, or lost |
 //! | [`timing`] | when to look at a queue again |
 //! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
@@ -28,6 +29,7 @@ mod disabling;
 mod event;
 mod fanning_out;
 mod fetching;
+mod leaving;
 mod maintaining;
 mod pacing;
 mod parking;
@@ -42,14 +44,11 @@ mod waiting;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    mem,
     sync::Arc,
     time::Duration,
 };
 
-use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle,
-};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use arriving::Wish;
 use backlog::Backlog;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread, Stuck};
@@ -67,9 +66,9 @@ use crate::{
     connector::Connector,
     fetcher::Fetcher,
     mail::tell,
-    node::{LaneFenced, Node},
+    node::Node,
     parts::Parts,
-    reader::{Reader, Unwatch, Watch},
+    reader::{Reader, Watch},
     settler::{Reply, Settler},
     tenure::Tenure,
 };
@@ -265,60 +264,6 @@ impl LaneActor {
         }
     }
 
-    fn answer_drained(&mut self, answer: impl Fn() -> Result<(), Stuck>) {
-        for drained in mem::take(&mut self.drained) {
-            // Who asked may have run out of patience.
-            let _ = drained.send(answer());
-        }
-    }
-
-    /// Whether nothing is in hand but what the store refuses to settle.
-    fn is_stuck(&self) -> bool {
-        self.refused > 0 && self.held.values().all(|held| held.stage == Stage::Settling)
-    }
-
-    /// Whether attempts at endpoints that are not proven are under way.
-    fn waits_for_unproven(&self) -> bool {
-        self.seats.values().any(|seat| !seat.brain.is_proven() && seat.brain.in_flight() > 0)
-    }
-
-    /// Takes nothing from now on.
-    fn begin_to_drain(&mut self, ctx: &mut Context<Self>) {
-        self.draining = true;
-        let Fence { lane, epoch, .. } = *self.tenure.fence();
-        tell(&self.reader, Unwatch(vec![(lane, epoch)]));
-        self.drop_ready();
-        self.drop_aside();
-        self.put_back_all_primed();
-        self.remember_all(Instant::now(), ctx);
-    }
-
-    /// Whether nothing is in hand that somebody else must not touch.
-    fn is_empty(&self) -> bool {
-        let under_way = self.parking || self.forgetting || self.fan_outs.under_way;
-        !under_way && self.remembering == 0 && self.held.is_empty()
-    }
-
-    /// The store says that the lane is another node's.
-    fn fenced(&mut self, ctx: &mut Context<Self>) {
-        self.parts.metrics.fenced.inc();
-        tracing::warn!(lane = %self.tenure.lane(), "lane is fenced");
-        let Fence { lane, epoch, .. } = *self.tenure.fence();
-        tell(&self.node, LaneFenced { lane, epoch });
-        self.end(ctx);
-    }
-
-    fn end(&mut self, ctx: &mut Context<Self>) {
-        self.draining = true;
-        self.held.clear();
-        self.parking = false;
-        self.forgetting = false;
-        self.fan_outs.under_way = false;
-        self.remembering = 0;
-        self.answer_drained(|| Ok(()));
-        ctx.stop();
-    }
-
     /// Runs a task whose end is an event of this lane.
     fn run(&self, ctx: &Context<Self>, task: impl Future<Output = Event> + 'static) {
         let me = ctx.address();
@@ -395,32 +340,6 @@ impl Handler<Event> for LaneActor {
             | Event::Settled(Reply { answers: None, .. }) => return self.fenced(ctx),
         }
         self.finish(ctx);
-    }
-}
-
-impl Handler<Drain> for LaneActor {
-    type Result = ResponseFuture<Result<(), Stuck>>;
-
-    fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
-        self.closing = true;
-        if drain.at_once && !self.draining {
-            self.begin_to_drain(ctx);
-        }
-        let (sender, drained) = oneshot::channel();
-        self.drained.push(sender);
-        self.finish(ctx);
-        Box::pin(async {
-            // A lane that has ended has nothing in hand.
-            drained.await.unwrap_or(Ok(()))
-        })
-    }
-}
-
-impl Handler<Lost> for LaneActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Lost, ctx: &mut Self::Context) {
-        self.end(ctx);
     }
 }
 

@@ -31,6 +31,7 @@ mod leases;
 mod limits;
 mod publisher;
 pub mod redis;
+mod stream;
 mod tasks;
 
 use std::{sync::Arc, time::Duration};
@@ -42,9 +43,8 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use fan_out::{Expand, Expanded, FanOut};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Fetch, Fetched, Head, InFront, LONGEST_READ,
-    LaneBatch, LaneRead, Lanes, NudgeKind, PARKED_BELOW, Park, Parked, Place, Reader, Settle,
-    Settled, Settlement, StateChange, Verdict, Waiting,
+    AgendaEntry, AgendaPage, Ask, Due, Fetch, Fetched, Head, InFront, Lanes, PARKED_BELOW, Park,
+    Parked, Place, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
 };
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};
@@ -53,6 +53,7 @@ pub use publisher::{
     Terms,
 };
 use serde::{Deserialize, Serialize};
+pub use stream::{Entry, EntryId, LONGEST_READ, LaneBatch, LaneRead, NudgeKind, Reader};
 pub use tasks::{Advanced, Again, Begun, MAX_STEP, Step, Tasks};
 
 /// What a 202 promises.
