@@ -2,7 +2,7 @@
 //! that a change takes effect within a second.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -40,9 +40,17 @@ impl NamedLimits {
         self.0.subscribe()
     }
 
-    /// Reads them, if nobody has yet.
-    pub(crate) async fn ensure(&self, store: &dyn Store) -> Result<(), StoreError> {
-        if self.known().is_none() { self.read(store).await } else { Ok(()) }
+    /// Reads them if one of these is not known: it may have been made a moment ago, and until it is read
+    /// it would limit nothing.
+    pub(crate) async fn ensure(
+        &self,
+        store: &dyn Store,
+        names: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
+        match self.known() {
+            Some(known) if names.iter().all(|name| known.contains_key(name)) => Ok(()),
+            Some(_) | None => self.read(store).await,
+        }
     }
 
     async fn read(&self, store: &dyn Store) -> Result<(), StoreError> {

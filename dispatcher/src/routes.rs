@@ -1,7 +1,7 @@
 //! Routes: an application's configuration, prepared for sending, cached by version.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Unbounded},
     sync::Arc,
     time::Duration,
@@ -37,7 +37,7 @@ const LOADED: Duration = Duration::from_secs(60);
 pub(crate) struct Routes {
     version: Version,
     endpoints: BTreeMap<EndpointId, Arc<Route>>,
-    names_limits: bool,
+    named_limits: BTreeSet<String>,
 }
 
 /// Everything about an endpoint that does not change from one attempt to the next.
@@ -132,19 +132,19 @@ impl Routes {
                 None => Arc::clone(configured),
             },
         };
-        let names_limits = |it: &Arc<Endpoint>| !it.settings.shared_limits.is_empty();
-        let names_limits = configuration.endpoints.values().any(names_limits);
+        let settings = configuration.endpoints.values().map(|endpoint| &endpoint.settings);
+        let named_limits = settings.flat_map(|it| it.shared_limits.iter().cloned()).collect();
         let endpoints = configuration
             .endpoints
             .into_iter()
             .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, configured))))
             .collect();
-        Self { version: configuration.version, endpoints, names_limits }
+        Self { version: configuration.version, endpoints, named_limits }
     }
 
-    /// Whether an endpoint names limits that it shares with others.
-    pub(crate) fn name_limits(&self) -> bool {
-        self.names_limits
+    /// Limits that its endpoints name and share with others.
+    pub(crate) fn named_limits(&self) -> &BTreeSet<String> {
+        &self.named_limits
     }
 
     /// The route to an endpoint, unless that was deleted.
@@ -295,7 +295,7 @@ mod tests {
         let at = |version| Routes {
             version: Version(version),
             endpoints: Default::default(),
-            names_limits: false,
+            named_limits: Default::default(),
         };
         assert_eq!(cache.keep(app, Some(at(2))).unwrap().version, Version(2));
         assert_eq!(cache.keep(app, Some(at(1))).unwrap().version, Version(2));

@@ -70,8 +70,8 @@ async fn load(
         Some(routes) if !afresh && new.iter().all(|one| is_open(&routes, one)) => Some(routes),
         _ => parts.routes.load(app).await?,
     };
-    if routes.as_ref().is_some_and(|routes| routes.name_limits()) {
-        parts.named.ensure(&*parts.store).await?;
+    if let Some(routes) = routes.as_ref().filter(|routes| !routes.named_limits().is_empty()) {
+        parts.named.ensure(&*parts.store, routes.named_limits()).await?;
     }
     let records = match new.as_slice() {
         [] => Vec::new(),

@@ -247,3 +247,26 @@ async fn who_waits_for_a_shared_limit_does_not_ask_again(#[case] engine: Engine)
     let takes = store.takes.load(Ordering::SeqCst);
     assert!(takes <= 24 + unused + queues.len(), "{takes} takes, {unused} cells unused");
 }
+
+#[rstest]
+#[case::embedded(Engine::Embedded)]
+#[case::redis(Engine::Redis)]
+#[actix_rt::test]
+async fn a_limit_that_was_made_a_moment_ago_holds_from_the_first_attempt(#[case] engine: Engine) {
+    let bench = Bench::new(engine).await;
+    define(&bench, "old", json!({"count": 100, "per": "1s"})).await;
+    let before = bench.endpoint("/ok").await;
+    share(&bench, before, &["old"]).await;
+    let running = bench.dispatch(&[]).await;
+    bench.publish(before, 1).await;
+    bench.sink.wait_for(1, PATIENCE).await.unwrap();
+    // Limits are known now, but not this one.
+    define(&bench, "new", json!({"count": 10, "per": "1s"})).await;
+    let queue = bench.endpoint("/ok?new").await;
+    share(&bench, queue, &["new"]).await;
+    bench.publish(queue, 15).await;
+    bench.sink.wait_for(16, PATIENCE).await.unwrap();
+    running.stop().await;
+    let starts = starts(&bench, queue).await;
+    assert!(most(&starts, SECOND) <= allowed(10), "{starts:?}");
+}

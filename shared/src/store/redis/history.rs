@@ -7,7 +7,7 @@ use ::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes, millis};
+use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes, log::LogRecord, millis};
 use crate::{
     domain::{Attempt, DeadLetter, Queue},
     id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
@@ -43,7 +43,12 @@ impl History for Redis {
     }
 
     async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>> {
-        self.single(keys::log(app), "h", page).await
+        let Page { entries, done } = self.single::<LogRecord>(keys::log(app), "h", page).await?;
+        let header = |(cursor, record): (Cursor, LogRecord)| {
+            let unreadable = || corrupt("a message in the log has no id", "");
+            Ok((cursor, record.header(app).ok_or_else(unreadable)?))
+        };
+        Ok(Page { entries: entries.into_iter().map(header).collect::<Result<_>>()?, done })
     }
 
     async fn endpoint_attempts(&self, queue: Queue, page: &PageRequest) -> Result<Page<Attempt>> {

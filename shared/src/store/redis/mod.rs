@@ -21,6 +21,7 @@ mod keys;
 mod lanes;
 mod leases;
 mod limits;
+mod log;
 mod publish;
 mod reader;
 mod scripts;

@@ -8,7 +8,9 @@ use super::{
     connection::decode,
     entry::{pack_delivery, pack_fan_out},
     error::corrupt,
-    keys, millis,
+    keys,
+    log::LogRecord,
+    millis,
     scripts::{Call, EXPUNGE, PUBLISH, RESEND},
 };
 use crate::{
@@ -128,7 +130,7 @@ fn parts(batch: &[Publication]) -> impl Iterator<Item = &[Publication]> {
 fn add(call: &mut Call, lifetimes: Lifetimes, publication: &Publication) -> Result<()> {
     let Publication { header, record, version, targets, fan_out, terms, dedup } = publication;
     let shard = Shard::of(header.app);
-    let log = serde_json::to_string(header)
+    let log = serde_json::to_string(&LogRecord::new(header))
         .map_err(|error| corrupt("the header of the message cannot be written", error))?;
     call.key(keys::body(shard, header.id))
         .key(keys::left(shard, header.id))
