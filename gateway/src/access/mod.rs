@@ -6,7 +6,7 @@
 //! | [`keys`] | whose key it is, from the store, remembered for a moment |
 //! | [`authorize`] | what a caller may do, from scope, method and path alone |
 //! | [`failures`] | how many wrong keys one address may try |
-//! | [`authenticate`] | the layer that puts these together in front of every route |
+//! | [`mod@authenticate`] | the layer that puts these together in front of every route |
 //!
 //! What is not allowed is refused here, before any handler runs: a route that nobody thought of is
 //! closed to all but an unbound key of scope `admin`.
