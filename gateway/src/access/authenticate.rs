@@ -41,12 +41,12 @@ impl Access {
     async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
         let header = request.headers().get(AUTHORIZATION);
         let shown = header.and_then(|header| bearer(header.as_bytes()));
-        let caller = match shown {
+        let caller = match shown.map(|shown| (shown, hash(shown))) {
             None => None,
-            Some(shown) if self.root.is(shown) => {
+            Some((_, hash)) if self.root.has(&hash) => {
                 Some(Caller { name: "root".to_owned(), scope: Scope::Admin, app: None })
             }
-            Some(shown) => self.keys.caller(shown).await?,
+            Some((shown, hash)) => self.keys.caller(shown, hash).await?,
         };
         let Some(caller) = caller else { return Err(self.refuse(request)) };
         let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
@@ -82,13 +82,16 @@ struct Root([u8; 32]);
 
 impl Root {
     fn new(token: &SecretString) -> Self {
-        Self(Sha256::digest(token.expose_secret()).into())
+        Self(hash(token.expose_secret().as_bytes()))
     }
 
-    fn is(&self, shown: &[u8]) -> bool {
-        let shown: [u8; 32] = Sha256::digest(shown).into();
-        bool::from(shown.ct_eq(&self.0))
+    fn has(&self, hash: &[u8; 32]) -> bool {
+        bool::from(hash.ct_eq(&self.0))
     }
+}
+
+fn hash(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// The token of a header `Bearer <token>`.
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn only_the_token_is_accepted() {
         let root = Root::new(&"secret".into());
-        let accepts = |header: &[u8]| bearer(header).is_some_and(|shown| root.is(shown));
+        let accepts = |header: &[u8]| bearer(header).is_some_and(|shown| root.has(&hash(shown)));
         assert!(accepts(b"Bearer secret"));
         assert!(accepts(b"bearer  secret "));
         for header in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Basic secret"] {

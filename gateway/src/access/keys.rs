@@ -11,7 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use moka::future::Cache;
-use sha2::{Digest, Sha256};
 use shared::{
     domain::ApiKey,
     store::{Document, ErrorKind, Expect, Kind, SharedStore, StoreError},
@@ -50,9 +49,8 @@ impl Keys {
         Self { store, known }
     }
 
-    /// Who shows this; `None` if it is no key, or one that is not good any more.
-    pub(super) async fn caller(&self, shown: &[u8]) -> Result<Option<Caller>> {
-        let hash: [u8; 32] = Sha256::digest(shown).into();
+    /// Who shows this, which has this hash; `None` if it is no key, or one that is not good any more.
+    pub(super) async fn caller(&self, shown: &[u8], hash: [u8; 32]) -> Result<Option<Caller>> {
         let known = match self.known.get(&hash).await {
             Some(known) => known,
             None => {

@@ -22,7 +22,7 @@ use crate::{
     placement::Shard,
     store::{
         Change, Claim, Configuration, Cursor, Document, Documents, ErrorKind, Expect, Indexed,
-        Kind, NudgeKind, Order, Page, PageRequest, Result, StoreError, Version,
+        Kind, NudgeKind, Page, PageRequest, Result, StoreError, Version,
     },
 };
 
@@ -154,24 +154,7 @@ impl Documents for Redis {
     }
 
     async fn applications(&self, page: &PageRequest) -> Result<Page<AppId>> {
-        let (first, last) = match page.order {
-            Order::OldestFirst => ("-", "+"),
-            Order::NewestFirst => ("+", "-"),
-        };
-        let mut command = cmd("ZRANGE");
-        command.arg(keys::applications());
-        match &page.after {
-            None => command.arg(first),
-            Some(Cursor(after)) => command.arg(format!("({after}")),
-        };
-        command.arg(last).arg("BYLEX");
-        if page.order == Order::NewestFirst {
-            command.arg("REV");
-        }
-        command.arg("LIMIT").arg(0).arg(page.limit + 1);
-        let mut apps: Vec<String> = self.ask(&command).await?;
-        let done = apps.len() <= page.limit;
-        apps.truncate(page.limit);
+        let (apps, done) = self.listed(keys::applications(), page.after.as_ref(), page).await?;
         let entries = apps
             .into_iter()
             .map(|app| Ok((Cursor(app.clone()), parse_app(&app)?)))

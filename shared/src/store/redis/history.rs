@@ -43,8 +43,9 @@ impl History for Redis {
     }
 
     async fn messages(&self, app: AppId, page: &PageRequest) -> Result<Page<LogEntry>> {
-        let Page { entries, done } = self.single::<LogRecord>(keys::log(app), "h", page).await?;
-        let header = |(cursor, record): (Cursor, LogRecord)| {
+        let Page { entries, done } =
+            self.single::<LogRecord<'static>>(keys::log(app), "h", page).await?;
+        let header = |(cursor, record): (Cursor, LogRecord<'static>)| {
             let unreadable = || corrupt("a message in the log has no id", "");
             Ok((cursor, record.header(app).ok_or_else(unreadable)?))
         };

@@ -4,6 +4,8 @@
 //! JSON with names of one letter. The application is that of the key, and the time is left out where
 //! the id tells it.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,37 +15,37 @@ use crate::{
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct LogRecord {
+pub(super) struct LogRecord<'a> {
     #[serde(rename = "i")]
     id: String,
     #[serde(rename = "t")]
-    event_type: String,
-    #[serde(default, rename = "c", skip_serializing_if = "Vec::is_empty")]
-    channels: Vec<String>,
-    #[serde(default, rename = "g", skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<String>,
+    event_type: Cow<'a, str>,
+    #[serde(default, rename = "c", skip_serializing_if = "<[String]>::is_empty")]
+    channels: Cow<'a, [String]>,
+    #[serde(default, rename = "g", skip_serializing_if = "<[String]>::is_empty")]
+    tags: Cow<'a, [String]>,
     #[serde(default, rename = "e", skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
+    event_id: Option<Cow<'a, str>>,
     #[serde(default, rename = "a", skip_serializing_if = "Option::is_none")]
     created_at: Option<Millis>,
     #[serde(default, rename = "o", skip_serializing_if = "MessageOptions::is_empty")]
-    options: MessageOptions,
+    options: Cow<'a, MessageOptions>,
     #[serde(default, rename = "x", skip_serializing_if = "Extra::is_empty")]
-    extra: Extra,
+    extra: Cow<'a, Extra>,
 }
 
-impl LogRecord {
-    pub(super) fn new(header: &MessageHeader) -> Self {
+impl<'a> LogRecord<'a> {
+    pub(super) fn new(header: &'a MessageHeader) -> Self {
         let told = header.created_at.0 == header.id.made_at_ms();
         Self {
             id: header.id.bare().to_string(),
-            event_type: header.event_type.clone(),
-            channels: header.channels.clone(),
-            tags: header.tags.clone(),
-            event_id: header.event_id.clone(),
+            event_type: Cow::Borrowed(&header.event_type),
+            channels: Cow::Borrowed(&header.channels),
+            tags: Cow::Borrowed(&header.tags),
+            event_id: header.event_id.as_deref().map(Cow::Borrowed),
             created_at: (!told).then_some(header.created_at),
-            options: header.options.clone(),
-            extra: header.extra.clone(),
+            options: Cow::Borrowed(&header.options),
+            extra: Cow::Borrowed(&header.extra),
         }
     }
 
@@ -53,13 +55,13 @@ impl LogRecord {
         Some(MessageHeader {
             id,
             app,
-            event_type: self.event_type,
-            channels: self.channels,
-            tags: self.tags,
-            event_id: self.event_id,
+            event_type: self.event_type.into_owned(),
+            channels: self.channels.into_owned(),
+            tags: self.tags.into_owned(),
+            event_id: self.event_id.map(Cow::into_owned),
             created_at: self.created_at.unwrap_or(Millis(id.made_at_ms())),
-            options: self.options,
-            extra: self.extra,
+            options: self.options.into_owned(),
+            extra: self.extra.into_owned(),
         })
     }
 }
@@ -93,7 +95,7 @@ mod tests {
         };
         for header in [common, rare] {
             let json = serde_json::to_string(&LogRecord::new(&header)).unwrap();
-            let read: LogRecord = serde_json::from_str(&json).unwrap();
+            let read: LogRecord<'_> = serde_json::from_str(&json).unwrap();
             assert_eq!(read.header(app), Some(header.clone()));
             assert!(!header.tags.is_empty() || json.len() < 60, "{json}");
         }

@@ -21,6 +21,7 @@ mod keys;
 mod lanes;
 mod leases;
 mod limits;
+mod listing;
 mod log;
 mod publish;
 mod reader;

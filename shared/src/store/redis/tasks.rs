@@ -18,8 +18,7 @@ use crate::{
     id::{AppId, MessageId, TEXT_LEN, TaskId},
     placement::{Lane, Shard},
     store::{
-        Advanced, Again, Begun, Cursor, Fence, NudgeKind, Order, Page, PageRequest, Result, Step,
-        Tasks,
+        Advanced, Again, Begun, Cursor, Fence, NudgeKind, Page, PageRequest, Result, Step, Tasks,
     },
     time::Millis,
 };
@@ -72,7 +71,7 @@ impl Tasks for Redis {
     async fn tasks(&self, page: &PageRequest) -> Result<Page<TrackedTask>> {
         let mut after = page.after.clone();
         loop {
-            let (members, done) = self.listed(after.as_ref(), page).await?;
+            let (members, done) = self.listed(keys::tasks(), after.as_ref(), page).await?;
             let named =
                 members.iter().map(|member| parse_listed(member)).collect::<Result<Vec<_>>>()?;
             let tracked = self.tracked(&named).await?;
@@ -162,33 +161,6 @@ impl Tasks for Redis {
 }
 
 impl Redis {
-    /// Part of the list behind a place, and whether it ends there.
-    async fn listed(
-        &self,
-        after: Option<&Cursor>,
-        page: &PageRequest,
-    ) -> Result<(Vec<String>, bool)> {
-        let (first, last) = match page.order {
-            Order::OldestFirst => ("-", "+"),
-            Order::NewestFirst => ("+", "-"),
-        };
-        let mut command = cmd("ZRANGE");
-        command.arg(keys::tasks());
-        match after {
-            None => command.arg(first),
-            Some(Cursor(after)) => command.arg(format!("({after}")),
-        };
-        command.arg(last).arg("BYLEX");
-        if page.order == Order::NewestFirst {
-            command.arg("REV");
-        }
-        command.arg("LIMIT").arg(0).arg(page.limit + 1);
-        let mut members: Vec<String> = self.ask(&command).await?;
-        let done = members.len() <= page.limit;
-        members.truncate(page.limit);
-        Ok((members, done))
-    }
-
     /// Reads tasks; `None` where one is gone.
     async fn tracked(&self, named: &[(TaskId, AppId)]) -> Result<Vec<Option<TrackedTask>>> {
         if named.is_empty() {
