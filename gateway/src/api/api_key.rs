@@ -1,21 +1,19 @@
 //! API keys: made, listed, rotated, deleted. A key's text is in the answer that makes it and nowhere
 //! else.
 
-use std::collections::BTreeMap;
-
 use actix_web::{HttpResponse, web};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{ApiKey, Scope},
-    store::{Document, ErrorKind, Expect, Kind, Order, StoreError},
+    store::{ErrorKind, Expect, Kind, StoreError},
     time::Millis,
 };
 
 use super::{
     Api, MAX_TRIES,
-    list::{ListQuery, gather, page_of},
+    list::ListQuery,
     pause,
+    record::{self, Record},
 };
 use crate::{
     access::Key,
@@ -67,27 +65,12 @@ impl<'a> ApiKeyOut<'a> {
     }
 }
 
-fn decode(json: &[u8]) -> Result<ApiKey> {
-    Ok(serde_json::from_slice(json).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "an API key cannot be read", error)
-    })?)
-}
+impl Record for ApiKey {
+    const KIND: Kind = Kind::ApiKey;
+    const WHAT: &'static str = "an API key";
 
-fn encode(record: &ApiKey) -> Result<Document> {
-    let json = serde_json::to_vec(record).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "an API key cannot be written", error)
-    })?;
-    Ok(Document { name: record.id.clone(), json: json.into() })
-}
-
-impl Api {
-    async fn api_key(&self, id: &str) -> Result<(ApiKey, Bytes)> {
-        let json = self.store.document(Kind::ApiKey, id).await?.ok_or(MISSING)?;
-        Ok((decode(&json)?, json))
-    }
-
-    async fn put_api_key(&self, record: &ApiKey, expect: &Expect) -> Result<()> {
-        Ok(self.store.put_document(Kind::ApiKey, &encode(record)?, expect).await?)
+    fn document_name(&self) -> &str {
+        &self.id
     }
 }
 
@@ -124,7 +107,7 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
         last_used_at: None,
         extra: serde_json::Map::new(),
     };
-    api.put_api_key(&record, &Expect::Absent).await?;
+    api.put_record(&record, &Expect::Absent).await?;
     tracing::info!(key = record.id, scope = record.scope.name(), "api_key.created");
     Ok(HttpResponse::Created().json(ApiKeyOut::new(&record, Some(&key))))
 }
@@ -133,23 +116,12 @@ pub(super) async fn list(
     api: web::Data<Api>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
-    let documents = api.store.documents(Kind::ApiKey).await?;
-    let records = documents.iter().map(|document| decode(&document.json));
-    let records = records.collect::<Result<Vec<_>>>()?;
-    let sorted: BTreeMap<_, _> = records.iter().map(|one| (one.id.clone(), one)).collect();
-    let listed = gather(
-        &query,
-        query.order(Order::OldestFirst),
-        async |request| Ok(page_of(sorted.clone().into_iter().collect(), &request)),
-        |_| None,
-        async |_| Ok(true),
-    )
-    .await?;
+    let listed = api.list_records(&query, |_: &ApiKey| true).await?;
     listed.respond(|record| ApiKeyOut::new(record, None))
 }
 
 pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
-    let (record, _) = api.api_key(&path).await?;
+    let record: ApiKey = api.record(&path).await?.ok_or(MISSING)?;
     Ok(HttpResponse::Ok().json(ApiKeyOut::new(&record, None)))
 }
 
@@ -167,7 +139,8 @@ pub(super) async fn rotate(api: web::Data<Api>, path: web::Path<String>) -> Resu
     let key = Key::generate();
     for turn in 0..MAX_TRIES {
         pause(turn).await;
-        let (old, json) = api.api_key(&path).await?;
+        let json = api.store.document(Kind::ApiKey, &path).await?.ok_or(MISSING)?;
+        let old: ApiKey = record::decode(&json)?;
         let now = Millis::now();
         if !old.is_current(now) {
             return Err(ApiError::Conflict("the key has ended: make a new one".to_owned()));
@@ -182,9 +155,9 @@ pub(super) async fn rotate(api: web::Data<Api>, path: web::Path<String>) -> Resu
             ..old.clone()
         };
         // First the new one: if the second write fails, both are good.
-        api.put_api_key(&new, &Expect::Any).await?;
+        api.put_record(&new, &Expect::Any).await?;
         let old = ApiKey { expires_at: Some(end), ..old };
-        match api.put_api_key(&old, &Expect::Exactly(json)).await {
+        match api.put_record(&old, &Expect::Exactly(json)).await {
             Ok(()) => {
                 tracing::info!(key = old.id, new = new.id, "api_key.rotated");
                 return Ok(HttpResponse::Created().json(ApiKeyOut::new(&new, Some(&key))));

@@ -112,7 +112,7 @@ impl Api {
     ) -> Result<Vec<SharedLimitOut>> {
         let mut shared: Vec<_> = configuration.limit().into_iter().collect();
         for name in &endpoint.settings.shared_limits {
-            if let Some(NamedLimit { limit, version, .. }) = self.named_limit(name).await? {
+            if let Some(NamedLimit { limit, version, .. }) = self.record(name).await? {
                 let bucket = Bucket::Named(name.clone());
                 shared.push(Metered { bucket, version, limits: vec![limit] });
             }

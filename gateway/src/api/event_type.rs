@@ -1,23 +1,11 @@
 //! Event types: what kinds of messages there are. A message may be of a kind that is not listed here.
 
-use std::collections::BTreeMap;
-
 use actix_web::{HttpResponse, web};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{
-    domain::EventType,
-    store::{Document, ErrorKind, Expect, Kind, Order, StoreError},
-    time::Millis,
-};
+use shared::{domain::EventType, store::Kind, time::Millis};
 
-use super::{
-    Api, MAX_TRIES,
-    list::{ListQuery, gather, page_of},
-    patch::Patch,
-    pause,
-};
+use super::{Api, list::ListQuery, patch::Patch, record::Record};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
@@ -151,44 +139,12 @@ impl<'a> EventTypeOut<'a> {
     }
 }
 
-fn decode(json: &[u8]) -> Result<EventType> {
-    Ok(serde_json::from_slice(json).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "an event type cannot be read", error)
-    })?)
-}
+impl Record for EventType {
+    const KIND: Kind = Kind::EventType;
+    const WHAT: &'static str = "an event type";
 
-fn encode(event_type: &EventType) -> Result<Document> {
-    let json = serde_json::to_vec(event_type).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "an event type cannot be written", error)
-    })?;
-    Ok(Document { name: event_type.name.clone(), json: Bytes::from(json) })
-}
-
-impl Api {
-    async fn event_type(&self, name: &str) -> Result<Option<EventType>> {
-        let json = self.store.document(Kind::EventType, name).await?;
-        json.as_deref().map(decode).transpose()
-    }
-
-    /// Writes what `decide` makes of the event type as it is; it may be asked more than once.
-    async fn write_event_type(
-        &self,
-        name: &str,
-        decide: impl Fn(Option<EventType>) -> Result<EventType>,
-    ) -> Result<EventType> {
-        for turn in 0..MAX_TRIES {
-            pause(turn).await;
-            let json = self.store.document(Kind::EventType, name).await?;
-            let event_type = decide(json.as_deref().map(decode).transpose()?)?;
-            let document = encode(&event_type)?;
-            let expect = json.map_or(Expect::Absent, Expect::Exactly);
-            match self.store.put_document(Kind::EventType, &document, &expect).await {
-                Ok(()) => return Ok(event_type),
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::new(ErrorKind::Conflict, "the event type changes all the time").into())
+    fn document_name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -201,7 +157,7 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
     let name = input.name.value().filter(|name| is_name(name));
     let name = name.ok_or_else(|| ApiError::field("name", "expected a-z A-Z 0-9 - _ ."))?;
     let new = api
-        .write_event_type(name, |old| match old {
+        .write_record(name, async |old: Option<EventType>| match old {
             Some(old) if !old.archived => {
                 Err(ApiError::Conflict("an event type with this name exists".to_owned()))
             }
@@ -212,7 +168,7 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
 }
 
 pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
-    let event_type = api.event_type(&path).await?.ok_or(MISSING)?;
+    let event_type: EventType = api.record(&path).await?.ok_or(MISSING)?;
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&event_type, true)))
 }
 
@@ -229,7 +185,7 @@ pub(super) async fn put(
     let new = input.create(&path);
     let created_at = new.created_at;
     let put = api
-        .write_event_type(&path, |old| {
+        .write_record(&path, async |old: Option<EventType>| {
             let Some(mut old) = old else { return Ok(new.clone()) };
             input.apply(&mut old);
             Ok(old)
@@ -248,7 +204,7 @@ pub(super) async fn patch(
     let input = body.json::<EventTypeIn>()?;
     input.check()?;
     let patched = api
-        .write_event_type(&path, |old| {
+        .write_record(&path, async |old: Option<EventType>| {
             let mut event_type = old.ok_or(MISSING)?;
             input.apply(&mut event_type);
             Ok(event_type)
@@ -273,7 +229,7 @@ pub(super) async fn delete(
         let was_there = api.store.delete_document(Kind::EventType, &path).await?;
         was_there.then_some(()).ok_or(MISSING)?;
     } else {
-        api.write_event_type(&path, |old| {
+        api.write_record(&path, async |old: Option<EventType>| {
             let event_type = old.ok_or(MISSING)?;
             Ok(EventType { archived: true, updated_at: Millis::now(), ..event_type })
         })
@@ -286,19 +242,9 @@ pub(super) async fn list(
     api: web::Data<Api>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
-    let documents = api.store.documents(Kind::EventType).await?;
-    let event_types = documents.iter().map(|document| decode(&document.json));
-    let event_types = event_types.collect::<Result<Vec<_>>>()?;
-    let sorted: BTreeMap<_, _> = event_types.iter().map(|one| (one.name.clone(), one)).collect();
     let all = query.include_archived.unwrap_or(false);
-    let listed = gather(
-        &query,
-        query.order(Order::OldestFirst),
-        async |request| Ok(page_of(sorted.clone().into_iter().collect(), &request)),
-        |_| None,
-        async |event_type| Ok(all || !event_type.archived),
-    )
-    .await?;
+    let listed =
+        api.list_records(&query, |event_type: &EventType| all || !event_type.archived).await?;
     let with_content = query.with_content.unwrap_or(false);
     listed.respond(|event_type| EventTypeOut::new(event_type, with_content))
 }

@@ -30,6 +30,7 @@ mod patch;
 mod pausing;
 mod place;
 mod recipients;
+mod record;
 mod replay;
 mod retry_policy;
 mod routes;

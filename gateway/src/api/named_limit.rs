@@ -2,21 +2,17 @@
 //!
 //! One that is deleted limits nobody any more; endpoints that name it stay as they are.
 
+use std::cell::Cell;
+
 use actix_web::{HttpResponse, web};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Limit, NamedLimit},
-    store::{Document, ErrorKind, Expect, Kind, Order, StoreError},
+    store::Kind,
     time::Millis,
 };
 
-use super::{
-    Api, MAX_TRIES,
-    limit::LimitIn,
-    list::{ListQuery, gather, page_of},
-    pause,
-};
+use super::{Api, limit::LimitIn, list::ListQuery, record::Record};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults},
@@ -61,17 +57,13 @@ impl<'a> From<&'a NamedLimit> for NamedLimitOut<'a> {
     }
 }
 
-fn decode(json: &[u8]) -> Result<NamedLimit> {
-    Ok(serde_json::from_slice(json).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "a limit cannot be read", error)
-    })?)
-}
+impl Record for NamedLimit {
+    const KIND: Kind = Kind::Limit;
+    const WHAT: &'static str = "a limit";
 
-fn encode(limit: &NamedLimit) -> Result<Document> {
-    let json = serde_json::to_vec(limit).map_err(|error| {
-        StoreError::caused_by(ErrorKind::Corrupt, "a limit cannot be written", error)
-    })?;
-    Ok(Document { name: limit.name.clone(), json: Bytes::from(json) })
+    fn document_name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl NamedLimitIn {
@@ -92,16 +84,10 @@ impl NamedLimitIn {
 }
 
 impl Api {
-    /// A limit by its name.
-    pub(super) async fn named_limit(&self, name: &str) -> Result<Option<NamedLimit>> {
-        let json = self.store.document(Kind::Limit, name).await?;
-        json.as_deref().map(decode).transpose()
-    }
-
     /// The first of these names that nobody has defined.
     pub(super) async fn unknown_limit<'a>(&self, names: &'a [String]) -> Result<Option<&'a str>> {
         for name in names {
-            if self.named_limit(name).await?.is_none() {
+            if self.record::<NamedLimit>(name).await?.is_none() {
                 return Ok(Some(name));
             }
         }
@@ -115,48 +101,34 @@ impl Api {
         limit: Limit,
         description: String,
     ) -> Result<(NamedLimit, bool)> {
-        for turn in 0..MAX_TRIES {
-            pause(turn).await;
-            let json = self.store.document(Kind::Limit, name).await?;
+        let is_new = Cell::new(false);
+        let written = self.write_record(name, async |old: Option<NamedLimit>| {
             let now = Millis::now();
-            let (expect, mut new) = match json {
-                Some(json) => {
-                    let old = decode(&json)?;
-                    let version = now.0.max(old.version + 1);
-                    (Expect::Exactly(json), NamedLimit { version, ..old })
+            is_new.set(old.is_none());
+            let (version, created_at, extra) = match old {
+                Some(old) => (now.0.max(old.version + 1), old.created_at, old.extra),
+                None if self.store.documents(Kind::Limit).await?.len() >= MOST => {
+                    let msg = format!("there are {MOST} limits: delete one first");
+                    return Err(ApiError::Conflict(msg));
                 }
-                None => {
-                    if self.store.documents(Kind::Limit).await?.len() >= MOST {
-                        let msg = format!("there are {MOST} limits: delete one first");
-                        return Err(ApiError::Conflict(msg));
-                    }
-                    let new = NamedLimit {
-                        name: name.to_owned(),
-                        description: String::new(),
-                        limit,
-                        version: now.0,
-                        created_at: now,
-                        updated_at: now,
-                        extra: serde_json::Map::new(),
-                    };
-                    (Expect::Absent, new)
-                }
+                None => (now.0, now, serde_json::Map::new()),
             };
-            new.limit = limit;
-            new.description.clone_from(&description);
-            new.updated_at = now;
-            match self.store.put_document(Kind::Limit, &encode(&new)?, &expect).await {
-                Ok(()) => return Ok((new, expect == Expect::Absent)),
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::new(ErrorKind::Conflict, "the limit changes all the time").into())
+            Ok(NamedLimit {
+                name: name.to_owned(),
+                description: description.clone(),
+                limit,
+                version,
+                created_at,
+                updated_at: now,
+                extra,
+            })
+        });
+        Ok((written.await?, is_new.get()))
     }
 }
 
 pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<HttpResponse> {
-    let limit = api.named_limit(&path).await?.ok_or(MISSING)?;
+    let limit: NamedLimit = api.record(&path).await?.ok_or(MISSING)?;
     Ok(HttpResponse::Ok().json(NamedLimitOut::from(&limit)))
 }
 
@@ -182,16 +154,6 @@ pub(super) async fn list(
     api: web::Data<Api>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse> {
-    let documents = api.store.documents(Kind::Limit).await?;
-    let limits = documents.into_iter().map(|it| Ok((it.name, decode(&it.json)?)));
-    let limits = limits.collect::<Result<Vec<_>>>()?;
-    let listed = gather(
-        &query,
-        query.order(Order::OldestFirst),
-        async |request| Ok(page_of(limits.clone(), &request)),
-        |_| None,
-        async |_| Ok(true),
-    )
-    .await?;
+    let listed = api.list_records(&query, |_: &NamedLimit| true).await?;
     listed.respond(NamedLimitOut::from)
 }
