@@ -32,4 +32,6 @@ pub struct Config {
     pub longest_retention: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
+    /// Whose JWTs are accepted beside API keys.
+    pub issuers: Vec<crate::Issuer>,
 }

@@ -18,6 +18,7 @@ mod server;
 
 use std::{io, net::SocketAddr, time::Duration};
 
+pub use access::{Issuer, SignatureAlgorithm};
 pub use config::Config;
 use prometheus::Registry;
 use shared::{health::Probe, store::SharedStore};

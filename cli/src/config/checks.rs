@@ -93,6 +93,13 @@ fn gateway(settings: &Settings, require: &mut Require<'_>) {
         ),
     );
     require(!gateway.body_deadline.is_zero(), "gateway.body_deadline is zero: raise it".into());
+    for (place, issuer) in gateway.issuers.iter().enumerate() {
+        if let Err(why) = issuer.check() {
+            require(false, why);
+        }
+        let twice = gateway.issuers[..place].iter().any(|other| other.issuer == issuer.issuer);
+        require(!twice, format!("gateway.issuers `{}` stands there twice", issuer.issuer));
+    }
 }
 
 fn dispatcher(settings: &Settings, require: &mut Require<'_>) {

@@ -16,6 +16,8 @@ use subtle::ConstantTimeEq;
 use super::{
     authorize::{Caller, Verdict},
     failures::Failures,
+    issuer::Issuer,
+    jwt::Jwts,
     keys::Keys,
 };
 use crate::{
@@ -27,15 +29,27 @@ use crate::{
 pub(crate) struct Access {
     root: Root,
     keys: Keys,
+    jwts: Jwts,
     failures: Failures,
     store: SharedStore,
 }
 
 impl Access {
-    /// `root` is the token of the settings, which may everything.
-    pub(crate) fn new(root: &SecretString, store: SharedStore) -> Self {
-        let keys = Keys::new(store.clone());
-        Self { root: Root::new(root), keys, failures: Failures::new(), store }
+    /// `root` is the token of the settings, which may everything. Starts to read the keys of the
+    /// issuers; fails if there can be no client for that.
+    pub(crate) fn start(
+        root: &SecretString,
+        issuers: &[Issuer],
+        store: SharedStore,
+        metrics: &Metrics,
+    ) -> reqwest::Result<Self> {
+        Ok(Self {
+            root: Root::new(root),
+            keys: Keys::new(store.clone()),
+            jwts: Jwts::start(issuers, store.clone(), metrics)?,
+            failures: Failures::new(),
+            store,
+        })
     }
 
     async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
@@ -43,9 +57,8 @@ impl Access {
         let shown = header.and_then(|header| bearer(header.as_bytes()));
         let caller = match shown.map(|shown| (shown, hash(shown))) {
             None => None,
-            Some((_, hash)) if self.root.has(&hash) => {
-                Some(Caller { name: "root".to_owned(), scope: Scope::Admin, app: None })
-            }
+            Some((_, hash)) if self.root.has(&hash) => Some(self.root.caller.clone()),
+            Some((shown, hash)) if self.jwts.takes(shown) => self.jwts.caller(shown, hash).await?,
             Some((shown, hash)) => self.keys.caller(shown, hash).await?,
         };
         let Some(caller) = caller else { return Err(self.refuse(request)) };
@@ -55,7 +68,7 @@ impl Access {
             Verdict::AllowedIn(name) if self.is_own(&caller, name).await? => Ok(caller),
             Verdict::AllowedIn(_) => Err(ApiError::NotFound("application")),
             Verdict::Hidden => Err(ApiError::NotFound("path")),
-            Verdict::Forbidden => Err(ApiError::Forbidden(caller.scope)),
+            Verdict::Forbidden => Err(ApiError::Forbidden(caller.rights())),
         }
     }
 
@@ -78,15 +91,19 @@ impl Access {
 }
 
 /// The token of the settings, as its hash: equal lengths compare in constant time.
-struct Root([u8; 32]);
+struct Root {
+    hash: [u8; 32],
+    caller: Caller,
+}
 
 impl Root {
     fn new(token: &SecretString) -> Self {
-        Self(hash(token.expose_secret().as_bytes()))
+        let caller = Caller::new("root", &[Scope::Admin], None);
+        Self { hash: hash(token.expose_secret().as_bytes()), caller }
     }
 
     fn has(&self, hash: &[u8; 32]) -> bool {
-        bool::from(hash.ct_eq(&self.0))
+        bool::from(hash.ct_eq(&self.hash))
     }
 }
 

@@ -1,4 +1,6 @@
-//! What a caller may do. Pure: scope, method and path decide, so that one table of tests covers it.
+//! What a caller may do. Pure: rights, method and path decide, so that one table of tests covers it.
+
+use std::sync::Arc;
 
 use actix_web::http::Method;
 use shared::{domain::Scope, id::AppId};
@@ -6,9 +8,10 @@ use shared::{domain::Scope, id::AppId};
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// What logs call it: the id of a key, or `root` for the token of the settings.
-    pub(crate) name: String,
-    pub(crate) scope: Scope,
+    /// What logs call it: the id of a key, `root` for the token of the settings, issuer and subject of
+    /// a JWT.
+    pub(crate) name: Arc<str>,
+    rights: Arc<[Scope]>,
     /// The only application that it may see.
     pub(crate) app: Option<AppId>,
 }
@@ -26,17 +29,20 @@ pub(super) enum Verdict<'a> {
 }
 
 impl Caller {
+    pub(super) fn new(name: &str, rights: &[Scope], app: Option<AppId>) -> Self {
+        Self { name: name.into(), rights: rights.into(), app }
+    }
+
+    /// What it is good for, for people.
+    pub(super) fn rights(&self) -> String {
+        self.rights.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(", ")
+    }
+
     /// Judges a request. `path` is what follows `/api/v1`.
     pub(super) fn judge<'a>(&self, method: &Method, path: &'a str) -> Verdict<'a> {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        let publishes = *method == Method::POST
-            && (matches!(parts[..], ["app", _, "msg"] | ["app", _, "msg", "batch"]));
-        let in_scope = match self.scope {
-            Scope::Admin => true,
-            Scope::Publish => publishes,
-            Scope::Read => reads && parts.last() != Some(&"secret") && !manages_access(&parts),
-        };
+        let in_scope = self.rights.iter().any(|scope| covers(*scope, method, &parts));
         let refused = if self.app.is_some() { Verdict::Hidden } else { Verdict::Forbidden };
         match (self.app, &parts[..]) {
             (None, _) if in_scope => Verdict::Allowed,
@@ -46,6 +52,22 @@ impl Caller {
             (Some(_), ["app", app, _, ..]) if in_scope => Verdict::AllowedIn(app),
             (Some(_), ["event-type"] | ["event-type", _]) if in_scope && reads => Verdict::Allowed,
             (Some(_), _) => refused,
+        }
+    }
+}
+
+/// Whether a scope is enough for this, in an application that the caller may see.
+fn covers(scope: Scope, method: &Method, parts: &[&str]) -> bool {
+    match scope {
+        Scope::Admin => true,
+        Scope::Publish => {
+            *method == Method::POST
+                && matches!(parts, ["app", _, "msg"] | ["app", _, "msg", "batch"])
+        }
+        Scope::Read => {
+            matches!(*method, Method::GET | Method::HEAD)
+                && parts.last() != Some(&"secret")
+                && !manages_access(parts)
         }
     }
 }
@@ -61,7 +83,7 @@ mod tests {
     fn judge(scope: Scope, bound: bool, request: &'static str) -> Verdict<'static> {
         let app = bound.then(|| AppId::from_bits(1));
         let (method, path) = request.split_once(' ').unwrap();
-        Caller { name: "test".into(), scope, app }.judge(&method.parse().unwrap(), path)
+        Caller::new("test", &[scope], app).judge(&method.parse().unwrap(), path)
     }
 
     #[test]

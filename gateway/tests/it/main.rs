@@ -9,6 +9,7 @@ mod fan_out;
 mod faults;
 mod harness;
 mod history;
+mod jwt;
 mod limits;
 mod messages;
 mod operational;
