@@ -40,6 +40,8 @@ pub(crate) enum ApiError {
     IssuerUnavailable,
     #[error("a token that is good for `{0}` may not do this")]
     Forbidden(String),
+    #[error("only tokens of the portal can be logged out")]
+    NotOfPortal,
     #[error("{0} not found")]
     NotFound(&'static str),
     #[error("the message's body is gone: bodies are kept for a limited time; publish it again")]
@@ -95,6 +97,7 @@ impl ApiError {
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden(_) => "insufficient_scope",
+            Self::NotOfPortal => "not_of_portal",
             Self::NotFound(_) => "not_found",
             Self::BodyGone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -162,6 +165,7 @@ impl ResponseError for ApiError {
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotOfPortal => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BodyGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

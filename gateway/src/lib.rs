@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod ingest;
 mod metrics;
+mod portal;
 mod publish;
 mod server;
 

@@ -19,6 +19,7 @@ use crate::{
     error::ApiError,
     ingest::observe,
     metrics::Metrics,
+    portal,
     publish::{Configurations, Publish, Writer},
 };
 
@@ -78,6 +79,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
                 web::PathConfig::default().error_handler(|_, _| ApiError::NotFound("path").into()),
             )
             .configure(routes)
+            .configure(portal::routes)
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe))
     })

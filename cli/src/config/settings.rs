@@ -42,6 +42,7 @@ pub(crate) struct GatewaySettings {
     #[serde(with = "humantime_serde")]
     secret_overlap: Duration,
     pub(super) issuers: Vec<gateway::Issuer>,
+    pub(super) public_url: String,
 }
 
 /// Section `dispatcher`.
@@ -161,6 +162,7 @@ impl Settings {
             longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
             issuers: self.gateway.issuers.clone(),
+            public_url: self.gateway.public_url.clone(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! The layer in front of every route: nobody passes whose token is not known, or who may not do this.
 
+use std::net::SocketAddr;
+
 use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::AUTHORIZATION,
+    http::header::{AUTHORIZATION, HeaderMap},
     middleware::Next,
     web,
 };
@@ -19,6 +21,7 @@ use super::{
     issuer::Issuer,
     jwt::Jwts,
     keys::Keys,
+    portal::{Portal, PortalSecret},
 };
 use crate::{
     error::{self, ApiError},
@@ -30,6 +33,7 @@ pub(crate) struct Access {
     root: Root,
     keys: Keys,
     jwts: Jwts,
+    portal: Portal,
     failures: Failures,
     store: SharedStore,
 }
@@ -47,21 +51,21 @@ impl Access {
             root: Root::new(root),
             keys: Keys::new(store.clone()),
             jwts: Jwts::start(issuers, store.clone(), metrics)?,
+            portal: Portal::new(store.clone()),
             failures: Failures::new(),
             store,
         })
     }
 
     async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
-        let header = request.headers().get(AUTHORIZATION);
-        let shown = header.and_then(|header| bearer(header.as_bytes()));
-        let caller = match shown.map(|shown| (shown, hash(shown))) {
+        let caller = match bearer_of(request.headers()).map(|shown| (shown, hash(shown))) {
             None => None,
             Some((_, hash)) if self.root.has(&hash) => Some(self.root.caller.clone()),
             Some((shown, hash)) if self.jwts.takes(shown) => self.jwts.caller(shown, hash).await?,
+            Some((shown, hash)) if Portal::takes(shown) => self.portal.caller(shown, hash).await?,
             Some((shown, hash)) => self.keys.caller(shown, hash).await?,
         };
-        let Some(caller) = caller else { return Err(self.refuse(request)) };
+        let Some(caller) = caller else { return Err(self.refuse(request.peer_addr())) };
         let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
         match caller.judge(request.method(), path) {
             Verdict::Allowed => Ok(caller),
@@ -72,12 +76,18 @@ impl Access {
         }
     }
 
-    fn refuse(&self, request: &ServiceRequest) -> ApiError {
-        let Some(peer) = request.peer_addr() else { return ApiError::Unauthenticated };
+    /// Counts a wrong token that this address has shown.
+    pub(crate) fn refuse(&self, peer: Option<SocketAddr>) -> ApiError {
+        let Some(peer) = peer else { return ApiError::Unauthenticated };
         match self.failures.count(peer.ip()) {
             Ok(()) => ApiError::Unauthenticated,
             Err(wait) => ApiError::TooManyFailures { wait },
         }
+    }
+
+    /// Looks at the store again when this is shown the next time.
+    pub(crate) async fn forget(&self, token: &PortalSecret) {
+        self.portal.forget(token).await;
     }
 
     /// Whether the caller's application has this id or uid.
@@ -109,6 +119,11 @@ impl Root {
 
 fn hash(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
+}
+
+/// The token that a request shows.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()))
 }
 
 /// The token of a header `Bearer <token>`.

@@ -43,6 +43,7 @@ pub(crate) fn config() -> Config {
         longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
         issuers: vec![],
+        public_url: String::new(),
     }
 }
 

@@ -15,6 +15,7 @@ mod messages;
 mod operational;
 mod options;
 mod ordering;
+mod portal;
 mod replays;
 mod scripted;
 mod settings;
