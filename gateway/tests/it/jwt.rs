@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use gateway::{Issuer, SignatureAlgorithm};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::time::Millis;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
@@ -93,7 +93,7 @@ impl Bench {
     }
 
     async fn ask(&self, token: &str, method: Method, path: &str) -> Answer {
-        send(Client::new().request(method, self.api.url(path)).bearer_auth(token)).await
+        send(self.api.request_as(token, method, path)).await
     }
 
     async fn shows(&self, with: Value) -> Answer {

@@ -19,3 +19,4 @@ mod portal;
 mod replays;
 mod scripted;
 mod settings;
+mod tenants;

@@ -18,7 +18,7 @@ async fn exchange(api: &Api, code: &str) -> Answer {
 }
 
 async fn ask(api: &Api, token: &str, method: Method, path: &str) -> Answer {
-    let request = Client::new().request(method, api.url(path)).bearer_auth(token);
+    let request = api.request_as(token, method, path);
     send(request.json(&json!({"url": "https://example.com/", "eventType": "a", "payload": 1})))
         .await
 }
