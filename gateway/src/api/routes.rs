@@ -7,8 +7,8 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    pausing, recipients, replay,
+    endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
+    event_type, example, health, message, named_limit, pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
@@ -110,6 +110,22 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")
                 .route(web::get().to(endpoint_state::get)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/stats")
+                .route(web::get().to(endpoint_stats::deliveries)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/attempt-stats")
+                .route(web::get().to(endpoint_stats::attempts)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/send-example")
+                .route(web::post().to(example::send)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/msg")
+                .route(web::get().to(endpoint_message::list)),
         );
 }
 

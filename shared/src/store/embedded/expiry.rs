@@ -1,7 +1,19 @@
 //! The expiry table: deadlines in order of time. Says what the sweep is to look at, and when.
 
-use super::{clock::Stamp, draft::Draft, keys::Key, records::Span, tables::Table};
-use crate::{domain::Queue, store::embedded::keys, time::Millis};
+use super::{
+    clock::Stamp,
+    corrupt,
+    draft::Draft,
+    keys::{self, Key},
+    records::{self, Span},
+    tables::Table,
+    view::Lookup,
+};
+use crate::{
+    domain::{Destination, HOUR_MS, Queue, Tally},
+    store::Result,
+    time::Millis,
+};
 
 /// What a deadline is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +56,11 @@ const LONGEST_SPAN: u64 = 3_600_000;
 /// A part is at most this fraction of history's life, so that a short life is not kept much longer.
 const SPANS: u64 = 64;
 
+/// The stamp of a tally: the last one of its hour, so that it is not swept before all that it counts.
+pub(super) const fn hour_of(time: Millis) -> Stamp {
+    Stamp(Stamp::at(Millis((time.0 / HOUR_MS + 1) * HOUR_MS)).0 - 1)
+}
+
 impl Draft<'_> {
     /// Notes when something ends.
     pub(super) fn expire(&mut self, time: Millis, kind: Expiring, what: &Key) {
@@ -61,6 +78,21 @@ impl Draft<'_> {
         self.expire_part(list, stamp);
         self.put(Table::History, list.clone().u64(stamp.0), json);
         stamp
+    }
+
+    /// Adds to what is counted of an endpoint in this hour.
+    pub(super) fn tally(&mut self, of: Destination, more: Tally) -> Result<()> {
+        let list = keys::tallies(of);
+        let hour = hour_of(self.now);
+        let key = list.clone().u64(hour.0);
+        let mut tally = match self.get(Table::History, &key)? {
+            None => Tally::default(),
+            Some(record) => records::decode_tally(&record).ok_or_else(|| corrupt("a tally"))?,
+        };
+        tally += more;
+        self.expire_part(&list, hour);
+        self.put(Table::History, key, records::encode_tally(tally));
+        Ok(())
     }
 
     /// Sees to it that the part of the list which has this stamp is swept one day.

@@ -8,14 +8,15 @@ use super::{
     clock::Stamp,
     corrupt,
     draft::Draft,
+    expiry::hour_of,
     keys::{self, Key},
     publish::taken,
-    records::Fields,
+    records::{Fields, decode_tally},
     tables::Table,
     view::{Lookup, View},
 };
 use crate::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
@@ -127,6 +128,22 @@ impl History for Embedded {
                 }
             }
         }
+    }
+
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
+        let view = self.core.view()?;
+        let (first, last) = (hour_of(from).max(view.oldest()), hour_of(to));
+        let list = keys::tallies(of);
+        let mut tally = Tally::default();
+        if first > last {
+            return Ok(tally);
+        }
+        let (first, end) = (list.clone().u64(first.0), list.u64(last.0).byte(0));
+        for found in view.range(Table::History, first, end) {
+            let (_, record) = found?;
+            tally += decode_tally(&record).ok_or_else(|| corrupt("a tally"))?;
+        }
+        Ok(tally)
     }
 
     fn since(&self, time: Millis) -> Cursor {

@@ -1,10 +1,11 @@
 //! Names of keys. What belongs to an application carries its shard's hash tag.
 
 use crate::{
-    domain::Queue,
+    domain::{HOUR_MS, Queue},
     id::{AppId, EndpointId, MessageId, TaskId},
     placement::{GLOBAL_TAG, Lane, Shard},
     store::{Bucket, Kind},
+    time::Millis,
 };
 
 fn tagged(shard: Shard, rest: std::fmt::Arguments<'_>) -> String {
@@ -74,6 +75,16 @@ pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
 pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("struck:{}", endpoint.bare()))
 }
+
+/// Hash: how deliveries to an endpoint went on a day of the writer's clock, `<hour><what>` by number. The
+/// hour is one of the store's clock, counted since the epoch; what is `d` delivered, `f` an attempt that
+/// failed, `g` given up.
+pub(super) fn tally(shard: Shard, endpoint: EndpointId, day: Millis) -> String {
+    tagged(shard, format_args!("tally:{}:{}", endpoint.bare(), day.0 / DAY_MS))
+}
+
+/// What [`tally`] calls a day, in milliseconds.
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Stream: dead letters of an endpoint.
 pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
