@@ -93,13 +93,7 @@ impl<'a> AttemptOut<'a> {
                 Trigger::Manual => 1,
             },
             timestamp: attempt.at.rfc3339(),
-            msg: message.map(|message| {
-                let content = match with_content {
-                    true => Content::There(&message.payload),
-                    false => Content::Unwanted,
-                };
-                MessageOut::new(&message.header, content)
-            }),
+            msg: message.map(|message| MessageOut::new(&message.header, Content::Unwanted)),
         }
     }
 }

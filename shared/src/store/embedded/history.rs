@@ -8,7 +8,6 @@ use super::{
     clock::Stamp,
     corrupt,
     draft::Draft,
-    expiry::hour_of,
     keys::{self, Key},
     publish::taken,
     records::{Fields, decode_tally},
@@ -16,7 +15,7 @@ use super::{
     view::{Lookup, View},
 };
 use crate::{
-    domain::{Attempt, DeadLetter, Destination, Queue, Tally},
+    domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
@@ -132,14 +131,17 @@ impl History for Embedded {
 
     async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
         let view = self.core.view()?;
-        let (first, last) = (hour_of(from).max(view.oldest()), hour_of(to));
+        // Nothing is counted later than now, and stamps reach only some centuries far.
+        let hour =
+            |time: u64| Stamp::at(Millis(time.min(view.now.0 + HOUR_MS) / HOUR_MS * HOUR_MS));
+        let first = hour(from.0).max(view.oldest());
+        let end = hour(to.0.saturating_add(HOUR_MS));
         let list = keys::tallies(of);
         let mut tally = Tally::default();
-        if first > last {
+        if first > end {
             return Ok(tally);
         }
-        let (first, end) = (list.clone().u64(first.0), list.u64(last.0).byte(0));
-        for found in view.range(Table::History, first, end) {
+        for found in view.range(Table::History, list.clone().u64(first.0), list.u64(end.0)) {
             let (_, record) = found?;
             tally += decode_tally(&record).ok_or_else(|| corrupt("a tally"))?;
         }

@@ -177,7 +177,7 @@ pub(super) fn message_attempts(app: AppId, message: MessageId) -> Key {
     Key::new().byte(b'm').id(app.bits()).id(message.bits())
 }
 
-/// A tally's stamp is the last of its hour.
+/// A tally's stamp is the first of the part of time that it counts.
 pub(super) fn tallies(of: Destination) -> Key {
     Key::new().byte(b't').destination(of)
 }

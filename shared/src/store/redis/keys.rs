@@ -78,7 +78,7 @@ pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
 
 /// Hash: how deliveries to an endpoint went on a day of the writer's clock, `<hour><what>` by number. The
 /// hour is one of the store's clock, counted since the epoch; what is `d` delivered, `f` an attempt that
-/// failed, `g` given up.
+/// failed, `g` given up. A deleted endpoint's are left to their lifetime.
 pub(super) fn tally(shard: Shard, endpoint: EndpointId, day: Millis) -> String {
     tagged(shard, format_args!("tally:{}:{}", endpoint.bare(), day.0 / DAY_MS))
 }
