@@ -20,6 +20,7 @@ mod endpoint_settings;
 mod endpoint_state;
 mod endpoint_stats;
 mod endpoint_url;
+mod environment;
 mod event_type;
 mod example;
 mod health;

@@ -8,7 +8,7 @@ use actix_web::{
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
     endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
-    event_type, example, health, message, named_limit, pausing, recipients, replay,
+    environment, event_type, example, health, message, named_limit, pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
@@ -224,7 +224,9 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::put().to(event_type::put))
                 .route(web::patch().to(event_type::patch))
                 .route(web::delete().to(event_type::delete)),
-        );
+        )
+        .service(resource("/environment/export").route(web::post().to(environment::export)))
+        .service(resource("/environment/import").route(web::post().to(environment::import)));
 }
 
 fn named_limits(config: &mut ServiceConfig) {
@@ -242,6 +244,10 @@ fn messages(config: &mut ServiceConfig) {
             resource("/app/{app}/msg")
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
+        )
+        .service(
+            resource("/app/{app}/msg/bulk-expunge")
+                .route(web::post().to(content::expunge_messages)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
         .service(
