@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Webhook } from "standardwebhooks";
 import { Svix } from "svix";
-import { Customer, assertPages, fields, ids, ok, statusOf } from "./customer.mjs";
+import { Customer, assertPages, eventually, fields, ids, ok, statusOf } from "./customer.mjs";
 
 export class Configuration extends Customer {
   async applications() {
@@ -167,14 +167,25 @@ export class Configuration extends Customer {
   }
 
   async access() {
-    if (!this.offers("POST", "/auth/app-portal-access/{app}")) return;
-    const access = await this.svix.authentication.appPortalAccess(this.app, {});
-    assert(access.token);
-    assert.match(access.url, /^http/);
-    const tenant = new Svix(access.token, { serverUrl: this.serverUrl });
-    assert.equal((await tenant.application.get(this.app)).id, this.app);
-    await tenant.authentication.logout();
-    assert.equal(await statusOf(() => tenant.application.get(this.app)), 401);
-    ok("access: a tenant's token, logout");
+    const api = this.svix.authentication;
+    const { app } = this;
+    const tenant = async () => {
+      const access = await api.appPortalAccess(app, {});
+      assert.match(access.url, /^http/);
+      const tenant = new Svix(access.token, { serverUrl: this.serverUrl });
+      assert.equal((await tenant.application.get(app)).id, app);
+      return tenant;
+    };
+    const [first, second] = [await tenant(), await tenant()];
+    await first.authentication.logout();
+    assert.equal(await statusOf(() => first.application.get(app)), 401);
+    assert.equal((await second.application.get(app)).id, app);
+    await api.expireAll(app, { expiry: 0 });
+    await eventually(
+      () => statusOf(() => second.application.get(app)),
+      (status) => status === 401,
+    );
+    if ("dashboardAccess" in api) assert.match((await api.dashboardAccess(app)).url, /^http/);
+    ok("access: a tenant's token, logout, expire all");
   }
 }

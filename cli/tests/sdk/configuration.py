@@ -1,6 +1,7 @@
 """What a customer sets up: applications, event types, endpoints."""
 
 from customer import (
+    IS_2,
     SET_HEADERS,
     TYPES,
     UPSERT,
@@ -9,6 +10,7 @@ from customer import (
     EventTypeUpsertIn,
     OperationalUpsertIn,
     assert_pages,
+    eventually,
     ids,
     ok,
     operational_endpoints,
@@ -176,11 +178,21 @@ class Configuration(Customer):
         ok("operational webhooks: create, get, list, replace, headers, secret, delete")
 
     def access(self):
-        if self.offers("POST", "/auth/app-portal-access/{app}"):
-            access = self.svix.authentication.app_portal_access(self.app.id, models.AppPortalAccessIn())
-            assert access.token and access.url.startswith("http")
+        api, app = self.svix.authentication, self.app.id
+
+        def tenant():
+            access = api.app_portal_access(app, models.AppPortalAccessIn())
+            assert access.url.startswith("http"), access
             tenant = Svix(access.token, SvixOptions(server_url=self.server_url))
-            assert tenant.application.get(self.app.id).id == self.app.id
-            tenant.authentication.logout()
-            assert status_of(lambda: tenant.application.get(self.app.id)) == 401
-            ok("access: a tenant's token, logout")
+            assert tenant.application.get(app).id == app
+            return tenant
+
+        first, second = tenant(), tenant()
+        first.authentication.logout()
+        assert status_of(lambda: first.application.get(app)) == 401
+        assert second.application.get(app).id == app
+        api.expire_all(app, models.ApplicationTokenExpireIn(expiry=0))
+        eventually(lambda: status_of(lambda: second.application.get(app)), lambda status: status == 401)
+        if not IS_2:
+            assert api.dashboard_access(app).url.startswith("http")
+        ok("access: a tenant's token, logout, expire all")

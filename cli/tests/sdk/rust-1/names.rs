@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use svix::{
-    api::{Application, Endpoint, EventType, Message, OperationalWebhookEndpoint, Svix},
+    api::{
+        Application, Authentication, Endpoint, EventType, Message, OperationalWebhookEndpoint, Svix,
+    },
     error::Result,
     models::{
         ApplicationIn, ApplicationOut, EndpointHeadersIn, EndpointOut, EndpointUpdate,
@@ -10,6 +12,8 @@ use svix::{
         OperationalWebhookEndpointOut, OperationalWebhookEndpointUpdate,
     },
 };
+
+use crate::customer::{answer, text};
 
 /// The field of an endpoint that chooses event types.
 pub const TYPES: &str = "filterTypes";
@@ -76,4 +80,10 @@ pub async fn set_operational_headers(
     headers: OperationalWebhookEndpointHeadersIn,
 ) -> Result<()> {
     api.update_headers(name, headers).await
+}
+
+#[allow(deprecated, reason = "it must still work")]
+pub async fn dashboard_access(api: &Authentication<'_>, app: String) {
+    let access = answer(api.dashboard_access(app, None).await);
+    assert!(text(&access["url"]).starts_with("http"));
 }

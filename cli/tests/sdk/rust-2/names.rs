@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use svix::{
-    api::{Application, Endpoint, EventType, Message, OperationalWebhookEndpoint, Svix},
+    api::{
+        Application, Authentication, Endpoint, EventType, Message, OperationalWebhookEndpoint, Svix,
+    },
     error::Result,
     models::{
         ApplicationIn, ApplicationOut, EndpointHeadersIn, EndpointOut, EndpointUpsertIn,
@@ -78,3 +80,6 @@ pub async fn set_operational_headers(
 ) -> Result<()> {
     api.set_headers(name, headers).await
 }
+
+/// This version has only the newer operation.
+pub async fn dashboard_access(_: &Authentication<'_>, _: String) {}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use svix::{
     api::{
         ApplicationListOptions, EndpointListOptions, EventTypeDeleteOptions, EventTypeListOptions,
-        OperationalWebhookEndpointListOptions,
+        OperationalWebhookEndpointListOptions, Svix,
     },
     models::Ordering,
     webhooks::Webhook,
@@ -12,7 +12,8 @@ use svix::{
 
 use crate::{
     customer::{
-        Customer, answer, assert_pages, client, data, done, fields, ids, input, ok, status_of, text,
+        Customer, answer, assert_pages, client, data, done, eventually, fields, ids, input, ok,
+        status_of, text,
     },
     names,
 };
@@ -248,16 +249,26 @@ impl Customer {
     }
 
     pub async fn access(&self, app: &str) {
-        if !self.offers("POST", "/auth/app-portal-access/{app}") {
-            return;
-        }
         let api = self.svix.authentication();
-        let access = answer(api.app_portal_access(app.to_owned(), input(json!({})), None).await);
-        assert!(text(&access["url"]).starts_with("http"));
-        let tenant = client(&self.server_url, text(&access["token"]));
-        assert_eq!(answer(tenant.application().get(app.to_owned()).await)["id"], app);
-        done(tenant.authentication().logout(None).await);
-        assert_eq!(status_of(tenant.application().get(app.to_owned()).await), 401);
-        ok("access: a tenant's token, logout");
+        let see = async |tenant: &Svix| tenant.application().get(app.to_owned()).await;
+        let tenant = async || {
+            let wish = input(json!({}));
+            let access = answer(api.app_portal_access(app.to_owned(), wish, None).await);
+            assert!(text(&access["url"]).starts_with("http"));
+            let tenant = client(&self.server_url, text(&access["token"]));
+            assert_eq!(answer(see(&tenant).await)["id"], app);
+            tenant
+        };
+        let (first, second) = (tenant().await, tenant().await);
+        done(first.authentication().logout(None).await);
+        assert_eq!(status_of(see(&first).await), 401);
+        assert_eq!(answer(see(&second).await)["id"], app);
+        let at_once = input(json!({"expiry": 0}));
+        done(api.expire_all(app.to_owned(), at_once, None).await);
+        let seen = async || json!(see(&second).await.is_ok());
+        eventually(seen, |seen| *seen == json!(false)).await;
+        assert_eq!(status_of(see(&second).await), 401);
+        names::dashboard_access(&api, app.to_owned()).await;
+        ok("access: a tenant's token, logout, expire all");
     }
 }

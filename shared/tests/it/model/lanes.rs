@@ -284,6 +284,7 @@ impl State {
             return Settled::NotThere;
         }
 
+        let made = u64::from(settlement.record.is_some());
         match settlement.verdict {
             Verdict::Retry { delay, steps } if self.has_endpoint(queue) => {
                 let at = Instant::now() + delay;
@@ -298,18 +299,18 @@ impl State {
                     self.lower_agenda(queue, at);
                 }
                 self.record(settlement);
-                self.tally(settlement).failed += 1;
+                self.tally(settlement).failed += made;
             }
             Verdict::Retry { .. } | Verdict::Deleted => self.end(settlement, None),
             Verdict::Delivered => {
                 self.record(settlement);
-                self.tally(settlement).delivered += 1;
+                self.tally(settlement).delivered += made;
                 self.end(settlement, None);
             }
             Verdict::Dead(reason) => {
                 self.record(settlement);
                 self.tally(settlement).given_up += 1;
-                self.tally(settlement).failed += u64::from(settlement.record.is_some());
+                self.tally(settlement).failed += made;
                 let letter = DeadLetter {
                     endpoint: delivery.endpoint,
                     message: delivery.message,
