@@ -3,8 +3,11 @@
 
 mod access;
 mod applications;
+mod endpoint_messages;
+mod endpoint_stats;
 mod endpoints;
 mod event_types;
+mod examples;
 mod fan_out;
 mod faults;
 mod harness;
