@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde::Serialize;
 use shared::{
     domain::Scope,
+    sealing::SealError,
     store::{ErrorKind, StoreError},
 };
 
@@ -66,6 +67,8 @@ pub(crate) enum ApiError {
     OverQuota,
     #[error("too many messages wait to be stored")]
     Overloaded,
+    #[error("what is secret of the endpoint cannot be read: {0}")]
+    Secret(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -106,6 +109,7 @@ impl ApiError {
             Self::Invalid(_) => "validation_failed",
             Self::OverQuota => "quota_exceeded",
             Self::Overloaded => "overloaded",
+            Self::Secret(_) => "secret_unreadable",
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
                 ErrorKind::Conflict => "conflict",
@@ -172,6 +176,7 @@ impl ResponseError for ApiError {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Secret(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,
                 ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Misconfigured => {

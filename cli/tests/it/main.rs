@@ -5,11 +5,13 @@
 mod api;
 mod configuration;
 mod data_directory;
+mod declaring;
 mod delivery;
 mod halves;
 mod health;
 mod process;
 mod receiver;
 mod replaying;
+mod secrets;
 mod stopping;
 mod trying_out;

@@ -9,6 +9,7 @@ mod application;
 mod application_settings;
 mod attempt;
 mod background_task;
+mod comparison;
 mod content;
 mod dead_letter;
 mod endpoint;
@@ -33,6 +34,7 @@ mod recipients;
 mod record;
 mod replay;
 mod retry_policy;
+mod rewrap;
 mod routes;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -45,6 +47,7 @@ use shared::{
     domain::{Application, ApplicationSettings, Endpoint, Queue},
     id::AppId,
     operational::{self, Bulletin},
+    sealing::KeyRing,
     store::{Change, Configuration, ErrorKind, SharedStore, StoreError, Version},
     time::Millis,
 };
@@ -65,6 +68,7 @@ pub(crate) struct Api {
     pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
     pub(crate) bulletin: Bulletin,
+    pub(crate) keys: KeyRing,
 }
 
 impl Api {

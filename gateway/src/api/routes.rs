@@ -6,9 +6,9 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, background_task, content, dead_letter, endpoint,
+    api_key, application, attempt, background_task, comparison, content, dead_letter, endpoint,
     endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    pausing, recipients, replay,
+    pausing, recipients, replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
@@ -31,6 +31,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(messages)
         .configure(replays)
         .configure(background_tasks)
+        .configure(secrets)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
@@ -254,6 +255,14 @@ fn messages(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/attempt/msg/{message}")
                 .route(web::get().to(attempt::list_by_message)),
+        );
+}
+
+fn secrets(config: &mut ServiceConfig) {
+    config
+        .service(resource("/sluicegate/secrets/rewrap").route(web::post().to(rewrap::rewrap_page)))
+        .service(
+            resource("/sluicegate/secrets/compare").route(web::post().to(comparison::compare)),
         );
 }
 

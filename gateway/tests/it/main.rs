@@ -16,4 +16,5 @@ mod options;
 mod ordering;
 mod replays;
 mod scripted;
+mod secrets;
 mod settings;
