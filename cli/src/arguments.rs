@@ -62,6 +62,7 @@ pub(crate) enum ConfigCommand {
 
 /// What to do with the keys of secrets.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum SecretsCommand {
     /// Print a new key, for secrets.keys or secrets.keys_file
     GenerateKey,

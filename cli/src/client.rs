@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, header::RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -24,6 +24,9 @@ use crate::{
 
 /// How long one request may take: rewrapping a page of large applications is the longest.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a server that says "later" is asked again, and the longest that it is waited for.
+const MOST_TURNS: usize = 10;
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A client with its token.
 #[derive(Debug, Clone)]
@@ -56,6 +59,16 @@ pub(crate) enum Refused {
         /// What the server says about it.
         detail: String,
     },
+    /// The server cannot do it now, and says when it may.
+    #[error("{status}: {detail}")]
+    NotNow {
+        /// The HTTP status.
+        status: StatusCode,
+        /// When to ask again.
+        wait: Duration,
+        /// What the server says about it.
+        detail: String,
+    },
     /// There was no answer.
     #[error("no answer from the server: {0}")]
     Unanswered(String),
@@ -83,8 +96,27 @@ impl Server {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Calls the API; `path` is what follows `/api/v1/`.
+    /// Calls the API; `path` is what follows `/api/v1/`. Where the server is asked too often or cannot do
+    /// it now, it is asked again when it says so. Every call is safe to repeat.
     pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> std::result::Result<Value, Refused> {
+        let mut turn = 0;
+        loop {
+            match self.call_once(method.clone(), path, body).await {
+                Err(Refused::NotNow { wait, .. }) if turn < MOST_TURNS => {
+                    turn += 1;
+                    tokio::time::sleep(wait).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn call_once(
         &self,
         method: Method,
         path: &str,
@@ -109,12 +141,19 @@ impl Server {
         };
         let answer = request.send().await.map_err(unanswered)?;
         let status = answer.status();
+        let wait =
+            answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
         let text = answer.text().await.map_err(unanswered)?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(body);
+        let detail = || detail(&body);
+        match (status, wait) {
+            (status, _) if status.is_success() => Ok(body),
+            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => {
+                let wait = Duration::from_secs(seconds).min(LONGEST_WAIT);
+                Err(Refused::NotNow { status, wait, detail: detail() })
+            }
+            (status, _) => Err(Refused::Answered { status, detail: detail() }),
         }
-        Err(Refused::Answered { status, detail: detail(&body) })
     }
 }
 

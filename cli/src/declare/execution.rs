@@ -23,7 +23,7 @@ pub(super) async fn carry_out(server: &Server, mut plan: Plan) -> Applied {
                     let done =
                         server.call(step.method.clone(), &step.path, step.body.as_ref()).await;
                     if let Err(error) = done {
-                        failures.push(format!("{}: {error}", Plan::place(path, &step)));
+                        failures.push(format!("{}: {error}", step.place(path)));
                     }
                 }
                 failures

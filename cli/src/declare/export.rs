@@ -8,6 +8,7 @@ use super::{
     file::Declaration,
     remote::{Remote, RemoteApplication},
     sameness::is_nothing,
+    step::NOT_DECLARED,
 };
 use crate::{arguments::ServerFlags, client::Server, exit::Result};
 
@@ -40,8 +41,6 @@ const ENDPOINT: [&str; 8] = [
     "metadata",
 ];
 const API_KEY: [&str; 5] = ["id", "name", "scope", "appId", "expiresAt"];
-/// What of `sluicegate` is a state, not a declaration.
-const STATES: [&str; 4] = ["paused", "managedBy", "disabledReason", "disabledAt"];
 
 /// Prints it.
 pub(crate) async fn export(flags: &ServerFlags) -> Result<()> {
@@ -79,7 +78,8 @@ fn named(shown: &Value, fields: &[&str]) -> Map<String, Value> {
     entry.insert(name.to_owned(), shown[name].clone());
     if let Value::Object(settings) = &shown["sluicegate"] {
         let mut settings = settings.clone();
-        settings.retain(|field, value| !STATES.contains(&field.as_str()) && !is_nothing(value));
+        settings
+            .retain(|field, value| !NOT_DECLARED.contains(&field.as_str()) && !is_nothing(value));
         if !settings.is_empty() {
             entry.insert("sluicegate".to_owned(), Value::Object(settings));
         }

@@ -3,23 +3,28 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `file` | the format: what a file may say, and on which line it says it |
+//! | `file` | reading a file, with the line of everything in it |
+//! | `entries` | the format: what a file may say of each thing |
 //! | `reference` | secrets, which stand outside of the file |
 //! | `remote` | what the server has, read by pages of lists |
-//! | `plan` | what is to be done: the difference of both |
+//! | `plan`, `step` | what is to be done: the difference of both |
+//! | `pruning` | what is to be removed |
 //! | `sameness` | when two values mean the same |
 //! | `execution` | doing it |
 //! | `export` | a file of what the server has |
 //! | `at_start` | applying a file when a process starts |
 
 mod at_start;
+mod entries;
 mod execution;
 mod export;
 mod file;
 mod plan;
+mod pruning;
 mod reference;
 mod remote;
 mod sameness;
+mod step;
 
 use std::path::Path;
 

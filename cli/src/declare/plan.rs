@@ -11,14 +11,13 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
-    file::{ApiKeyEntry, ApplicationEntry, Declaration, EndpointEntry, Lined},
+    entries::{ApiKeyEntry, ApplicationEntry, EndpointEntry},
+    file::{Declaration, Lined},
     remote::{Different, Remote, by_name, text},
-    sameness::{is_nothing, same},
+    sameness::same,
+    step::{Step, Subject, Verb, mark, mark_inside, put},
 };
 use crate::exit::{Failure, Result};
-
-/// Fields of `sluicegate` that are no declaration's business.
-const NOT_DECLARED: [&str; 4] = ["paused", "managedBy", "disabledReason", "disabledAt"];
 
 /// What is to be done.
 #[derive(Debug)]
@@ -29,37 +28,6 @@ pub(super) struct Plan {
     pub(super) stages: Vec<Vec<Vec<Step>>>,
     /// What cannot be done.
     problems: Vec<String>,
-}
-
-/// One request.
-#[derive(Debug)]
-pub(super) struct Step {
-    /// Where the file wants it; for removals there is no such place.
-    line: Option<u64>,
-    /// To what it happens.
-    what: String,
-    verb: Verb,
-    /// What changes, for people. Never a secret.
-    changes: Vec<String>,
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Create,
-    Change,
-    Remove,
-}
-
-/// What a step is about.
-struct Subject<'a> {
-    line: u64,
-    what: String,
-    path: String,
-    /// As the server shows it now.
-    found: Option<&'a Value>,
 }
 
 impl Plan {
@@ -82,14 +50,6 @@ impl Plan {
         match self.problems.as_slice() {
             [] => Ok(()),
             problems => Err(Failure::Runtime(anyhow!("{}", problems.join("\n")))),
-        }
-    }
-
-    /// A failure of a step, with its line.
-    pub(super) fn place(path: &Path, step: &Step) -> String {
-        match step.line {
-            Some(line) => format!("{}:{line}: {}", path.display(), step.what),
-            None => step.what.clone(),
         }
     }
 
@@ -203,149 +163,6 @@ impl Plan {
         }
         steps
     }
-
-    /// Removes what this declaration made and does not name any more.
-    pub(super) fn prune(&mut self, file: &Declaration, remote: &Remote) {
-        let mine = |by: &Value| *by == file.name.as_str();
-        let mut endpoints = Vec::new();
-        let mut others: [Vec<Step>; 4] = Default::default();
-        let [applications, api_keys, event_types, limits] = &mut others;
-        for found in &remote.applications {
-            let (id, name) = (text(&found.shown, "id"), shown_name(&found.shown));
-            let entry = file.applications.iter().find(|entry| entry.value.is(&found.shown));
-            if entry.is_none() && mine(&found.shown["sluicegate"]["managedBy"]) {
-                applications.push(removal(&format!("application {name}"), &format!("app/{id}")));
-                continue;
-            }
-            let declared = entry.map_or(&[][..], |entry| &entry.value.endpoints);
-            for shown in &found.endpoints {
-                let is_declared = declared.iter().any(|entry| entry.value.is(shown));
-                if !is_declared && mine(&shown["sluicegate"]["managedBy"]) {
-                    let what = format!("endpoint {} of {name}", shown_name(shown));
-                    let path = format!("app/{id}/endpoint/{}", text(shown, "id"));
-                    endpoints.push(removal(&what, &path));
-                }
-            }
-        }
-        for shown in &remote.operational_endpoints {
-            let is_declared = file.operational_endpoints.iter().any(|one| one.value.is(shown));
-            if !is_declared && mine(&shown["sluicegate"]["managedBy"]) {
-                let what = format!("endpoint {} of the operator", shown_name(shown));
-                let path = format!("operational-webhook/endpoint/{}", text(shown, "id"));
-                endpoints.push(removal(&what, &path));
-            }
-        }
-        let keys: BTreeSet<_> =
-            file.api_keys.iter().filter_map(|entry| entry.value.id.as_deref()).collect();
-        for shown in remote.api_keys.iter().filter(|shown| mine(&shown["managedBy"])) {
-            let id = text(shown, "id");
-            if !keys.contains(id) {
-                let what = format!("API key {} ({id})", text(shown, "name"));
-                api_keys.push(removal(&what, &format!("sluicegate/api-key/{id}")));
-            }
-        }
-        for shown in &remote.event_types {
-            let name = text(shown, "name");
-            let is_declared = file.event_types.iter().any(|entry| entry.value.name == name);
-            let archived = shown["archived"] == true;
-            if !is_declared && !archived && mine(&shown["sluicegate"]["managedBy"]) {
-                event_types
-                    .push(removal(&format!("event type {name}"), &format!("event-type/{name}")));
-            }
-        }
-        for shown in remote.limits.iter().filter(|shown| mine(&shown["managedBy"])) {
-            let name = text(shown, "name");
-            if !file.limits.iter().any(|entry| entry.value.name == name) {
-                limits.push(removal(&format!("limit {name}"), &format!("sluicegate/limit/{name}")));
-            }
-        }
-        self.stages.push(vec![endpoints]);
-        self.stages.extend(others.map(|steps| vec![steps]));
-    }
-}
-
-/// What names it for people.
-fn shown_name(shown: &Value) -> &str {
-    shown["uid"].as_str().unwrap_or_else(|| text(shown, "id"))
-}
-
-fn removal(what: &str, path: &str) -> Step {
-    Step {
-        line: None,
-        what: what.to_owned(),
-        verb: Verb::Remove,
-        changes: Vec::new(),
-        method: Method::DELETE,
-        path: path.to_owned(),
-        body: None,
-    }
-}
-
-/// Marks what is to be made.
-fn mark(body: &mut Map<String, Value>, by: &str) {
-    body.insert("managedBy".to_owned(), by.into());
-}
-
-/// Marks it in its object `sluicegate`.
-fn mark_inside(body: &mut Map<String, Value>, by: &str) {
-    let ours = body.entry("sluicegate").or_insert_with(|| json!({}));
-    if let Value::Object(ours) = ours {
-        mark(ours, by);
-    }
-}
-
-/// The step that puts what is wanted in the place of what there is; none, if both mean the same. What is
-/// new is marked.
-fn put(
-    subject: Subject<'_>,
-    mut body: Map<String, Value>,
-    mark: impl FnOnce(&mut Map<String, Value>),
-) -> Option<Step> {
-    let mut changes = Vec::new();
-    for (field, wanted) in &body {
-        match subject.found {
-            None if is_nothing(wanted) => {}
-            None => changes.push(format!("{field}: {wanted}")),
-            Some(found) => {
-                let found = declared(&found[field]);
-                if !same(wanted, &found) {
-                    changes.push(format!("{field}: {found} → {wanted}"));
-                }
-            }
-        }
-    }
-    let verb = match subject.found {
-        None => {
-            mark(&mut body);
-            Verb::Create
-        }
-        Some(_) if changes.is_empty() => return None,
-        Some(found) => {
-            // A whole one has its uid, or loses it.
-            if let Some(uid) = found["uid"].as_str() {
-                body.insert("uid".to_owned(), uid.into());
-            }
-            Verb::Change
-        }
-    };
-    Some(Step {
-        line: Some(subject.line),
-        what: subject.what,
-        verb,
-        changes,
-        method: Method::PUT,
-        path: subject.path,
-        body: Some(Value::Object(body)),
-    })
-}
-
-/// What of a shown field a declaration can say something about.
-fn declared(shown: &Value) -> Value {
-    let mut shown = shown.clone();
-    if let Value::Object(fields) = &mut shown {
-        fields.retain(|name, _| !NOT_DECLARED.contains(&name.as_str()));
-    }
-    shown
 }
 
 /// The step of an endpoint: what can be seen of it, and its secrets.
@@ -443,15 +260,7 @@ fn api_key(
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in self.stages.iter().flatten().flatten() {
-            let sign = match step.verb {
-                Verb::Create => '+',
-                Verb::Change => '~',
-                Verb::Remove => '-',
-            };
-            writeln!(f, "{sign} {}", step.what)?;
-            for change in &step.changes {
-                writeln!(f, "    {change}")?;
-            }
+            write!(f, "{step}")?;
         }
         match self.len() {
             0 => writeln!(f, "nothing to change"),

@@ -7,7 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::file::{Declaration, EndpointEntry, Lined};
+use super::{
+    entries::EndpointEntry,
+    file::{Declaration, Lined},
+};
 use crate::{
     client::{Refused, Server},
     exit::Result,

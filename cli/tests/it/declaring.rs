@@ -152,6 +152,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_line() {
         (format!("{endpoint}    secret: {{fromEnv: NOT_SET}}\n"), 5, "NOT_SET is not set"),
         (format!("{endpoint}    secret: {{fromFile: nowhere}}\n"), 5, "nowhere cannot be read"),
         (format!("{endpoint}  - uid: e\n    url: https://b.example/\n"), 7, "stands on line 5"),
+        ("limits:\n- {name: ../../app/a, count: 1, per: 1s}\n".to_owned(), 2, "expected 1 to 256"),
         ("applications:\n- name: A\n".to_owned(), 2, "expected `uid`"),
         ("limits:\n  - name: [\n".to_owned(), 2, ""),
     ] {
@@ -161,7 +162,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_line() {
     }
     // What the server refuses holds up nothing else.
     let partly = format!(
-        "{endpoint}  - uid: bad\n    url: http://plain.example/\n  - uid: good\n    url: https://b.example/\n"
+        "{endpoint}  - uid: bad\n    url: ftp://plain.example/\n  - uid: good\n    url: https://b.example/\n"
     );
     let (stdout, stderr) = expect(&mut apply(&partly), 1);
     assert!(stdout.contains("3 of 4 changes applied"), "{stdout}");
@@ -172,7 +173,7 @@ async fn what_is_wrong_with_a_file_is_said_with_its_line() {
     assert!(stderr.contains("1 could not be applied"), "{stderr}");
     let api = Api::of(&process);
     assert_eq!(api.get("app/a/endpoint").await["data"].as_array().unwrap().len(), 2);
-    let missing = "apiKeys:\n- {id: 0123456789, name: n, scope: read}\n";
+    let missing = "apiKeys:\n- {id: '0123456789', name: n, scope: read}\n";
     let (_, stderr) = expect(&mut apply(missing), 1);
     assert!(stderr.contains("wrong.yaml:2: there is no API key 0123456789"), "{stderr}");
     process.stop();

@@ -311,15 +311,15 @@ pub(super) async fn list(
         query.order(Order::OldestFirst),
         async |request| {
             let page = api.store.applications(&request).await?;
-            let loading = page.entries.iter().map(|(_, app)| api.store.configuration(*app));
+            let loading = page.entries.iter().map(|(_, app)| api.store.application(*app));
             let loaded = try_join_all(loading).await?;
             let entries = page.entries.into_iter().zip(loaded);
             let entries = entries.map(|((cursor, _), found)| (cursor, found)).collect();
             Ok(Page { entries, done: page.done })
         },
         |_| None,
-        async |found: &Option<Configuration>| Ok(found.is_some()),
+        async |found: &Option<Application>| Ok(found.is_some()),
     )
     .await?;
-    listed.respond(|found| found.as_ref().map(|found| ApplicationOut::from(&found.application)))
+    listed.respond(|found| found.as_ref().map(ApplicationOut::from))
 }

@@ -24,6 +24,7 @@ mod health;
 mod limit;
 mod list;
 mod message;
+mod message_filter;
 mod message_settings;
 mod named_limit;
 mod ordering;
