@@ -35,4 +35,8 @@ pub struct Config {
     pub allow_cidr: Vec<ipnet::IpNet>,
     /// Encrypt what is secret of endpoints, and open it.
     pub keys: KeyRing,
+    /// Where browsers reach the API; empty: by http at the host that a request names.
+    pub public_url: String,
+    /// Whose JWTs are accepted beside API keys.
+    pub issuers: Vec<crate::Issuer>,
 }

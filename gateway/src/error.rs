@@ -8,7 +8,6 @@ use std::{borrow::Cow, time::Duration};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde::Serialize;
 use shared::{
-    domain::Scope,
     sealing::SealError,
     store::{ErrorKind, StoreError},
 };
@@ -40,8 +39,12 @@ pub(crate) enum ApiError {
     Unauthenticated,
     #[error("too many wrong tokens from this address; try again later")]
     TooManyFailures { wait: Duration },
-    #[error("a key of scope `{}` may not do this", .0.name())]
-    Forbidden(Scope),
+    #[error("the keys of the token's issuer cannot be read; try again later")]
+    IssuerUnavailable,
+    #[error("a token that is good for `{0}` may not do this")]
+    Forbidden(String),
+    #[error("only tokens of the portal can be logged out")]
+    NotOfPortal,
     #[error("{0} not found")]
     NotFound(&'static str),
     #[error("the message's body is gone: bodies are kept for a limited time; publish it again")]
@@ -97,7 +100,9 @@ impl ApiError {
         match self {
             Self::Unauthenticated => "authentication_failed",
             Self::TooManyFailures { .. } => "too_many_failures",
+            Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden(_) => "insufficient_scope",
+            Self::NotOfPortal => "not_of_portal",
             Self::NotFound(_) => "not_found",
             Self::BodyGone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -164,7 +169,9 @@ impl ResponseError for ApiError {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotOfPortal => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BodyGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -43,6 +43,8 @@ pub(crate) fn config() -> Config {
         longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
         keys: Default::default(),
+        issuers: vec![],
+        public_url: String::new(),
     }
 }
 
@@ -105,7 +107,12 @@ impl Api {
 
     /// A request with the token; `path` is what follows `/api/v1`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.url(path)).bearer_auth(TOKEN)
+        self.request_as(TOKEN, method, path)
+    }
+
+    /// A request with another token.
+    pub(crate) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(token)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
