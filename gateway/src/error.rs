@@ -9,7 +9,10 @@ use std::{borrow::Cow, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde::Serialize;
-use shared::store::{ErrorKind, StoreError};
+use shared::{
+    sealing::SealError,
+    store::{ErrorKind, StoreError},
+};
 
 /// Seconds after which a client may try again what failed for a passing reason.
 const RETRY_AFTER_S: u64 = 1;
@@ -71,6 +74,8 @@ pub(crate) enum ApiError {
     OverQuota,
     #[error("too many messages wait to be stored")]
     Overloaded,
+    #[error("what is secret of the endpoint cannot be read: {0}")]
+    Secret(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -114,6 +119,7 @@ impl ApiError {
             Self::Invalid(_) => "validation_failed",
             Self::OverQuota => "quota_exceeded",
             Self::Overloaded => "overloaded",
+            Self::Secret(_) => "secret_unreadable",
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
                 ErrorKind::Conflict => "conflict",
@@ -247,6 +253,7 @@ impl ResponseError for ApiError {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Secret(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,
                 ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Misconfigured => {

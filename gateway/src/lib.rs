@@ -25,6 +25,11 @@ pub use config::Config;
 use prometheus::Registry;
 use shared::{health::Probe, store::SharedStore};
 
+/// The text of a new API key, to be registered with the API.
+pub fn generate_api_key() -> String {
+    access::Key::generate().reveal().to_owned()
+}
+
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {

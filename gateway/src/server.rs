@@ -52,6 +52,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         guard: Guard::new(config.allow_cidr.clone()),
         longest_retention: config.longest_retention,
         bulletin: Bulletin::new(Arc::clone(&store)),
+        keys: config.keys.clone(),
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,

@@ -28,6 +28,15 @@ pub(super) struct EventTypeIn {
     feature_flag: Patch<String>,
     feature_flags: Patch<Vec<String>>,
     group_name: Patch<String>,
+    sluicegate: Option<EventTypeSettings>,
+}
+
+/// The object `sluicegate` of an event type: what the compatible API has no name for.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EventTypeSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<String>,
 }
 
 impl EventTypeIn {
@@ -42,6 +51,7 @@ impl EventTypeIn {
             feature_flag: self.feature_flag.whole(),
             feature_flags: self.feature_flags.whole(),
             group_name: self.group_name.whole(),
+            sluicegate: self.sluicegate,
         }
     }
 
@@ -52,6 +62,8 @@ impl EventTypeIn {
             Patch::Null => faults.add("description", "field required"),
             Patch::Value(description) => faults.description(description),
         }
+        let managed_by = self.sluicegate.as_ref().and_then(|ours| ours.managed_by.as_ref());
+        faults.managed_by("sluicegate", managed_by);
         if self.schemas.value().is_some_and(|schemas| !schemas.is_object()) {
             faults.add("schemas", "expected an object");
         }
@@ -81,6 +93,9 @@ impl EventTypeIn {
                 event_type.extra.insert(FEATURE_FLAGS.to_owned(), flags.clone().into());
             }
         }
+        if let Some(ours) = &self.sluicegate {
+            event_type.managed_by.clone_from(&ours.managed_by);
+        }
         event_type.updated_at = Millis::now();
     }
 
@@ -94,6 +109,7 @@ impl EventTypeIn {
             schemas: None,
             feature_flag: None,
             group_name: None,
+            managed_by: None,
             created_at: now,
             updated_at: now,
             extra: serde_json::Map::new(),
@@ -118,6 +134,8 @@ pub(super) struct EventTypeOut<'a> {
     feature_flags: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sluicegate: Option<EventTypeSettings>,
     created_at: String,
     updated_at: String,
 }
@@ -133,6 +151,10 @@ impl<'a> EventTypeOut<'a> {
             feature_flag: event_type.feature_flag.as_deref(),
             feature_flags: event_type.extra.get(FEATURE_FLAGS),
             group_name: event_type.group_name.as_deref(),
+            sluicegate: event_type
+                .managed_by
+                .clone()
+                .map(|by| EventTypeSettings { managed_by: Some(by) }),
             created_at: event_type.created_at.rfc3339(),
             updated_at: event_type.updated_at.rfc3339(),
         }

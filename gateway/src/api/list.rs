@@ -2,11 +2,13 @@
 //!
 //! An iterator is a place in the list and a direction: `n_` and `p_` before the store's cursor.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::DeadReason,
-    store::{Cursor, Order, Page, PageRequest},
+    store::{Cursor, Order, Page, PageRequest, SharedStore},
     time::Millis,
 };
 
@@ -19,6 +21,9 @@ const MAX_LIMIT: usize = 250;
 const MAX_PAGES: usize = 8;
 /// The greatest number of a status: 3 is sending and 4 cancelled, which nothing here ever is.
 const MAX_STATUS: u8 = 4;
+/// The times that lists show are those of gateways and dispatchers, their order is that in which the store was
+/// told: these differ by less than so much.
+const SKEW: Duration = Duration::from_secs(60);
 const NEXT: &str = "n_";
 const PREVIOUS: &str = "p_";
 /// The place at the end that a direction starts from.
@@ -76,6 +81,30 @@ impl ListQuery {
             Some(Ordering::Ascending) => Order::OldestFirst,
             Some(Ordering::Descending) => Order::NewestFirst,
             None => default,
+        }
+    }
+
+    /// Whether a filter looks at the message of an entry.
+    pub(super) fn asks_message(&self) -> bool {
+        self.channel.is_some() || self.tag.is_some() || !self.event_types().is_empty()
+    }
+
+    /// Where a list that is sorted by time begins, so that it is not read from its end to find those of
+    /// some time ago. Nobody's iterator is touched.
+    pub(super) fn skip(&self, page: PageRequest, store: &SharedStore) -> PageRequest {
+        match page.after {
+            Some(_) => page,
+            None => PageRequest { after: self.edge(page.order).map(|at| store.since(at)), ..page },
+        }
+    }
+
+    /// Before that, in this order, nothing passes `before` and `after`.
+    fn edge(&self, order: Order) -> Option<Millis> {
+        let time = |text: Option<&String>| text.and_then(|text| parse_time(text));
+        match order {
+            Order::NewestFirst => time(self.before.as_ref()).map(|before| before.after(SKEW)),
+            Order::OldestFirst => time(self.after.as_ref())
+                .map(|after| Millis(after.0.saturating_sub(SKEW.as_millis() as u64))),
         }
     }
 

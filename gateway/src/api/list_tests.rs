@@ -34,6 +34,19 @@ async fn pages_go_forward_and_back() {
     assert_eq!(forward.data, vec![1, 0]);
 }
 
+#[test]
+fn lists_begin_where_their_times_can_pass() {
+    let query = ListQuery {
+        before: Some("2026-01-01T00:10:00Z".into()),
+        after: Some("2026-01-01T00:05:00".into()),
+        ..ListQuery::default()
+    };
+    let at = |text| Millis::parse(text);
+    assert_eq!(query.edge(Order::NewestFirst), at("2026-01-01T00:11:00Z"));
+    assert_eq!(query.edge(Order::OldestFirst), at("2026-01-01T00:04:00Z"));
+    assert_eq!(ListQuery::default().edge(Order::NewestFirst), None);
+}
+
 #[tokio::test]
 async fn beyond_both_ends_the_way_back_leaves_nothing_out() {
     let first = list(&query(4, None), |_| true).await;

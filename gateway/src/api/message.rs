@@ -1,5 +1,7 @@
 //! Messages: published here, listed from the log, read as long as their body lives.
 
+use std::collections::HashMap;
+
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::HeaderName, web};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -269,20 +271,19 @@ pub(super) async fn list(
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| Ok(api.store.messages(app, &request).await?),
+        async |request| Ok(api.store.messages(app, &query.skip(request, &api.store)).await?),
         |header| Some(header.created_at),
         async |header| Ok(fits(header, &query)),
     )
     .await?;
-    let mut found = std::collections::BTreeMap::new();
-    if query.with_content() {
-        for header in &listed.data {
-            // What is listed may have outlived its body.
-            if let Some(message) = api.message(app, header.id).await? {
-                found.insert(header.id, message);
-            }
+    // What is listed may have outlived its body.
+    let found = match query.with_content() {
+        true => {
+            let ids: Vec<_> = listed.data.iter().map(|header| header.id).collect();
+            api.messages(app, &ids).await?
         }
-    }
+        false => HashMap::new(),
+    };
     listed.respond(|header| match found.get(&header.id) {
         // As it is now: the list says how it was when it was published.
         Some(message) => MessageOut::new(&message.header, Content::There(&message.payload)),

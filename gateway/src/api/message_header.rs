@@ -1,4 +1,4 @@
-//! A message's header, also where its body is gone: the log remembers it for longer.
+//! The header of a message whose body is gone: the log remembers it for longer.
 
 use shared::{
     domain::MessageHeader,
@@ -17,16 +17,8 @@ const PAGE: usize = 250;
 const MAX_PAGES: usize = 8;
 
 impl Api {
-    /// The header of a message, if it is not too old. Where its body is gone, it is looked for in the
-    /// log at the time when its id was made; among more than some thousand messages a second it may be
-    /// missed.
-    pub(super) async fn header(&self, app: AppId, id: MessageId) -> Result<Option<MessageHeader>> {
-        match self.message(app, id).await? {
-            Some(message) => Ok(Some(message.header)),
-            None => self.logged(app, id).await,
-        }
-    }
-
+    /// The header of a message whose body is gone, looked for in the log at the time when its id was
+    /// made; among more than some thousand messages a second it may be missed.
     pub(super) async fn logged(&self, app: AppId, id: MessageId) -> Result<Option<MessageHeader>> {
         let made_at = id.made_at_ms();
         let since = self.store.since(Millis(made_at.saturating_sub(SKEW_MS)));

@@ -9,6 +9,7 @@ mod application;
 mod application_settings;
 mod attempt;
 mod background_task;
+mod comparison;
 mod content;
 mod dead_letter;
 mod endpoint;
@@ -27,6 +28,7 @@ mod health;
 mod limit;
 mod list;
 mod message;
+mod message_filter;
 mod message_header;
 mod message_settings;
 mod named_limit;
@@ -39,6 +41,7 @@ mod recipients;
 mod record;
 mod replay;
 mod retry_policy;
+mod rewrap;
 mod routes;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -51,6 +54,7 @@ use shared::{
     domain::{Application, ApplicationSettings, Endpoint, Queue},
     id::AppId,
     operational::{self, Bulletin},
+    sealing::KeyRing,
     store::{Change, Configuration, ErrorKind, SharedStore, StoreError, Version},
     time::Millis,
 };
@@ -71,6 +75,7 @@ pub(crate) struct Api {
     pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
     pub(crate) bulletin: Bulletin,
+    pub(crate) keys: KeyRing,
 }
 
 impl Api {

@@ -6,10 +6,10 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, background_task, content, dead_letter, endpoint,
+    api_key, application, attempt, background_task, comparison, content, dead_letter, endpoint,
     endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
     environment, event_type, example, health, message, named_limit, pausing, portal, recipients,
-    replay,
+    replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
@@ -33,6 +33,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(messages)
         .configure(replays)
         .configure(background_tasks)
+        .configure(secrets)
         .configure(portal_access)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
@@ -279,6 +280,14 @@ fn messages(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/attempt/msg/{message}")
                 .route(web::get().to(attempt::list_by_message)),
+        );
+}
+
+fn secrets(config: &mut ServiceConfig) {
+    config
+        .service(resource("/sluicegate/secrets/rewrap").route(web::post().to(rewrap::rewrap_page)))
+        .service(
+            resource("/sluicegate/secrets/compare").route(web::post().to(comparison::compare)),
         );
 }
 

@@ -42,6 +42,7 @@ pub(crate) fn config() -> Config {
         quota_bytes: 0,
         longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
+        keys: Default::default(),
         issuers: vec![],
         public_url: String::new(),
         publish_limit: 0,

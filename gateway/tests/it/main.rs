@@ -22,5 +22,6 @@ mod portal;
 mod replays;
 mod requests;
 mod scripted;
+mod secrets;
 mod settings;
 mod tenants;

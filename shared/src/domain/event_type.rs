@@ -28,6 +28,9 @@ pub struct EventType {
     /// A heading to list it under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// When it was created.
     pub created_at: Millis,
     /// When it was last changed.

@@ -6,6 +6,7 @@
 mod api_key;
 mod application;
 mod attempt;
+mod confidential;
 mod delivery;
 mod endpoint;
 mod event_type;
@@ -26,6 +27,7 @@ mod task;
 pub use api_key::{ApiKey, Scope};
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
+pub use confidential::{Confidential, Headers};
 pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
 pub use event_type::EventType;

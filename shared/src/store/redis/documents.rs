@@ -18,7 +18,7 @@ use super::{
     scripts::{COMMIT, Call, INDEX, PUT_DOCUMENT, UNINDEX},
 };
 use crate::{
-    domain::Queue,
+    domain::{Application, Queue},
     id::{AppId, EndpointId},
     placement::Shard,
     store::{
@@ -96,6 +96,13 @@ impl Documents for Redis {
             application: parse(application, "an application")?,
             endpoints,
         }))
+    }
+
+    async fn application(&self, app: AppId) -> Result<Option<Application>> {
+        let mut command = cmd("HGET");
+        command.arg(keys::app(app)).arg(keys::APPLICATION_FIELD);
+        let json: Value = self.ask(&command).await?;
+        bytes(json)?.map(|json| parse(&json, "an application")).transpose()
     }
 
     async fn commit(

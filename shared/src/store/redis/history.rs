@@ -30,6 +30,18 @@ impl History for Redis {
         bytes(record)
     }
 
+    async fn records(&self, app: AppId, messages: &[MessageId]) -> Result<Vec<Option<Bytes>>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = cmd("MGET");
+        for message in messages {
+            command.arg(keys::body(Shard::of(app), *message));
+        }
+        let records: Vec<Value> = self.ask(&command).await?;
+        records.into_iter().map(bytes).collect()
+    }
+
     async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
         let value: Option<String> = self.ask(cmd("GET").arg(keys::dedup(app, key))).await?;
         value
@@ -368,9 +380,9 @@ fn entry_place(text: &str) -> Result<&str> {
     if is_id { Ok(text) } else { Err(no_place(text)) }
 }
 
-/// The entry and record that a cursor names.
+/// The entry and record that a cursor names. That of a time names an entry that there never is.
 fn packed_place(Cursor(text): &Cursor) -> Result<(String, usize)> {
-    let (entry, index) = text.split_once('.').ok_or_else(|| no_place(text))?;
+    let (entry, index) = text.split_once('.').unwrap_or((text, "0"));
     Ok((entry_place(entry)?.to_owned(), index.parse().map_err(|_| no_place(text))?))
 }
 

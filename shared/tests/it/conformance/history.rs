@@ -27,6 +27,7 @@ crate::engines::on_each_engine! {
     cursors_are_visible_ascii_without_commas,
     settled_messages_stay_listed,
     lists_are_read_from_a_time_on,
+    records_are_read_at_once_as_one_by_one,
     a_dead_letter_is_found_at_its_place,
     purged_dead_letters_are_gone_and_no_others,
     settlements_are_counted_once,
@@ -261,18 +262,40 @@ async fn lists_are_read_from_a_time_on(bench: Bench) {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let time = Millis::now();
     let late = fail(&bench, &tenant, 1).await;
-    for (time, expected) in [(Millis(0), vec![early, late]), (time, vec![late])] {
-        let after = Some(bench.store.since(time));
-        let request = PageRequest { after, order: Order::OldestFirst, limit: ALL };
-        let messages = bench.store.messages(tenant.app, &request).await.unwrap().entries;
+    let (oldest, newest) = (Order::OldestFirst, Order::NewestFirst);
+    let hour = Duration::from_secs(3600);
+    for (time, order, expected) in [
+        (Millis(0), oldest, vec![early, late]),
+        (time, oldest, vec![late]),
+        (time, newest, vec![early]),
+        (time.after(hour), newest, vec![early, late]),
+    ] {
+        let request = PageRequest { after: Some(bench.store.since(time)), order, limit: ALL };
+        let (store, queue) = (&bench.store, tenant.queue(0));
+        let messages = store.messages(tenant.app, &request).await.unwrap().entries;
         let messages = messages.into_iter().map(|(_, header)| header.id).collect();
-        let letters = bench.store.dead_letters(tenant.queue(0), &request).await.unwrap().entries;
-        let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter.message).collect();
-        for found in [messages, letters] {
+        let letters = store.dead_letters(queue, &request).await.unwrap().entries;
+        let letters = letters.into_iter().map(|(_, letter)| letter.message).collect();
+        let attempts = store.endpoint_attempts(queue, &request).await.unwrap().entries;
+        let attempts: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt.message).collect();
+        for found in [messages, letters, attempts] {
             let all = expected.iter().all(|delivery| found.contains(&delivery.message));
-            assert!(all, "{found:?} from {time:?} on");
+            assert!(all, "{found:?} at {time:?}, {order:?}");
         }
     }
+}
+
+async fn records_are_read_at_once_as_one_by_one(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let (first, second) = (tenant.publish().await, tenant.publish().await);
+    let asked = [second, MessageId::new(), first];
+    let mut expected = Vec::new();
+    for message in asked {
+        expected.push(bench.store.message(tenant.app, message).await.unwrap());
+    }
+    assert!(expected[0].is_some() && expected[1].is_none() && expected[2].is_some());
+    assert_eq!(bench.store.records(tenant.app, &asked).await.unwrap(), expected);
+    assert_eq!(bench.store.records(tenant.app, &[]).await.unwrap(), []);
 }
 
 async fn letters(bench: &Bench, tenant: &Tenant) -> Vec<(Cursor, MessageId)> {
