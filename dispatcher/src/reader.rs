@@ -79,8 +79,9 @@ pub(crate) struct Reader {
     connection: Option<Box<dyn store::Reader>>,
     turn: Turn,
     pace: DefaultDirectRateLimiter,
-    /// How often something was given.
-    given: u64,
+    /// How many turns there were. What belongs to one that is over comes too late: actix may still run
+    /// what was cancelled in the same moment.
+    turns: u64,
 }
 
 /// One thing at a time.
@@ -93,7 +94,6 @@ enum Turn {
     /// Cannot: so many lanes must still get what was read, or the grace is over.
     Giving {
         left: usize,
-        grace: SpawnHandle,
     },
 }
 
@@ -107,7 +107,7 @@ impl Reader {
             connection: None,
             turn: Turn::Idle,
             pace: RateLimiter::direct(pace.allow_burst(AT_ONCE)),
-            given: 0,
+            turns: 0,
         }
     }
 
@@ -120,8 +120,23 @@ impl Reader {
     }
 
     fn rest(&mut self, pause: Duration, ctx: &mut Context<Self>) {
-        self.turn = Turn::Resting;
-        ctx.run_later(pause, Self::read_next);
+        self.begin(Turn::Resting);
+        self.read_later(pause, ctx);
+    }
+
+    /// Ends the turn and reads, unless the turn has ended by then.
+    fn read_later(&self, pause: Duration, ctx: &mut Context<Self>) {
+        let turn = self.turns;
+        ctx.run_later(pause, move |me, ctx| {
+            if me.turns == turn {
+                me.read_next(ctx);
+            }
+        });
+    }
+
+    fn begin(&mut self, turn: Turn) {
+        self.turns += 1;
+        self.turn = turn;
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
@@ -135,8 +150,7 @@ impl Reader {
             .map(|(lane, watched)| LaneRead { lane: *lane, after: watched.after })
             .collect();
         if lanes.is_empty() && self.watched.values().all(|watched| watched.taking) {
-            self.turn = Turn::Idle;
-            return;
+            return self.begin(Turn::Idle);
         }
         let late = self.watched.values().any(|watched| watched.taking);
         let wait = if late { SHORT_READ } else { LONGEST_READ };
@@ -155,17 +169,22 @@ impl Reader {
             }
             Err(unreadable)
         };
-        let handle = ctx.spawn(reading.into_actor(self).map(|result, me, ctx| match result {
+        let turn = self.turns + 1;
+        let handle = ctx.spawn(reading.into_actor(self).map(move |result, me, ctx| match result {
             Ok((connection, batches)) => {
                 me.connection = Some(connection);
-                me.give(batches, ctx);
+                if me.turns == turn {
+                    me.give(batches, ctx);
+                }
             }
             Err(unreadable) => {
                 me.leave_out(&unreadable);
-                me.read(ctx);
+                if me.turns == turn {
+                    me.read(ctx);
+                }
             }
         }));
-        self.turn = Turn::Reading(handle);
+        self.begin(Turn::Reading(handle));
     }
 
     fn leave_out(&mut self, lanes: &BTreeSet<Lane>) {
@@ -179,8 +198,7 @@ impl Reader {
     }
 
     fn give(&mut self, batches: Vec<LaneBatch>, ctx: &mut Context<Self>) {
-        self.given += 1;
-        let (turn, mut left) = (self.given, 0);
+        let (turn, mut left) = (self.turns + 1, 0);
         for LaneBatch { lane, entries, lease } in batches {
             let Some(watched) = self.watched.get_mut(&lane) else { continue };
             let (epoch, after) = (watched.epoch, watched.after);
@@ -198,8 +216,8 @@ impl Reader {
         if left == 0 {
             return self.read(ctx);
         }
-        let grace = ctx.run_later(GRACE, Self::read_next);
-        self.turn = Turn::Giving { left, grace };
+        self.begin(Turn::Giving { left });
+        self.read_later(GRACE, ctx);
     }
 
     /// A lane has taken what it was given at this turn.
@@ -210,10 +228,9 @@ impl Reader {
             watched.taking = false;
         }
         match &mut self.turn {
-            Turn::Giving { left, grace } if turn == self.given => {
+            Turn::Giving { left } if turn == self.turns => {
                 *left -= 1;
                 if *left == 0 {
-                    ctx.cancel_future(*grace);
                     self.read_next(ctx);
                 }
             }
