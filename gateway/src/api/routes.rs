@@ -1,7 +1,7 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, ResponseError,
+    Resource,
     web::{self, ServiceConfig},
 };
 
@@ -293,8 +293,7 @@ fn portal_access(config: &mut ServiceConfig) {
 
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
-    web::resource(path)
-        .default_service(web::to(async || ApiError::MethodNotAllowed.error_response()))
+    web::resource(path).default_service(web::to(async || Err::<(), _>(ApiError::MethodNotAllowed)))
 }
 
 async fn no_such_path() -> Result<(), ApiError> {

@@ -44,6 +44,9 @@ pub(crate) fn config() -> Config {
         allow_cidr: vec![],
         issuers: vec![],
         public_url: String::new(),
+        publish_limit: 0,
+        management_limit: 0,
+        cors_origins: vec![],
     }
 }
 

@@ -20,6 +20,7 @@ mod options;
 mod ordering;
 mod portal;
 mod replays;
+mod requests;
 mod scripted;
 mod settings;
 mod tenants;
