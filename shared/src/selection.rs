@@ -45,7 +45,7 @@ pub struct Picked {
 /// One that may be chosen.
 enum Candidate {
     Letter(DeadLetter),
-    Message(MessageHeader),
+    Message(Box<MessageHeader>),
 }
 
 impl Candidate {
@@ -129,7 +129,7 @@ impl Selecting<'_> {
             }
             TaskKind::ReplayMissing | TaskKind::BulkReplay => {
                 let page = self.store.messages(self.task.app, &request).await?;
-                candidates(page, Candidate::Message)
+                candidates(page, |header| Candidate::Message(Box::new(header)))
             }
         };
         page.done |= match page.entries.last() {
