@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, background_task, content, dead_letter, endpoint,
+    api_key, application, attempt, audit_log, background_task, content, dead_letter, endpoint,
     endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
     pausing, portal, recipients, replay,
 };
@@ -33,7 +33,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(replays)
         .configure(background_tasks)
         .configure(portal_access)
+        .service(resource("/sluicegate/audit-log").route(web::get().to(audit_log::list)))
         .default_service(web::to(no_such_path))
+        .wrap(actix_web::middleware::from_fn(audit_log::record))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
 }

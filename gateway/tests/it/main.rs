@@ -3,6 +3,7 @@
 
 mod access;
 mod applications;
+mod audit;
 mod endpoints;
 mod event_types;
 mod fan_out;
