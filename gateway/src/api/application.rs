@@ -303,6 +303,15 @@ pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Resu
     Ok(HttpResponse::NoContent().finish())
 }
 
+fn is_listed(Configuration { endpoints, .. }: &Configuration, query: &ListQuery) -> bool {
+    let excluded = |flag: Option<bool>, holds: bool| flag.unwrap_or(false) && holds;
+    !excluded(query.exclude_apps_with_no_endpoints, endpoints.is_empty())
+        && !excluded(
+            query.exclude_apps_with_disabled_endpoints,
+            endpoints.values().any(|endpoint| endpoint.disabled),
+        )
+}
+
 pub(super) async fn list(
     api: web::Data<Api>,
     query: web::Query<ListQuery>,
@@ -319,7 +328,9 @@ pub(super) async fn list(
             Ok(Page { entries, done: page.done })
         },
         |_| None,
-        async |found: &Option<Configuration>| Ok(found.is_some()),
+        async |found: &Option<Configuration>| {
+            Ok(found.as_ref().is_some_and(|found| is_listed(found, &query)))
+        },
     )
     .await?;
     listed.respond(|found| found.as_ref().map(|found| ApplicationOut::from(&found.application)))

@@ -1,8 +1,9 @@
 //! Attempts: what was tried, and the wish to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::{HttpResponse, web};
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use shared::{
     domain::{Attempt, AttemptStatus, Message, Trigger},
@@ -105,15 +106,15 @@ fn passes(attempt: &Attempt, query: &ListQuery) -> bool {
 }
 
 impl Api {
-    /// Whether the attempt's message passes the filters, which it does not once it is gone.
+    /// Whether the attempt's message passes the filters, which it does not once it is forgotten.
     async fn message_passes(&self, app: AppId, id: MessageId, query: &ListQuery) -> Result<bool> {
         let filtered =
             query.channel.is_some() || query.tag.is_some() || !query.event_types().is_empty();
         if !filtered {
             return Ok(true);
         }
-        let message = self.message(app, id).await?;
-        Ok(message.is_some_and(|message| fits(&message.header, query)))
+        let header = self.header(app, id).await?;
+        Ok(header.is_some_and(|header| fits(&header, query)))
     }
 
     async fn respond(
@@ -124,10 +125,10 @@ impl Api {
     ) -> Result<HttpResponse> {
         let mut messages = BTreeMap::new();
         if query.with_msg.unwrap_or(false) {
-            for attempt in &listed.data {
-                if let Some(message) = self.message(app, attempt.message).await? {
-                    messages.insert(attempt.message, message);
-                }
+            let wanted: BTreeSet<_> = listed.data.iter().map(|attempt| attempt.message).collect();
+            let found = wanted.into_iter().map(|id| self.message(app, id));
+            for message in try_join_all(found).await?.into_iter().flatten() {
+                messages.insert(message.header.id, message);
             }
         }
         let with_content = query.with_content();
@@ -146,7 +147,7 @@ pub(super) async fn list_by_endpoint(
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| api.store.endpoint_attempts(queue, &request).await,
+        async |request| Ok(api.store.endpoint_attempts(queue, &request).await?),
         |attempt| Some(attempt.at),
         async |attempt| {
             Ok(passes(attempt, &query) && api.message_passes(app, attempt.message, &query).await?)
@@ -172,7 +173,7 @@ pub(super) async fn list_by_message(
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| api.store.message_attempts(app, message.header.id, &request).await,
+        async |request| Ok(api.store.message_attempts(app, message.header.id, &request).await?),
         |attempt| Some(attempt.at),
         async |attempt| {
             Ok(passes(attempt, &query)

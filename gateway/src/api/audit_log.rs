@@ -70,7 +70,7 @@ pub(super) async fn list(
     let listed = gather(
         &query,
         query.order(Order::NewestFirst),
-        async |request| audit::list(&api.store, &request).await,
+        async |request| Ok(audit::list(&api.store, &request).await?),
         |written| Some(written.at),
         async |written| {
             let entry = written.entry.as_ref();

@@ -7,8 +7,9 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, audit_log, background_task, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    pausing, portal, recipients, replay,
+    endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
+    environment, event_type, example, health, message, named_limit, pausing, portal, recipients,
+    replay,
 };
 use crate::{access, error::ApiError};
 
@@ -114,6 +115,22 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")
                 .route(web::get().to(endpoint_state::get)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/stats")
+                .route(web::get().to(endpoint_stats::deliveries)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/attempt-stats")
+                .route(web::get().to(endpoint_stats::attempts)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/send-example")
+                .route(web::post().to(example::send)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/msg")
+                .route(web::get().to(endpoint_message::list)),
         );
 }
 
@@ -212,7 +229,9 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::put().to(event_type::put))
                 .route(web::patch().to(event_type::patch))
                 .route(web::delete().to(event_type::delete)),
-        );
+        )
+        .service(resource("/environment/export").route(web::post().to(environment::export)))
+        .service(resource("/environment/import").route(web::post().to(environment::import)));
 }
 
 fn named_limits(config: &mut ServiceConfig) {
@@ -230,6 +249,10 @@ fn messages(config: &mut ServiceConfig) {
             resource("/app/{app}/msg")
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
+        )
+        .service(
+            resource("/app/{app}/msg/bulk-expunge")
+                .route(web::post().to(content::expunge_messages)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
         .service(

@@ -4,8 +4,11 @@
 mod access;
 mod applications;
 mod audit;
+mod endpoint_messages;
+mod endpoint_stats;
 mod endpoints;
 mod event_types;
+mod examples;
 mod fan_out;
 mod faults;
 mod harness;
