@@ -3,6 +3,7 @@
 //! The gateway and the dispatcher never import each other. They meet only in the [`store`], through
 //! the types of this crate.
 
+pub mod audit;
 pub mod domain;
 pub mod guard;
 pub mod health;

@@ -142,7 +142,7 @@ fn sends_again(method: &Method, parts: &[&str]) -> bool {
 }
 
 fn manages_access(parts: &[&str]) -> bool {
-    matches!(parts, ["sluicegate", "api-key", ..] | ["auth", ..])
+    matches!(parts, ["sluicegate", "api-key" | "audit-log", ..] | ["auth", ..])
 }
 
 #[cfg(test)]

@@ -35,3 +35,4 @@ pub(crate) use cors::cors;
 pub use issuer::{Issuer, SignatureAlgorithm};
 pub(crate) use key::Key;
 pub(crate) use portal::{PortalSecret, Use};
+pub(crate) use rates::publishes;

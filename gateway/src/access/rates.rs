@@ -73,7 +73,8 @@ impl Rates {
     }
 }
 
-fn publishes(method: &Method, path: &str) -> bool {
+/// Whether a request publishes messages.
+pub(crate) fn publishes(method: &Method, path: &str) -> bool {
     let mut parts = path.trim_matches('/').rsplit('/');
     let last = parts.next();
     let last = if last == Some("batch") { parts.next() } else { last };

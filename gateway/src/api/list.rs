@@ -44,6 +44,7 @@ pub(super) struct ListQuery {
     /// Comma-joined.
     event_types: Option<String>,
     pub(super) endpoint_id: Option<String>,
+    pub(super) app_id: Option<String>,
     pub(super) with_content: Option<bool>,
     pub(super) with_msg: Option<bool>,
     pub(super) include_archived: Option<bool>,

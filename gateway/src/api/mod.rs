@@ -8,6 +8,7 @@ mod api_key;
 mod application;
 mod application_settings;
 mod attempt;
+mod audit_log;
 mod background_task;
 mod comparison;
 mod content;
@@ -51,6 +52,7 @@ pub(crate) use retry_policy::RetryBounds;
 pub(crate) use routes::routes;
 use shared::guard::Guard;
 use shared::{
+    audit,
     domain::{Application, ApplicationSettings, Endpoint, Queue},
     id::AppId,
     operational::{self, Bulletin},
@@ -90,7 +92,7 @@ impl Api {
     async fn configuration(&self, name: &str) -> Result<Configuration> {
         let missing = || ApiError::NotFound("application");
         if let Ok(id) = name.parse::<AppId>() {
-            if id == operational::APPLICATION {
+            if [operational::APPLICATION, audit::APPLICATION].contains(&id) {
                 return Err(missing());
             }
             return self.store.configuration(id).await?.ok_or_else(missing);

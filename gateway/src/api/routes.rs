@@ -6,8 +6,8 @@ use actix_web::{
 };
 
 use super::{
-    api_key, application, attempt, background_task, comparison, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
+    api_key, application, attempt, audit_log, background_task, comparison, content, dead_letter,
+    endpoint, endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
     environment, event_type, example, health, message, named_limit, pausing, portal, recipients,
     replay, rewrap,
 };
@@ -35,7 +35,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(background_tasks)
         .configure(secrets)
         .configure(portal_access)
+        .service(resource("/sluicegate/audit-log").route(web::get().to(audit_log::list)))
         .default_service(web::to(no_such_path))
+        .wrap(actix_web::middleware::from_fn(audit_log::record))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
 }

@@ -6,5 +6,5 @@ mod observe;
 mod validate;
 
 pub(crate) use body::Body;
-pub(crate) use observe::observe;
+pub(crate) use observe::{REQUEST_ID, observe};
 pub(crate) use validate::{Faults, is_name, json_depth};

@@ -19,18 +19,19 @@ use crate::{
 
 /// What the SDKs name a request with.
 const SENT_ID: HeaderName = HeaderName::from_static("svix-req-id");
-/// What the response names it with.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the response names it with; further in, every request has it.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID_LEN: usize = 64;
 
 /// The outermost layer: it sees every response.
 pub(crate) async fn observe<B: MessageBody>(
     metrics: web::Data<Metrics>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let id = sent_id(request.headers()).unwrap_or_else(new_id);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
     let response = next.call(request).await?;
 
     let took = started.elapsed();

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use shared::{
+    audit,
     id::AppId,
     operational,
     store::{Configuration, ErrorKind, SharedStore, StoreError, Version},
@@ -69,7 +70,7 @@ impl Configurations {
     /// The configuration of the application with this id or uid, possibly a stale one.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Arc<Configuration>> {
         if let Ok(id) = name.parse::<AppId>() {
-            if id == operational::APPLICATION {
+            if [operational::APPLICATION, audit::APPLICATION].contains(&id) {
                 return Err(ApiError::NotFound("application"));
             }
             return self.load(id).await;

@@ -3,6 +3,7 @@
 
 mod access;
 mod applications;
+mod audit;
 mod endpoint_messages;
 mod endpoint_stats;
 mod endpoints;

@@ -2,6 +2,7 @@
 //! holds an engine to. Each test has a store of its own.
 
 mod agenda;
+mod auditing;
 mod dedup;
 mod documents;
 mod engine;
