@@ -181,7 +181,10 @@ fn issuers_stand_in_a_file_and_are_checked() {
     let issuer = "[[gateway.issuers]]\nissuer = 'https://i'\naudiences = ['a']\n";
     let more = "scopes = { boss = 'admin' }\nleeway = '1m'\nalgorithms = ['ES256', 'EdDSA']";
     let config = loaded(&format!("{issuer}{more}")).unwrap();
-    let [found] = &config.settings.gateway("".to_owned().into(), KeyRing::default()).issuers[..] else { panic!() };
+    let [found] = &config.settings.gateway("".to_owned().into(), KeyRing::default()).issuers[..]
+    else {
+        panic!()
+    };
     assert_eq!((found.scopes.len(), found.leeway.as_secs()), (1, 60));
     assert!(config.print().unwrap().contains("https://i"));
     for (text, named) in [
