@@ -37,6 +37,12 @@ pub struct Config {
     pub keys: KeyRing,
     /// Where browsers reach the API; empty: by http at the host that a request names.
     pub public_url: String,
+    /// How many messages a caller may send in a second, at this gateway; 0: any number.
+    pub publish_limit: u32,
+    /// The same of all other requests.
+    pub management_limit: u32,
+    /// Whose pages may call the API from browsers; `*`: everybody's.
+    pub cors_origins: Vec<String>,
     /// Whose JWTs are accepted beside API keys.
     pub issuers: Vec<crate::Issuer>,
 }

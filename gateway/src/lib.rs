@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod compress;
 mod config;
 mod error;
 mod ingest;

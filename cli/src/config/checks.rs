@@ -121,6 +121,18 @@ fn gateway(settings: &Settings, require: &mut Require<'_>) {
         "gateway.public_url is no URL of http or https: write it as browsers see it, or leave it empty"
             .into(),
     );
+    for origin in &gateway.cors_origins {
+        let is_one = url::Url::parse(origin).is_ok_and(|url| {
+            url.origin().is_tuple() && url.origin().ascii_serialization() == *origin
+        });
+        require(
+            origin == "*" || is_one,
+            format!(
+                "gateway.cors_origins: `{origin}` is no origin: write scheme and host only, such as \
+                 \"https://app.example.com\", or \"*\""
+            ),
+        );
+    }
     for (place, issuer) in gateway.issuers.iter().enumerate() {
         if let Err(why) = issuer.check() {
             require(false, why);

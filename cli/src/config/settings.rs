@@ -49,6 +49,9 @@ pub(crate) struct GatewaySettings {
     secret_overlap: Duration,
     pub(super) issuers: Vec<gateway::Issuer>,
     pub(super) public_url: String,
+    publish_limit: u32,
+    management_limit: u32,
+    pub(super) cors_origins: Vec<String>,
 }
 
 /// Section `dispatcher`.
@@ -190,6 +193,9 @@ impl Settings {
             keys,
             issuers: self.gateway.issuers.clone(),
             public_url: self.gateway.public_url.clone(),
+            publish_limit: self.gateway.publish_limit,
+            management_limit: self.gateway.management_limit,
+            cors_origins: self.gateway.cors_origins.clone(),
         }
     }
 

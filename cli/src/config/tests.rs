@@ -142,6 +142,7 @@ fn each_contradiction_is_found() {
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "1023")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "8388609")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_DEADLINE", "0s")], "body_deadline"),
+        (&[("SLUICEGATE_GATEWAY__CORS_ORIGINS", "https://a.com/")], "cors_origins"),
         (&[("SLUICEGATE_GATEWAY__PUBLIC_URL", "hooks.example.com")], "public_url"),
         (&[("SLUICEGATE_DISPATCHER__MAX_BODY_BYTES", "4194303")], "max_body_bytes"),
         (&[("SLUICEGATE_DISPATCHER__MAX_WINDOW", "0")], "max_window"),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod api;
+mod canaries;
 mod configuration;
 mod data_directory;
 mod declaring;

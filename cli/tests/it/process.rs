@@ -98,6 +98,11 @@ impl Deployment {
         }
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.gateway).chain(&self.dispatcher)
+    }
+
     /// Asks all of it to stop and sees that it ends well.
     pub(crate) fn stop(self) {
         self.gateway.stop();

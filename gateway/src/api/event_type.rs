@@ -18,9 +18,9 @@ const MAX_FLAGS: usize = 64;
 /// A change of an event type, or a whole one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct EventTypeIn {
+pub(super) struct EventTypeIn {
     /// Only for creating one.
-    name: Patch<String>,
+    pub(super) name: Patch<String>,
     description: Patch<String>,
     archived: Patch<bool>,
     deprecated: Patch<bool>,
@@ -41,7 +41,7 @@ struct EventTypeSettings {
 
 impl EventTypeIn {
     /// As the body of PUT and POST: all of it.
-    fn whole(self) -> Self {
+    pub(super) fn whole(self) -> Self {
         Self {
             name: self.name,
             description: self.description.whole(),
@@ -55,7 +55,7 @@ impl EventTypeIn {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let mut faults = Faults::default();
         match &self.description {
             Patch::Absent => {}
@@ -122,7 +122,7 @@ impl EventTypeIn {
 /// An event type as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EventTypeOut<'a> {
+pub(super) struct EventTypeOut<'a> {
     name: &'a str,
     description: &'a str,
     archived: bool,
@@ -141,7 +141,7 @@ struct EventTypeOut<'a> {
 }
 
 impl<'a> EventTypeOut<'a> {
-    fn new(event_type: &'a EventType, with_content: bool) -> Self {
+    pub(super) fn new(event_type: &'a EventType, with_content: bool) -> Self {
         Self {
             name: &event_type.name,
             description: &event_type.description,
@@ -167,6 +167,29 @@ impl Record for EventType {
 
     fn document_name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Api {
+    /// Replaces an event type, or creates it; whether it did.
+    pub(super) async fn put_event_type(
+        &self,
+        name: &str,
+        input: &EventTypeIn,
+    ) -> Result<(EventType, bool)> {
+        let mut faults = Faults::default();
+        faults.name("name", name);
+        faults.into_result()?;
+        let new = input.create(name);
+        let put = self
+            .write_record(name, async |old: Option<EventType>| {
+                let Some(mut old) = old else { return Ok(new.clone()) };
+                input.apply(&mut old);
+                Ok(old)
+            })
+            .await?;
+        let created = put.created_at == new.created_at && put.updated_at == new.updated_at;
+        Ok((put, created))
     }
 }
 
@@ -201,19 +224,7 @@ pub(super) async fn put(
 ) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
-    let mut faults = Faults::default();
-    faults.name("name", &path);
-    faults.into_result()?;
-    let new = input.create(&path);
-    let created_at = new.created_at;
-    let put = api
-        .write_record(&path, async |old: Option<EventType>| {
-            let Some(mut old) = old else { return Ok(new.clone()) };
-            input.apply(&mut old);
-            Ok(old)
-        })
-        .await?;
-    let created = put.created_at == created_at && put.updated_at == new.updated_at;
+    let (put, created) = api.put_event_type(&path, &input).await?;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EventTypeOut::new(&put, true)))
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, HttpResponse, http::header::HeaderName, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::HeaderName, web};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::{
     domain::{Message, MessageHeader},
     id::{AppId, MessageId},
-    store::{ErrorKind, Order, StoreError},
+    store::{Dedup, ErrorKind, Order, StoreError},
     time::Millis,
 };
 
@@ -85,13 +85,11 @@ impl MessageIn<'_> {
                 faults.add("tags", format!("expected at most {MAX_TAGS}, of 1 to {MAX_TAG} bytes"));
             }
         }
-        if json_depth(self.payload.get()) > MAX_DEPTH {
-            faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
-        }
+        check_payload(self.payload, faults);
     }
 
     /// The event; its payload shares the memory of `body`.
-    fn event(&self, wishes: Wishes, body: &Body, idempotency: Option<&[u8]>) -> Event {
+    fn event(&self, wishes: Wishes, body: &Body, idempotency: Option<Dedup>) -> Event {
         Event {
             event_type: self.event_type.clone(),
             channels: self.channels.clone().unwrap_or_default(),
@@ -99,9 +97,33 @@ impl MessageIn<'_> {
             event_id: self.event_id.clone(),
             wishes,
             payload: body.bytes().slice_ref(self.payload.get().as_bytes()),
-            idempotency: idempotency.map(|key| idempotency_key(key, body.bytes())),
+            idempotency,
         }
     }
+}
+
+pub(super) fn check_payload(payload: &RawValue, faults: &mut Faults) {
+    if json_depth(payload.get()) > MAX_DEPTH {
+        faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
+    }
+}
+
+/// The request's idempotency key, which stands for this body.
+pub(super) fn idempotency(request: &HttpRequest, body: &Body) -> Result<Option<Dedup>> {
+    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.as_bytes();
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY {
+        let detail = format!("the idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} bytes");
+        return Err(ApiError::Malformed(detail));
+    }
+    Ok(Some(idempotency_key(key, body.bytes())))
+}
+
+/// The answer to a message that is stored.
+pub(super) fn accepted(api: &Api) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Accepted();
+    response.insert_header((DURABILITY, api.store.durability().name()));
+    response
 }
 
 /// A message as it is shown.
@@ -192,7 +214,7 @@ pub(super) struct ContentQuery {
 }
 
 impl ContentQuery {
-    fn of<'a>(&self, payload: &'a Bytes) -> Content<'a> {
+    pub(super) fn of<'a>(&self, payload: &'a Bytes) -> Content<'a> {
         match self.with_content.unwrap_or(true) {
             true => Content::There(payload),
             false => Content::Unwanted,
@@ -213,12 +235,7 @@ pub(super) async fn create(
     input.check(&mut faults);
     let wishes = input.wishes().read(api.longest_retention, &mut faults);
     faults.into_result()?;
-    let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
-    if key.is_some_and(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY) {
-        let detail = format!("the idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} bytes");
-        return Err(ApiError::Malformed(detail));
-    }
-    let event = input.event(wishes, &body, key);
+    let event = input.event(wishes, &body, idempotency(&request, &body)?);
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();
@@ -230,9 +247,7 @@ pub(super) async fn create(
         (result, _) => result?,
     };
     let content = query.of(&event.payload);
-    Ok(HttpResponse::Accepted()
-        .insert_header((DURABILITY, api.store.durability().name()))
-        .json(MessageOut::new(&header, content)))
+    Ok(accepted(&api).json(MessageOut::new(&header, content)))
 }
 
 pub(super) async fn get(

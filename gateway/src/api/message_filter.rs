@@ -1,7 +1,10 @@
 //! Messages of a page of attempts or dead letters, read at once: one question to the store for all of
 //! them, never one for each.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
 
 use shared::{
     domain::{Message, MessageHeader},
@@ -43,7 +46,7 @@ pub(super) struct MessageFilter<'a> {
     api: &'a Api,
     app: AppId,
     query: &'a ListQuery,
-    /// Of the entries that were read so far; one that is gone is missing.
+    /// Of the entries that were read so far; one that even the log has forgotten is missing.
     headers: RefCell<HashMap<MessageId, MessageHeader>>,
 }
 
@@ -55,14 +58,21 @@ impl<'a> MessageFilter<'a> {
     /// Reads the messages of a page, if there is a filter that looks at them.
     pub(super) async fn learn(&self, ids: impl Iterator<Item = MessageId>) -> Result<()> {
         if self.query.asks_message() {
-            let messages = self.api.messages(self.app, &ids.collect::<Vec<_>>()).await?;
+            let ids: BTreeSet<_> = ids.collect();
+            let messages =
+                self.api.messages(self.app, &Vec::from_iter(ids.iter().copied())).await?;
+            for id in ids.iter().filter(|id| !messages.contains_key(id)) {
+                if let Some(header) = self.api.logged(self.app, *id).await? {
+                    self.headers.borrow_mut().insert(*id, header);
+                }
+            }
             let headers = messages.into_iter().map(|(id, message)| (id, message.header));
             self.headers.borrow_mut().extend(headers);
         }
         Ok(())
     }
 
-    /// Whether a message passes, which it does not once it is gone.
+    /// Whether a message passes, which it does not once it is forgotten.
     pub(super) fn passes(&self, id: MessageId) -> bool {
         let headers = self.headers.borrow();
         !self.query.asks_message()

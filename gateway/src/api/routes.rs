@@ -1,14 +1,15 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, ResponseError,
+    Resource,
     web::{self, ServiceConfig},
 };
 
 use super::{
     api_key, application, attempt, background_task, comparison, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    pausing, portal, recipients, replay, rewrap,
+    endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
+    environment, event_type, example, health, message, named_limit, pausing, portal, recipients,
+    replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
@@ -113,6 +114,22 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")
                 .route(web::get().to(endpoint_state::get)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/stats")
+                .route(web::get().to(endpoint_stats::deliveries)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/attempt-stats")
+                .route(web::get().to(endpoint_stats::attempts)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/send-example")
+                .route(web::post().to(example::send)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/msg")
+                .route(web::get().to(endpoint_message::list)),
         );
 }
 
@@ -211,7 +228,9 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::put().to(event_type::put))
                 .route(web::patch().to(event_type::patch))
                 .route(web::delete().to(event_type::delete)),
-        );
+        )
+        .service(resource("/environment/export").route(web::post().to(environment::export)))
+        .service(resource("/environment/import").route(web::post().to(environment::import)));
 }
 
 fn named_limits(config: &mut ServiceConfig) {
@@ -229,6 +248,10 @@ fn messages(config: &mut ServiceConfig) {
             resource("/app/{app}/msg")
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
+        )
+        .service(
+            resource("/app/{app}/msg/bulk-expunge")
+                .route(web::post().to(content::expunge_messages)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
         .service(
@@ -279,8 +302,7 @@ fn portal_access(config: &mut ServiceConfig) {
 
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
-    web::resource(path)
-        .default_service(web::to(async || ApiError::MethodNotAllowed.error_response()))
+    web::resource(path).default_service(web::to(async || Err::<(), _>(ApiError::MethodNotAllowed)))
 }
 
 async fn no_such_path() -> Result<(), ApiError> {

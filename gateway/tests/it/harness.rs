@@ -45,6 +45,9 @@ pub(crate) fn config() -> Config {
         keys: Default::default(),
         issuers: vec![],
         public_url: String::new(),
+        publish_limit: 0,
+        management_limit: 0,
+        cors_origins: vec![],
     }
 }
 

@@ -3,8 +3,11 @@
 
 mod access;
 mod applications;
+mod endpoint_messages;
+mod endpoint_stats;
 mod endpoints;
 mod event_types;
+mod examples;
 mod fan_out;
 mod faults;
 mod harness;
@@ -17,6 +20,7 @@ mod options;
 mod ordering;
 mod portal;
 mod replays;
+mod requests;
 mod scripted;
 mod secrets;
 mod settings;

@@ -132,6 +132,9 @@ impl Endpoint {
 
     /// Whether a message goes to this endpoint.
     pub fn wants(&self, message: &MessageHeader) -> bool {
+        if let Some(only) = message.options.only {
+            return !self.disabled && only == self.id;
+        }
         !self.disabled
             && (self.filter_types.is_empty() || self.filter_types.contains(&message.event_type))
             && (self.channels.is_empty()

@@ -21,6 +21,7 @@ mod secret;
 mod serving;
 mod settings;
 mod strand;
+mod tally;
 mod task;
 
 pub use api_key::{ApiKey, Scope};
@@ -41,6 +42,7 @@ pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{ApplicationSettings, EndpointSettings, Limit};
 pub use strand::{ORDERED_STRANDS, Strand};
+pub use tally::{HOUR_MS, Tally};
 pub use task::{Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask};
 
 /// Fields of a record that this version does not know, kept as they came.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Result;
 use crate::{
-    domain::{Attempt, DeadLetter, MessageHeader, Queue},
+    domain::{Attempt, DeadLetter, Destination, MessageHeader, Queue, Tally},
     id::{AppId, AttemptId, MessageId},
     time::Millis,
 };
@@ -111,6 +111,12 @@ pub trait History: Send + Sync {
     /// Removes dead letters; how many there were. They MUST be out of the list when it answers, all
     /// others stay.
     async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64>;
+
+    /// How deliveries to an endpoint went in the hours from that of `from` to that of `to`, both with
+    /// their whole hour, as far back as history lives. Each settlement that was done MUST count once, in
+    /// the hour of the store's clock when it was written. Costs a read per day, however many deliveries
+    /// that were.
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally>;
 
     /// A place in the list of an application's messages, or of an endpoint's dead letters or attempts,
     /// from which on, oldest first, all MUST come that were written at this time of the store's clock or

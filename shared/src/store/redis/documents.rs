@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use ::redis::{Value, cmd};
@@ -113,7 +114,7 @@ impl Documents for Redis {
         let plan = Plan::of(changes)?;
         let before = if plan.concerns_all() { self.endpoints(app).await? } else { HashSet::new() };
         let version = Version(expected.map_or(0, |version| version.0) + 1);
-        let call = commit_call(app, expected, version, plan, before);
+        let call = commit_call(app, expected, version, plan, before, self.lifetimes.history);
         let done: bool = self.write(&call).await?;
         if done {
             Ok(version)
@@ -221,6 +222,7 @@ fn commit_call(
     version: Version,
     plan: Plan,
     before: HashSet<EndpointId>,
+    history: Duration,
 ) -> Call {
     let ends = plan.ends_application();
     let mut puts: Vec<(String, Vec<u8>)> = Vec::new();
@@ -233,6 +235,7 @@ fn commit_call(
         drops.push(keys::struck(shard, endpoint));
         drops.push(keys::dead(shard, endpoint));
         drops.push(keys::state(shard, endpoint));
+        drops.extend(keys::tallies(shard, endpoint, history));
         removals.push(keys::endpoint_field(endpoint));
     };
     if let Some(application) = plan.application {

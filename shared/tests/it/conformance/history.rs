@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use shared::{
-    domain::{DeadReason, Delivery},
+    domain::{DeadReason, Delivery, Tally},
     id::{AppId, MessageId},
     store::{
         Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result, Settlement,
@@ -30,6 +30,7 @@ crate::engines::on_each_engine! {
     records_are_read_at_once_as_one_by_one,
     a_dead_letter_is_found_at_its_place,
     purged_dead_letters_are_gone_and_no_others,
+    settlements_are_counted_once,
 }
 
 /// Reads a list in pages of each size and both orders; `expected` is oldest first.
@@ -334,4 +335,38 @@ async fn purged_dead_letters_are_gone_and_no_others(bench: Bench) {
     assert_eq!(letters(&bench, &tenant).await, [(before[3].0.clone(), late)]);
     let attempts = bench.store.endpoint_attempts(tenant.queue(0), &whole(Order::OldestFirst)).await;
     assert_eq!(attempts.unwrap().entries.len(), 4, "attempts stay");
+}
+
+async fn settlements_are_counted_once(bench: Bench) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let tenant = bench.tenant(2).await;
+    let of = |endpoint| tenant.queue(endpoint).destination();
+    let now = Millis::now();
+    // An hour before and after, should one begin while this runs.
+    let (before, after) = (Millis(now.0 - HOUR.as_millis() as u64), now.after(HOUR));
+    let tally = async |endpoint| bench.store.tally(of(endpoint), before, after).await.unwrap();
+    assert_eq!(tally(0).await, Tally::default());
+
+    fail(&bench, &tenant, 3).await;
+    let delivery = tenant.deliver().await;
+    let fence = bench.own(delivery.lane()).await;
+    let place = Place::Stream(bench.entry_of(delivery).await);
+    let record = Some(attempt(delivery, 1));
+    let verdict = Verdict::Delivered;
+    let delivered = Settlement { delivery, place, attempts: 1, verdict, record };
+    bench.settle_all(&fence, vec![delivered.clone()]).await.unwrap();
+    // What is not there counts for nothing.
+    bench.settle_all(&fence, vec![delivered]).await.unwrap();
+    // Nor does what ended with a deleted endpoint; what was given up without an attempt does.
+    for verdict in [Verdict::Deleted, Verdict::Dead(DeadReason::Expired)] {
+        let delivery = tenant.deliver().await;
+        let place = Place::Stream(bench.entry_of(delivery).await);
+        let settlement = Settlement { delivery, place, attempts: 0, verdict, record: None };
+        bench.settle_all(&fence, vec![settlement]).await.unwrap();
+    }
+    assert_eq!(tally(0).await, Tally { delivered: 1, failed: 3, given_up: 2 });
+    assert_eq!(tally(1).await, Tally::default(), "another endpoint's");
+    let day = Duration::from_secs(86_400);
+    let (from, to) = (Millis(now.0 - day.as_millis() as u64), Millis(before.0 - 3_600_000));
+    assert_eq!(bench.store.tally(of(0), from, to).await.unwrap(), Tally::default(), "another time");
 }
