@@ -19,7 +19,8 @@ pub(super) fn page<T>(
     if request.order == Order::NewestFirst {
         list.reverse();
     }
-    if let Some(after) = &request.after {
+    // The place of a time is the end of the list, from either side.
+    if let Some(after) = request.after.as_ref().filter(|Cursor(place)| !place.is_empty()) {
         let behind = |place: &Cursor| match request.order {
             Order::NewestFirst => place.0 < after.0,
             Order::OldestFirst => place.0 > after.0,
