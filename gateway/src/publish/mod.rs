@@ -211,6 +211,26 @@ impl Publish {
         self.write(application, event, header, &configuration, later).await
     }
 
+    /// Where a message goes; more than one write takes, where there are so many. The payload is parsed
+    /// if an endpoint must look into it, and once for all of them.
+    fn targets(
+        &self,
+        configuration: &Configuration,
+        header: &MessageHeader,
+        event: &Event,
+    ) -> Vec<Target> {
+        let (payload, not_before) = (Payload::new(&event.payload), event.wishes.deliver_at);
+        let endpoints = configuration.endpoints.values();
+        let targets = endpoints
+            .filter_map(|endpoint| Target::choose(endpoint, header, &payload, not_before))
+            .take(MAX_FAN_OUT + 1)
+            .collect();
+        if payload.filter_failures() > 0 {
+            
+        }
+        targets
+    }
+
     async fn write(
         &self,
         application: &str,
@@ -221,7 +241,7 @@ impl Publish {
     ) -> Result<Step> {
         let mut targets = match later {
             true => Vec::new(),
-            false => targets(configuration, &header, &event.payload, event.wishes.deliver_at),
+            false => self.targets(configuration, &header, event),
         };
         let mut fan_out = None;
         if later || targets.len() > MAX_FAN_OUT {
@@ -270,21 +290,6 @@ impl Publish {
             }
         })
     }
-}
-
-/// Where a message goes; more than one write takes, where there are so many.
-fn targets(
-    configuration: &Configuration,
-    header: &MessageHeader,
-    payload: &[u8],
-    not_before: Option<Millis>,
-) -> Vec<Target> {
-    let payload = Payload::new(payload);
-    let endpoints = configuration.endpoints.values();
-    endpoints
-        .filter_map(|endpoint| Target::choose(endpoint, header, &payload, not_before))
-        .take(MAX_FAN_OUT + 1)
-        .collect()
 }
 
 /// What the owner of a lane needs to choose the targets.

@@ -7,6 +7,7 @@ mod endpoints;
 mod event_types;
 mod fan_out;
 mod faults;
+mod filters;
 mod harness;
 mod history;
 mod limits;

@@ -13,7 +13,7 @@
 
 use super::{MAX_FAN_OUT, Target, Version};
 use crate::{
-    domain::{Endpoint, Message, Payload},
+    domain::{Endpoint, MessageHeader, Payload},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::EntryId,
@@ -73,18 +73,14 @@ impl FanOut {
     /// their ids; and says where to go on.
     pub fn choose<'a>(
         &self,
-        message: &Message,
+        message: &MessageHeader,
+        payload: &Payload<'_>,
         endpoints: impl Iterator<Item = &'a Endpoint>,
     ) -> (Vec<Target>, Option<EndpointId>) {
-        let (mut targets, payload) = (Vec::new(), Payload::new(&message.payload));
+        let mut targets = Vec::new();
         for (visited, endpoint) in endpoints.enumerate() {
             if endpoint.created_at <= self.until {
-                targets.extend(Target::choose(
-                    endpoint,
-                    &message.header,
-                    &payload,
-                    self.not_before,
-                ));
+                targets.extend(Target::choose(endpoint, message, payload, self.not_before));
             }
             if targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED {
                 return (targets, Some(endpoint.id));
