@@ -14,6 +14,7 @@ mod error;
 mod ingest;
 mod metrics;
 mod publish;
+mod schema;
 mod server;
 
 use std::{io, net::SocketAddr, time::Duration};

@@ -20,6 +20,7 @@ use crate::{
     ingest::observe,
     metrics::Metrics,
     publish::{Configurations, Publish, Writer},
+    schema::Schemas,
 };
 
 /// How long an idle connection is kept: longer than common load balancers keep theirs.
@@ -56,6 +57,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         },
     });
     let quota_bytes = config.quota_bytes;
+    let schemas = web::Data::new(Schemas::new(Arc::clone(&store)));
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
 
@@ -67,6 +69,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
             .app_data(config.clone())
             .app_data(access.clone())
             .app_data(api.clone())
+            .app_data(schemas.clone())
             .app_data(web::Data::new(publish))
             .app_data(web::Data::new(metrics.clone()))
             .app_data(

@@ -3,16 +3,21 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{domain::EventType, store::Kind, time::Millis};
+use shared::{
+    domain::{EventType, EventTypeSettings},
+    store::Kind,
+    time::Millis,
+};
 
 use super::{Api, list::ListQuery, patch::Patch, record::Record};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
+    schema::{self, Schemas},
 };
 
 /// Where an event type keeps its flags, if there are more than one.
-const FEATURE_FLAGS: &str = "featureFlags";
+pub(super) const FEATURE_FLAGS: &str = "featureFlags";
 const MAX_FLAGS: usize = 64;
 
 /// A change of an event type, or a whole one.
@@ -28,6 +33,14 @@ struct EventTypeIn {
     feature_flag: Patch<String>,
     feature_flags: Patch<Vec<String>>,
     group_name: Patch<String>,
+    sluicegate: Patch<SettingsIn>,
+}
+
+/// The object `sluicegate`. A name that is not known is a fault: nobody else's client sends any.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SettingsIn {
+    validate: Patch<bool>,
 }
 
 impl EventTypeIn {
@@ -42,6 +55,7 @@ impl EventTypeIn {
             feature_flag: self.feature_flag.whole(),
             feature_flags: self.feature_flags.whole(),
             group_name: self.group_name.whole(),
+            sluicegate: self.sluicegate.whole(),
         }
     }
 
@@ -51,9 +65,6 @@ impl EventTypeIn {
             Patch::Absent => {}
             Patch::Null => faults.add("description", "field required"),
             Patch::Value(description) => faults.description(description),
-        }
-        if self.schemas.value().is_some_and(|schemas| !schemas.is_object()) {
-            faults.add("schemas", "expected an object");
         }
         if let Some(flag) = self.feature_flag.value() {
             faults.name("featureFlag", flag);
@@ -67,7 +78,8 @@ impl EventTypeIn {
         faults.into_result()
     }
 
-    fn apply(&self, event_type: &mut EventType) {
+    /// Changes an event type, unless what came of it had schemas that cannot be.
+    fn apply(&self, event_type: &mut EventType) -> Result<()> {
         self.description.apply(&mut event_type.description, String::new());
         self.archived.apply(&mut event_type.archived, false);
         self.deprecated.apply(&mut event_type.deprecated, false);
@@ -81,25 +93,39 @@ impl EventTypeIn {
                 event_type.extra.insert(FEATURE_FLAGS.to_owned(), flags.clone().into());
             }
         }
+        match &self.sluicegate {
+            Patch::Absent => {}
+            Patch::Null => event_type.settings.validate = false,
+            Patch::Value(settings) => {
+                settings.validate.apply(&mut event_type.settings.validate, false);
+            }
+        }
         event_type.updated_at = Millis::now();
+        schema::check(event_type)
     }
 
-    fn create(&self, name: &str) -> EventType {
-        let now = Millis::now();
-        let mut event_type = EventType {
-            name: name.to_owned(),
-            description: String::new(),
-            archived: false,
-            deprecated: false,
-            schemas: None,
-            feature_flag: None,
-            group_name: None,
-            created_at: now,
-            updated_at: now,
-            extra: serde_json::Map::new(),
-        };
-        self.apply(&mut event_type);
-        event_type
+    fn create(&self, name: &str) -> Result<EventType> {
+        let mut event_type = empty(name);
+        self.apply(&mut event_type)?;
+        Ok(event_type)
+    }
+}
+
+/// An event type of which nothing is known but its name.
+pub(super) fn empty(name: &str) -> EventType {
+    let now = Millis::now();
+    EventType {
+        name: name.to_owned(),
+        description: String::new(),
+        archived: false,
+        deprecated: false,
+        schemas: None,
+        feature_flag: None,
+        group_name: None,
+        settings: EventTypeSettings::default(),
+        created_at: now,
+        updated_at: now,
+        extra: serde_json::Map::new(),
     }
 }
 
@@ -118,6 +144,8 @@ struct EventTypeOut<'a> {
     feature_flags: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "EventTypeSettings::is_empty")]
+    sluicegate: &'a EventTypeSettings,
     created_at: String,
     updated_at: String,
 }
@@ -133,6 +161,7 @@ impl<'a> EventTypeOut<'a> {
             feature_flag: event_type.feature_flag.as_deref(),
             feature_flags: event_type.extra.get(FEATURE_FLAGS),
             group_name: event_type.group_name.as_deref(),
+            sluicegate: &event_type.settings,
             created_at: event_type.created_at.rfc3339(),
             updated_at: event_type.updated_at.rfc3339(),
         }
@@ -151,7 +180,11 @@ impl Record for EventType {
 const MISSING: ApiError = ApiError::NotFound("event type");
 
 /// Creates an event type; one that was archived comes back.
-pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
+pub(super) async fn create(
+    api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
+    body: Body,
+) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
     let name = input.name.value().filter(|name| is_name(name));
@@ -161,9 +194,10 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
             Some(old) if !old.archived => {
                 Err(ApiError::Conflict("an event type with this name exists".to_owned()))
             }
-            Some(_) | None => Ok(input.create(name)),
+            Some(_) | None => input.create(name),
         })
         .await?;
+    schemas.forget(name).await;
     Ok(HttpResponse::Created().json(EventTypeOut::new(&new, true)))
 }
 
@@ -174,6 +208,7 @@ pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<
 
 pub(super) async fn put(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
@@ -182,15 +217,16 @@ pub(super) async fn put(
     let mut faults = Faults::default();
     faults.name("name", &path);
     faults.into_result()?;
-    let new = input.create(&path);
+    let new = input.create(&path)?;
     let created_at = new.created_at;
     let put = api
         .write_record(&path, async |old: Option<EventType>| {
             let Some(mut old) = old else { return Ok(new.clone()) };
-            input.apply(&mut old);
+            input.apply(&mut old)?;
             Ok(old)
         })
         .await?;
+    schemas.forget(&path).await;
     let created = put.created_at == created_at && put.updated_at == new.updated_at;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EventTypeOut::new(&put, true)))
@@ -198,6 +234,7 @@ pub(super) async fn put(
 
 pub(super) async fn patch(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
@@ -206,10 +243,11 @@ pub(super) async fn patch(
     let patched = api
         .write_record(&path, async |old: Option<EventType>| {
             let mut event_type = old.ok_or(MISSING)?;
-            input.apply(&mut event_type);
+            input.apply(&mut event_type)?;
             Ok(event_type)
         })
         .await?;
+    schemas.forget(&path).await;
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
 }
 
@@ -222,6 +260,7 @@ pub(super) struct DeleteQuery {
 /// Archives an event type; with `expunge` it is removed.
 pub(super) async fn delete(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     query: web::Query<DeleteQuery>,
 ) -> Result<HttpResponse> {
@@ -235,6 +274,7 @@ pub(super) async fn delete(
         })
         .await?;
     }
+    schemas.forget(&path).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -21,6 +21,7 @@ use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, json_depth},
     publish::{Event, Publish, Wishes, event_key, idempotency_key},
+    schema::Schemas,
 };
 
 const MAX_CHANNELS: usize = 64;
@@ -201,6 +202,7 @@ impl ContentQuery {
 pub(super) async fn create(
     api: web::Data<Api>,
     publish: web::Data<Publish>,
+    schemas: web::Data<Schemas>,
     request: HttpRequest,
     path: web::Path<String>,
     query: web::Query<ContentQuery>,
@@ -217,6 +219,7 @@ pub(super) async fn create(
         return Err(ApiError::Malformed(detail));
     }
     let event = input.event(wishes, &body, key);
+    schemas.judge(&event.event_type, &event.payload).await?;
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();

@@ -16,5 +16,6 @@ mod operational;
 mod options;
 mod ordering;
 mod replays;
+mod schemas;
 mod scripted;
 mod settings;

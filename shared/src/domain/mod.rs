@@ -28,7 +28,7 @@ pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
 pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
-pub use event_type::EventType;
+pub use event_type::{EventType, EventTypeSettings};
 pub use filter::{Filter, FilterFault};
 pub use message::{Message, MessageHeader, RecordError};
 pub use message_options::MessageOptions;
