@@ -7,7 +7,7 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
+    endpoint_headers, endpoint_secret, endpoint_state, event_type, event_type_import, health, message, named_limit,
     pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
@@ -201,6 +201,10 @@ fn event_types(config: &mut ServiceConfig) {
             resource("/event-type")
                 .route(web::get().to(event_type::list))
                 .route(web::post().to(event_type::create)),
+        )
+        .service(
+            resource("/event-type/import/openapi")
+                .route(web::post().to(event_type_import::import)),
         )
         .service(
             resource("/event-type/{name}")

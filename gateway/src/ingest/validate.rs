@@ -121,6 +121,11 @@ impl Faults {
         }
     }
 
+    /// All faults.
+    pub(crate) fn into_list(self) -> Vec<Fault> {
+        self.0
+    }
+
     /// Fails if there was any fault.
     pub(crate) fn into_result(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.0)) }

@@ -12,6 +12,7 @@ mod harness;
 mod history;
 mod limits;
 mod messages;
+mod openapi_import;
 mod operational;
 mod options;
 mod ordering;
