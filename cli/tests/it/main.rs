@@ -6,6 +6,7 @@ mod api;
 mod configuration;
 mod data_directory;
 mod delivery;
+mod filtering;
 mod halves;
 mod health;
 mod process;

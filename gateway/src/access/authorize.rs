@@ -31,7 +31,12 @@ impl Caller {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let publishes = *method == Method::POST
-            && (matches!(parts[..], ["app", _, "msg"] | ["app", _, "msg", "batch"]));
+            && matches!(
+                parts[..],
+                ["app", _, "msg"]
+                    | ["app", _, "msg", "batch"]
+                    | ["app", _, "msg", "precheck", "active"]
+            );
         let in_scope = match self.scope {
             Scope::Admin => true,
             Scope::Publish => publishes,
@@ -74,7 +79,12 @@ mod tests {
 
     #[test]
     fn publishers_publish() {
-        for request in ["POST /app/a/msg", "POST /app/a/msg/", "POST /app/a/msg/batch"] {
+        for request in [
+            "POST /app/a/msg",
+            "POST /app/a/msg/",
+            "POST /app/a/msg/batch",
+            "POST /app/a/msg/precheck/active",
+        ] {
             assert_eq!(judge(Scope::Publish, false, request), Verdict::Allowed, "{request}");
             assert_eq!(judge(Scope::Publish, true, request), Verdict::AllowedIn("a"), "{request}");
         }

@@ -24,6 +24,8 @@ mod health;
 mod limit;
 mod list;
 mod message;
+mod message_batch;
+mod message_precheck;
 mod message_settings;
 mod named_limit;
 mod openapi_webhooks;

@@ -7,8 +7,8 @@ use actix_web::{
 
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, event_type_import, health, message, named_limit,
-    pausing, recipients, replay,
+    endpoint_headers, endpoint_secret, endpoint_state, event_type, event_type_import, health,
+    message, message_batch, message_precheck, named_limit, pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
@@ -203,8 +203,7 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::post().to(event_type::create)),
         )
         .service(
-            resource("/event-type/import/openapi")
-                .route(web::post().to(event_type_import::import)),
+            resource("/event-type/import/openapi").route(web::post().to(event_type_import::import)),
         )
         .service(
             resource("/event-type/{name}")
@@ -230,6 +229,16 @@ fn messages(config: &mut ServiceConfig) {
             resource("/app/{app}/msg")
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
+        )
+        // A message may have this word as its event id.
+        .service(
+            resource("/app/{app}/msg/{message:batch}")
+                .route(web::get().to(message::get))
+                .route(web::post().to(message_batch::create)),
+        )
+        .service(
+            resource("/app/{app}/msg/precheck/active")
+                .route(web::post().to(message_precheck::active)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
         .service(

@@ -149,6 +149,11 @@ impl Publish {
         Some(own.unwrap_or(self.quota_bytes)).filter(|quota| *quota > 0)
     }
 
+    /// Fails if there is no application with this id or uid.
+    pub(crate) async fn find(&self, application: &str) -> Result<()> {
+        self.configurations.resolve(application).await.map(|_| ())
+    }
+
     /// Stores a message of the application with this id or uid; answers what stands in the log.
     pub(crate) async fn publish(&self, application: &str, event: &Event) -> Result<MessageHeader> {
         let result = self.until_settled(application, event).await;
@@ -226,7 +231,7 @@ impl Publish {
             .take(MAX_FAN_OUT + 1)
             .collect();
         if payload.filter_failures() > 0 {
-            
+            self.metrics.filters_failed(payload.filter_failures());
         }
         targets
     }

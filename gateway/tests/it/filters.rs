@@ -142,3 +142,25 @@ async fn what_the_filter_keeps_out_is_not_missing() {
     let dry_run = api.post(&path, json!({"since": "2026-01-01T00:00:00Z"})).await.expect(200);
     assert_eq!(dry_run["messages"], 2, "{dry_run}");
 }
+
+#[tokio::test]
+async fn producers_can_ask_whether_anybody_listens() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let body = json!({"url": "https://example.com/", "eventTypes": ["a"], "channels": ["x"]});
+    let endpoint = api.post("/app/acme/endpoint", body).await.expect(201);
+    let ask = async |body: Value| {
+        api.post("/app/acme/msg/precheck/active", body).await.expect(200)["active"] == true
+    };
+    assert!(ask(json!({"eventType": "a", "channels": ["x", "y"]})).await);
+    assert!(!ask(json!({"eventType": "a"})).await);
+    assert!(!ask(json!({"eventType": "b", "channels": ["x"]})).await);
+    let path = format!("/app/acme/endpoint/{}", endpoint["id"].as_str().unwrap());
+    api.patch(&path, json!({"disabled": true})).await.expect(200);
+    assert!(!ask(json!({"eventType": "a", "channels": ["x"]})).await);
+    let path = "/app/acme/msg/precheck/active";
+    api.post(path, json!({"eventType": "a b"})).await.expect_error(422, "validation_failed");
+    api.post("/app/no/msg/precheck/active", json!({"eventType": "a"}))
+        .await
+        .expect_error(404, "not_found");
+}

@@ -3,6 +3,7 @@
 
 mod access;
 mod applications;
+mod batches;
 mod endpoints;
 mod event_types;
 mod fan_out;

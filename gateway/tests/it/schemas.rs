@@ -47,6 +47,15 @@ async fn a_payload_that_does_not_fit_is_refused_where_it_is_wrong() {
         assert_eq!((&fault["loc"], &fault["type"]), (&place, &json!("json_schema")), "{payload}");
         assert!(!refused.text.contains("secret-1"), "{}", refused.text);
     }
+    let batch = json!([
+        {"eventType": "invoice", "payload": {"id": "inv_2"}},
+        {"eventType": "invoice", "payload": {"id": 2}},
+    ]);
+    let answer = api.post("/app/acme/msg/batch", batch).await.expect(200);
+    assert_eq!(
+        (&answer["data"][0]["status"], &answer["data"][1]["status"]),
+        (&json!(202), &json!(422))
+    );
 
     // A change holds at once where it is made.
     put(&api, "invoice", json!({"3": {"type": "object"}}), true).await.expect(200);
