@@ -81,10 +81,10 @@ pub(super) async fn create(
     schemas: web::Data<Schemas>,
     config: web::Data<Config>,
     request: HttpRequest,
-    path: web::Path<(String, String)>,
+    path: web::Path<String>,
     body: BatchBody,
 ) -> Result<HttpResponse> {
-    let (app, _) = path.into_inner();
+    let app = path.into_inner();
     let values = body.values()?;
     if !(1..=MAX_MESSAGES).contains(&values.len()) {
         let detail = format!("a batch has from 1 to {MAX_MESSAGES} messages, not {}", values.len());

@@ -1,18 +1,18 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, ResponseError,
+    Resource, ResponseError, guard,
     web::{self, ServiceConfig},
 };
 
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
     endpoint_headers, endpoint_secret, endpoint_state, event_type, event_type_import, health,
-    message, message_batch, message_precheck, named_limit, pausing, recipients, replay,
+    message, message_batch, message_precheck, named_limit, pausing, portal, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
-/// All routes. Only health is answered to everybody.
+/// All routes. Only health, and the exchange of a portal's code, are answered to everybody.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for path in ["/api/v1/health", "/api/v1/health/ping"] {
         config.service(
@@ -21,6 +21,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::head().to(health::health)),
         );
     }
+    config.service(resource("/api/v1/auth/one-time-token").route(web::post().to(portal::exchange)));
     let api = web::scope("/api/v1")
         .configure(api_keys)
         .configure(applications)
@@ -31,6 +32,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(messages)
         .configure(replays)
         .configure(background_tasks)
+        .configure(portal_access)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
@@ -232,8 +234,8 @@ fn messages(config: &mut ServiceConfig) {
         )
         // A message may have this word as its event id.
         .service(
-            resource("/app/{app}/msg/{message:batch}")
-                .route(web::get().to(message::get))
+            resource("/app/{app}/msg/batch")
+                .guard(guard::Post())
                 .route(web::post().to(message_batch::create)),
         )
         .service(
@@ -270,6 +272,15 @@ fn messages(config: &mut ServiceConfig) {
         );
 }
 
+fn portal_access(config: &mut ServiceConfig) {
+    for path in ["/auth/app-portal-access/{app}", "/auth/dashboard-access/{app}"] {
+        config.service(resource(path).route(web::post().to(portal::grant)));
+    }
+    config
+        .service(resource("/auth/app/{app}/expire-all").route(web::post().to(portal::expire_all)))
+        .service(resource("/auth/logout").route(web::post().to(portal::logout)));
+}
+
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
     web::resource(path)
@@ -279,3 +290,7 @@ fn resource(path: &str) -> Resource {
 async fn no_such_path() -> Result<(), ApiError> {
     Err(ApiError::NotFound("path"))
 }
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;
