@@ -38,6 +38,15 @@ pub(crate) enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make a running server have what a file says: applications, endpoints, event types, limits, keys
+    ///
+    /// It can be repeated: what is there already is left alone. See docs/declarative.md.
+    Apply(ApplyFlags),
+    /// Print what a running server has, as `apply` reads it, without secrets
+    Export(ServerFlags),
+    /// Keys that encrypt what is secret in the store
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Ask the process on admin-listen whether it is ready; exit 0 if so, else 1
     Health(Flags),
 }
@@ -49,6 +58,48 @@ pub(crate) enum ConfigCommand {
     Check(ConfigFlags),
     /// Show the settings that hold, and where each comes from; secrets are left out
     Print(ConfigFlags),
+}
+
+/// What to do with the keys of secrets.
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+pub(crate) enum SecretsCommand {
+    /// Print a new key, for secrets.keys or secrets.keys_file
+    GenerateKey,
+    /// Print a new API key, for `apiKeys` of a file that is applied
+    GenerateApiKey,
+    /// Encrypt all secrets anew with the first key, through a running server
+    ///
+    /// It can be repeated, and interrupted. Once it says that nothing is left, the older keys can go.
+    Rewrap(ServerFlags),
+}
+
+/// What to apply.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyFlags {
+    /// The file, in YAML
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) file: PathBuf,
+    /// Only say what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Remove what an earlier apply of this declaration has made and the file does not name any more
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// To which server.
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+}
+
+/// A running server, and the token that it asks for.
+#[derive(Debug, Args)]
+pub(crate) struct ServerFlags {
+    /// URL of the server [default: the setting `listen` on this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<url::Url>,
+    /// Where the token comes from, as for the server itself.
+    #[command(flatten)]
+    pub(crate) flags: Flags,
 }
 
 /// Which configuration is meant.

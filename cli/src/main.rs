@@ -2,12 +2,17 @@
 
 mod admin;
 mod arguments;
+mod client;
 mod config;
+mod declare;
 mod exit;
 mod health;
+mod keys;
 mod listen;
 mod logging;
+mod private;
 mod readiness;
+mod rewrap;
 mod serve;
 mod store;
 mod sweep;
@@ -19,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::{
-    arguments::{Arguments, Command, ConfigCommand, Flags, Role},
+    arguments::{Arguments, Command, ConfigCommand, Flags, Role, SecretsCommand},
     config::Config,
     exit::Result,
 };
@@ -48,6 +53,19 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Config(ConfigCommand::Print(of))) => {
             print!("{}", Config::load(&of.flags, of.role)?.print()?);
             Ok(())
+        }
+        Some(Command::Secrets(SecretsCommand::GenerateKey)) => {
+            println!("{}", shared::sealing::SealingKey::generate());
+            Ok(())
+        }
+        Some(Command::Secrets(SecretsCommand::GenerateApiKey)) => {
+            println!("{}", gateway::generate_api_key());
+            Ok(())
+        }
+        Some(Command::Apply(flags)) => actix_rt::System::new().block_on(declare::apply(&flags)),
+        Some(Command::Export(flags)) => actix_rt::System::new().block_on(declare::export(&flags)),
+        Some(Command::Secrets(SecretsCommand::Rewrap(server))) => {
+            actix_rt::System::new().block_on(rewrap::rewrap(&server))
         }
         Some(Command::Health(flags)) => {
             let settings = Config::load(&flags, Role::AllInOne)?.settings;

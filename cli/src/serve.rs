@@ -6,7 +6,7 @@ use anyhow::Context;
 use dispatcher::Dispatcher;
 use gateway::Gateway;
 use prometheus::{Registry, process_collector::ProcessCollector};
-use shared::{health::Probe, store::SharedStore};
+use shared::{health::Probe, sealing::KeyRing, store::SharedStore};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{self, Instant},
@@ -16,8 +16,9 @@ use crate::{
     admin,
     arguments::Role,
     config::{Config, Settings},
+    declare,
     exit::{Failure, Result},
-    logging,
+    keys, logging,
     readiness::Readiness,
     store, sweep,
     token::ApiToken,
@@ -32,12 +33,19 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     let settings = config.settings;
     logging::start(&settings.log)?;
     let mut signals = Signals::listen()?;
+    let declared = Some(settings.apply_at_start.clone())
+        .filter(|path| role.takes_messages() && !path.as_os_str().is_empty());
+    if let Some(path) = &declared {
+        declare::check(path)?;
+    }
     let store = store::open(&settings).await?;
     let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
+    let keys = keys::find_or_make(&settings)?;
     let metrics = Registry::new();
     metrics.register(Box::new(ProcessCollector::for_self())).context("metrics of the process")?;
 
-    let parts = Parts::start(&settings, role, token.as_ref(), &store, &metrics).await?;
+    let parts =
+        Parts::start(&settings, role, (token.as_ref(), &keys.ring), &store, &metrics).await?;
     let (readiness, asking) = Readiness::watch(parts.probes(), store.clone());
     let sweeping = actix_rt::spawn(sweep::run(store.clone()));
     let admin = match admin::bind(settings.admin_listen, metrics, readiness.clone()) {
@@ -52,11 +60,16 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
         role,
         api: parts.gateway.as_ref().map(Gateway::address),
         admin: admin.address,
+        secrets: &keys.told,
         durability: store.durability(),
         token: token.as_ref(),
     });
     tracing::info!(role = ?role, store = %settings.store, "process.started");
 
+    if let (Some(path), Some(token), Some(gateway)) = (declared, &token, &parts.gateway) {
+        let (api, token) = (gateway.address(), token.secret.clone());
+        actix_rt::spawn(declare::keep_applying(path, api, token));
+    }
     let mut admin_server = actix_rt::spawn(admin.server);
     let died = tokio::select! {
         () = signals.stop() => None,
@@ -96,19 +109,20 @@ impl Parts {
     async fn start(
         settings: &Settings,
         role: Role,
-        token: Option<&ApiToken>,
+        (token, keys): (Option<&ApiToken>, &KeyRing),
         store: &SharedStore,
         metrics: &Registry,
     ) -> Result<Self> {
         let mut parts = Self { gateway: None, dispatcher: None };
         if let Some(token) = token {
-            let config = settings.gateway(token.secret.clone());
+            let config = settings.gateway(token.secret.clone(), keys.clone());
             let started = Gateway::start(config, store.clone(), metrics).await;
             parts.gateway =
                 Some(started.map_err(|error| cannot_listen("listen", settings.listen, error))?);
         }
         if role.delivers() {
-            match Dispatcher::start(settings.dispatcher(), store.clone(), metrics).await {
+            match Dispatcher::start(settings.dispatcher(keys.clone()), store.clone(), metrics).await
+            {
                 Ok(dispatcher) => parts.dispatcher = Some(dispatcher),
                 Err(error) => {
                     parts.stop(Instant::now() + settings.shutdown_grace).await;

@@ -5,7 +5,7 @@ use shared::store::{SharedStore, embedded, redis};
 use crate::{
     config::{Settings, StoreChoice},
     exit::Result,
-    token::private_directory,
+    private::private_directory,
 };
 
 /// The embedded store has a directory of its own inside of the data directory.

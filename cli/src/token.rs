@@ -1,18 +1,16 @@
 //! The API's bearer token: set by the operator, or made once and kept in the data directory.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::Settings,
     exit::{Failure, Result},
+    private::{self, private_directory},
 };
 
 const FILE: &str = "api-token";
@@ -46,16 +44,6 @@ pub(crate) fn is_strong(token: &str) -> bool {
     token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Makes a directory for its owner only, where there is none.
-pub(crate) fn private_directory(path: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("the data directory {} cannot be made", path.display()))
-        .map_err(Failure::from)
-}
-
 impl ApiToken {
     /// The token of the settings, or that of the data directory, made now if there is none.
     ///
@@ -76,9 +64,27 @@ impl ApiToken {
             private_directory(&settings.data_dir)?;
             return Ok(Self { secret: make(&path)?, origin: Origin::Made(path) });
         }
-        private(&path)?;
+        private::check(&path)?;
         Ok(Self { secret: read(&path).map_err(Failure::config)?, origin: Origin::File(path) })
     }
+}
+
+/// The token that a client of the server shows: never makes one.
+pub(crate) fn find(settings: &Settings) -> Result<SecretString> {
+    if !settings.api_token.expose_secret().is_empty() {
+        return Ok(settings.api_token.clone());
+    }
+    let made = settings.data_dir.join(FILE);
+    let path = match settings.api_token_file.as_os_str().is_empty() {
+        true if !made.exists() => {
+            return Err(Failure::config(
+                "the server's API token is needed: set SLUICEGATE_API_TOKEN or api_token_file",
+            ));
+        }
+        true => &made,
+        false => &settings.api_token_file,
+    };
+    read(path).map_err(Failure::config)
 }
 
 /// Reads a token file; the error says what to do.
@@ -93,35 +99,16 @@ pub(crate) fn read(path: &Path) -> std::result::Result<SecretString, String> {
     }
 }
 
-fn private(path: &Path) -> Result<()> {
-    let mode = fs::metadata(path).context("the token file cannot be looked at")?.mode();
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    Err(Failure::config(format!("others can read the token in {path}: run `chmod 600 {path}`")))
-}
-
 fn make(path: &Path) -> Result<SecretString> {
     let token = format!("sg_{:032x}{:016x}", rand::random::<u128>(), rand::random::<u64>());
-    write(path, &token)
-        .with_context(|| format!("the token file {} cannot be written", path.display()))?;
+    private::write(path, &token)?;
     Ok(token.into())
-}
-
-/// All of it or nothing, also across a power loss.
-fn write(path: &Path, token: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(format!("{token}\n").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -132,7 +119,7 @@ mod tests {
         assert!(is_strong(made.expose_secret()));
         assert!(made.expose_secret().starts_with("sg_"));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        private(&path).unwrap();
+        private::check(&path).unwrap();
         assert_eq!(read(&path).unwrap().expose_secret(), made.expose_secret());
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Welcome<'a> {
     pub(crate) api: Option<SocketAddr>,
     /// Where the operators' server listens.
     pub(crate) admin: SocketAddr,
+    /// How secrets lie in the store.
+    pub(crate) secrets: &'a str,
     /// What the store promises.
     pub(crate) durability: Durability,
     pub(crate) token: Option<&'a ApiToken>,
@@ -55,6 +57,7 @@ fn text(welcome: &Welcome<'_>) -> String {
             redis @ StoreChoice::Redis(_) => redis.to_string(),
         },
     );
+    tell("secrets", welcome.secrets.to_owned());
     tell(
         "durability",
         match welcome.durability {

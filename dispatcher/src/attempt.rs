@@ -93,8 +93,7 @@ fn request(job: &Job, at: Millis) -> Option<Request> {
     let target = job.route.target.as_ref()?;
     let id = job.message.header.id.to_string();
     let seconds = at.0 / 1000;
-    let secrets = job.route.endpoint.signing_secrets(at);
-    let signatures = signature::sign(secrets, &id, seconds, &job.message.payload);
+    let signatures = signature::sign(target.secrets(at), &id, seconds, &job.message.payload);
     // Written last, so that no configured header can replace them.
     let mut headers: HeaderMap = target.headers.clone();
     for (name, value) in &job.message.header.options.headers {

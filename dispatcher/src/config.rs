@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use shared::sealing::KeyRing;
 
 /// Settings of a dispatcher. Where they come from is the command's business.
 #[derive(Debug, Clone)]
@@ -27,4 +28,6 @@ pub struct Config {
     pub lease_renewal: Duration,
     /// Networks that deliveries may go to although they are private; inside them http is allowed.
     pub allow_cidr: Vec<IpNet>,
+    /// Open what lies encrypted in the store.
+    pub keys: KeyRing,
 }

@@ -53,7 +53,7 @@ use parts::Parts;
 use prometheus::Registry;
 use reader::Reader;
 use retry::Schedule;
-use routes::RouteCache;
+use routes::{Basis, RouteCache};
 use settler::{Settler, Settling};
 use shared::{
     guard::Guard,
@@ -113,13 +113,15 @@ impl Dispatcher {
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
         let (attempts, loads) = (Arbiter::new(), Arbiter::new());
         let siding = Siding::new(attempts.handle(), connector()?);
-        let routes = RouteCache::new(
-            Arc::clone(&store),
-            Schedule::new(config.retry_schedule.clone()),
-            loads.handle(),
-        );
+        let metrics = Metrics::new(metrics)?;
+        let basis = Basis {
+            schedule: Arc::new(Schedule::new(config.retry_schedule.clone())),
+            keys: config.keys.clone(),
+            metrics: metrics.clone(),
+        };
+        let routes = RouteCache::new(Arc::clone(&store), basis, loads.handle());
         arbiters.extend([attempts, loads]);
-        let parts = Parts::new(config, store, Metrics::new(metrics)?, routes, siding);
+        let parts = Parts::new(config, store, metrics, routes, siding);
         let count = if parts.store.spans_shards() { 1 } else { usize::from(SHARDS) };
         let settlers: Vec<_> = (0..count)
             .map(|_| Settler::new(Settling::default(), Arc::clone(&parts)).start())

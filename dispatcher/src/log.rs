@@ -19,13 +19,15 @@ pub(crate) enum Line {
     Configuration,
     /// A record cannot be read.
     Record,
+    /// What is secret of an endpoint cannot be read.
+    Secret,
     /// A call of the store failed.
     Store,
 }
 
 impl Line {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Breaker, Self::Configuration, Self::Record, Self::Store];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Breaker, Self::Configuration, Self::Record, Self::Secret, Self::Store];
 
     /// The name in metrics.
     pub(crate) const fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Line {
             Self::Breaker => "breaker",
             Self::Configuration => "configuration",
             Self::Record => "record",
+            Self::Secret => "secret",
             Self::Store => "store",
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Metrics {
     pub(crate) cells_unused: IntCounter,
     /// Lanes that were lost to another node while they were served.
     pub(crate) fenced: IntCounter,
+    /// Loads of endpoints whose secrets cannot be read, so that what is for them waits.
+    pub(crate) secrets_unreadable: IntCounter,
 }
 
 impl Metrics {
@@ -109,6 +111,7 @@ impl Metrics {
             unmatched: counter("settlements_unmatched_total", "Settlements that changed nothing")?,
             cells_unused: counter("shared_limit_cells_unused_total", "Cells granted, not used")?,
             fenced: counter("lanes_fenced_total", "Lanes lost while they were served")?,
+            secrets_unreadable: counter("secrets_unreadable_total", "Endpoints not readable")?,
         };
         for outcome in Outcome::ALL {
             metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);

@@ -121,7 +121,7 @@ impl Reader {
 
     fn rest(&mut self, pause: Duration, ctx: &mut Context<Self>) {
         self.turn = Turn::Resting;
-        ctx.run_later(pause, Self::read);
+        ctx.run_later(pause, Self::read_next);
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {

@@ -14,9 +14,11 @@ use http::{
 };
 use moka::sync::Cache;
 use shared::{
-    domain::{Endpoint, Strand},
+    domain::{Confidential, Endpoint, Secret, SigningSecret, Strand},
     id::{AppId, EndpointId},
+    sealing::KeyRing,
     store::{Configuration, ErrorKind, Metered, SharedStore, StoreError, Version},
+    time::Millis,
 };
 use tokio::{
     sync::{Mutex, oneshot},
@@ -24,7 +26,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{persist::survived, retry::Schedule};
+use crate::{log::Line, metrics::Metrics, persist::survived, retry::Schedule};
 
 /// Forgotten when nobody asked for this long.
 const IDLE: Duration = Duration::from_secs(600);
@@ -45,7 +47,7 @@ pub(crate) struct Routes {
 pub(crate) struct Route {
     /// Of the configuration that it was made from.
     pub(crate) version: Version,
-    /// Neither disabled, nor paused, nor is its application.
+    /// Neither disabled, nor paused, nor is its application; and what is secret of it can be read.
     pub(crate) open: bool,
     pub(crate) endpoint: Arc<Endpoint>,
     /// `None` where the configuration cannot be turned into a request.
@@ -58,15 +60,17 @@ pub(crate) struct Route {
     ordered: Option<Box<Schedule>>,
 }
 
-/// URL and fixed headers of the requests to an endpoint.
+/// URL, fixed headers and signing secrets of the requests to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    secrets: Vec<SigningSecret<Secret>>,
 }
 
 /// What all routes of an application have in common.
 struct Common {
+    app: AppId,
     version: Version,
     paused: bool,
     schedule: Arc<Schedule>,
@@ -75,17 +79,20 @@ struct Common {
 
 impl Route {
     /// An endpoint's route, where the application says this of all its endpoints.
-    fn new(endpoint: Arc<Endpoint>, common: &Common, configured: &Schedule) -> Self {
+    fn new(endpoint: Arc<Endpoint>, common: &Common, with: &Basis) -> Self {
+        let configured = &with.schedule;
         let schedule = match &endpoint.settings.retry {
             Some(policy) => Arc::new(configured.with(policy)),
             None => Arc::clone(&common.schedule),
         };
         let poison = endpoint.settings.ordering.as_ref().and_then(|ordering| ordering.poison);
         let ordered = poison.map(|poison| Box::new(schedule.with_poison(poison)));
+        let confidential = with.open(common.app, &endpoint);
+        let wanted = !(common.paused || endpoint.disabled || endpoint.settings.paused);
         Self {
             version: common.version,
-            open: !(common.paused || endpoint.disabled || endpoint.settings.paused),
-            target: Target::of(&endpoint),
+            open: wanted && confidential.is_some(),
+            target: confidential.and_then(|confidential| Target::of(&endpoint, confidential)),
             application_limit: common.limit.clone(),
             schedule,
             ordered,
@@ -103,33 +110,66 @@ impl Route {
 }
 
 impl Target {
-    fn of(endpoint: &Endpoint) -> Option<Self> {
-        let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 8);
+    fn of(endpoint: &Endpoint, confidential: Confidential) -> Option<Self> {
+        let mut headers = HeaderMap::with_capacity(confidential.headers.len() + 8);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
             USER_AGENT,
             HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION"))),
         );
-        for (name, value) in &endpoint.headers {
+        for (name, value) in &confidential.headers {
             let name: HeaderName = name.parse().ok()?;
             headers.insert(name, HeaderValue::from_str(value).ok()?);
         }
         // What was compressed would have to be inflated to be read.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Some(Self { url: endpoint.url.parse().ok()?, headers })
+        Some(Self { url: endpoint.url.parse().ok()?, headers, secrets: confidential.secrets })
+    }
+
+    /// The secrets that sign at this time, newest first.
+    pub(crate) fn secrets(&self, now: Millis) -> impl Iterator<Item = &Secret> {
+        let current = self.secrets.iter().filter(move |signing| signing.signs_at(now));
+        current.map(|signing| &signing.secret)
+    }
+}
+
+/// What routes are made with, besides the configuration.
+#[derive(Clone)]
+pub(crate) struct Basis {
+    /// When is tried again where nobody says otherwise.
+    pub(crate) schedule: Arc<Schedule>,
+    /// Opens what is secret.
+    pub(crate) keys: KeyRing,
+    pub(crate) metrics: Metrics,
+}
+
+impl Basis {
+    /// What is secret of an endpoint. Where that cannot be read, what is for the endpoint waits until
+    /// its configuration changes or a process comes that has the key.
+    fn open(&self, app: AppId, endpoint: &Endpoint) -> Option<Confidential> {
+        let confidential = endpoint.confidential(app, &self.keys, Millis::now());
+        if let Err(error) = &confidential {
+            self.metrics.secrets_unreadable.inc();
+            if let Some(left_out) = self.metrics.line(Line::Secret) {
+                let endpoint = endpoint.id;
+                tracing::error!(%app, %endpoint, %error, left_out, "endpoint.secret_unreadable");
+            }
+        }
+        confidential.ok()
     }
 }
 
 impl Routes {
-    fn new(configuration: Configuration, configured: &Arc<Schedule>) -> Self {
+    fn new(configuration: Configuration, with: &Basis) -> Self {
         let settings = &configuration.application.settings;
         let common = Common {
+            app: configuration.application.id,
             version: configuration.version,
             paused: settings.paused,
             limit: configuration.limit().map(Arc::new),
             schedule: match &settings.retry {
-                Some(policy) => Arc::new(configured.with(policy)),
-                None => Arc::clone(configured),
+                Some(policy) => Arc::new(with.schedule.with(policy)),
+                None => Arc::clone(&with.schedule),
             },
         };
         let settings = configuration.endpoints.values().map(|endpoint| &endpoint.settings);
@@ -137,7 +177,7 @@ impl Routes {
         let endpoints = configuration
             .endpoints
             .into_iter()
-            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, configured))))
+            .map(|(id, endpoint)| (id, Arc::new(Route::new(endpoint, &common, with))))
             .collect();
         Self { version: configuration.version, endpoints, named_limits }
     }
@@ -166,8 +206,7 @@ impl Routes {
 #[derive(Clone)]
 pub(crate) struct RouteCache {
     store: SharedStore,
-    /// What holds where nobody sets another one.
-    configured: Arc<Schedule>,
+    basis: Basis,
     routes: Cache<AppId, Arc<Routes>>,
     loads: Cache<AppId, Arc<Turn>>,
     thread: ArbiterHandle,
@@ -183,10 +222,10 @@ struct Load {
 
 impl RouteCache {
     /// Routes that are read on this thread.
-    pub(crate) fn new(store: SharedStore, configured: Schedule, thread: ArbiterHandle) -> Self {
+    pub(crate) fn new(store: SharedStore, basis: Basis, thread: ArbiterHandle) -> Self {
         let routes = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(IDLE).build();
         let loads = Cache::builder().max_capacity(MOST_APPLICATIONS).time_to_idle(LOADED).build();
-        Self { store, configured: Arc::new(configured), routes, loads, thread }
+        Self { store, basis, routes, loads, thread }
     }
 
     /// The routes of an application at this version or a later one; `None` if it was deleted.
@@ -253,7 +292,7 @@ impl RouteCache {
         let (sender, loaded) = oneshot::channel();
         let me = self.clone();
         self.thread.spawn(async move {
-            let routes = |configuration| Routes::new(configuration, &me.configured);
+            let routes = |configuration| Routes::new(configuration, &me.basis);
             let result = survived(async { Ok(me.store.configuration(app).await?.map(routes)) });
             // Who asked may have gone.
             let _ = sender.send(result.await.map(|routes| me.keep(app, routes)));
@@ -290,7 +329,12 @@ mod tests {
         let store =
             embedded::open(directory.path(), Durability::Process, Lifetimes::default()).unwrap();
         let thread = Arbiter::new();
-        let cache = RouteCache::new(store, Schedule::new(Vec::new()), thread.handle());
+        let basis = Basis {
+            schedule: Arc::new(Schedule::new(Vec::new())),
+            keys: KeyRing::default(),
+            metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+        };
+        let cache = RouteCache::new(store, basis, thread.handle());
         let app = AppId::new();
         let at = |version| Routes {
             version: Version(version),

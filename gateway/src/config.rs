@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
+use shared::sealing::KeyRing;
 
 /// Settings of a gateway. Where they come from is the command's business.
 #[derive(Debug, Clone)]
@@ -32,8 +33,16 @@ pub struct Config {
     pub longest_retention: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
+    /// Encrypt what is secret of endpoints, and open it.
+    pub keys: KeyRing,
     /// Where browsers reach the API; empty: by http at the host that a request names.
     pub public_url: String,
+    /// How many messages a caller may send in a second, at this gateway; 0: any number.
+    pub publish_limit: u32,
+    /// The same of all other requests.
+    pub management_limit: u32,
+    /// Whose pages may call the API from browsers; `*`: everybody's.
+    pub cors_origins: Vec<String>,
     /// Whose JWTs are accepted beside API keys.
     pub issuers: Vec<crate::Issuer>,
 }

@@ -1,13 +1,18 @@
 //! Every way in which a request can fail, and the one place that turns it into a response.
 //!
-//! All bodies are `{"code","detail"}`; where the fault lies in the request's fields (422), `detail`
-//! is a list that names them. Nothing of the store's inner texts goes out.
+//! All bodies are `{"code","detail"}`, with the request's id once it is known; where the fault lies in
+//! the request's fields (422), `detail` is a list that names them. Who asks for
+//! `application/problem+json` gets that (RFC 9457). Nothing of the store's inner texts goes out.
+//! `docs/errors.md` has all codes.
 
 use std::{borrow::Cow, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use serde::Serialize;
-use shared::store::{ErrorKind, StoreError};
+use shared::{
+    sealing::SealError,
+    store::{ErrorKind, StoreError},
+};
 
 /// Seconds after which a client may try again what failed for a passing reason.
 const RETRY_AFTER_S: u64 = 1;
@@ -34,6 +39,8 @@ pub(crate) struct Fault {
 pub(crate) enum ApiError {
     #[error("invalid or missing bearer token")]
     Unauthenticated,
+    #[error("more requests of this caller than its limit allows; try again later")]
+    RateLimited { wait: Duration },
     #[error("too many wrong tokens from this address; try again later")]
     TooManyFailures { wait: Duration },
     #[error("the keys of the token's issuer cannot be read; try again later")]
@@ -67,6 +74,8 @@ pub(crate) enum ApiError {
     OverQuota,
     #[error("too many messages wait to be stored")]
     Overloaded,
+    #[error("what is secret of the endpoint cannot be read: {0}")]
+    Secret(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -94,6 +103,7 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated => "authentication_failed",
+            Self::RateLimited { .. } => "rate_limited",
             Self::TooManyFailures { .. } => "too_many_failures",
             Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden(_) => "insufficient_scope",
@@ -109,6 +119,7 @@ impl ApiError {
             Self::Invalid(_) => "validation_failed",
             Self::OverQuota => "quota_exceeded",
             Self::Overloaded => "overloaded",
+            Self::Secret(_) => "secret_unreadable",
             Self::Store(error) => match error.kind() {
                 ErrorKind::Full => "store_full",
                 ErrorKind::Conflict => "conflict",
@@ -146,7 +157,7 @@ impl ApiError {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Store(error) if error.kind() == ErrorKind::Full => Some(RETRY_AFTER_FULL_S),
-            Self::TooManyFailures { wait } => Some(wait.as_secs() + 1),
+            Self::TooManyFailures { wait } | Self::RateLimited { wait } => Some(wait.as_secs() + 1),
             Self::OverQuota => Some(RETRY_AFTER_FULL_S),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
             _ => None,
@@ -154,22 +165,87 @@ impl ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Plain<'a> {
-    code: &'static str,
-    detail: &'a str,
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As Svix writes it.
+    Plain,
+    /// RFC 9457.
+    Problem,
+}
+
+impl Form {
+    /// Its media type.
+    pub(crate) const fn media(self) -> &'static str {
+        match self {
+            Self::Plain => "application/json",
+            Self::Problem => "application/problem+json",
+        }
+    }
 }
 
 #[derive(Serialize)]
-struct Detailed<'a> {
+#[serde(untagged)]
+enum Detail<'a> {
+    Text(String),
+    Faults(&'a [Fault]),
+}
+
+#[derive(Serialize)]
+struct Plain<'a> {
     code: &'static str,
-    detail: &'a [Fault],
+    detail: Detail<'a>,
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [Fault]>,
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl ApiError {
+    /// The body of the response.
+    pub(crate) fn body(&self, form: Form, request_id: Option<&str>) -> String {
+        let (code, status) = (self.code(), self.status_code());
+        let faults = match self {
+            Self::Invalid(faults) => Some(faults.as_slice()),
+            _ => None,
+        };
+        let written = match form {
+            Form::Plain => {
+                let detail = faults.map_or_else(|| Detail::Text(self.detail()), Detail::Faults);
+                serde_json::to_string(&Plain { code, detail, request_id })
+            }
+            Form::Problem => serde_json::to_string(&Problem {
+                kind: format!("urn:sluicegate:error:{code}"),
+                title: status.canonical_reason().unwrap_or(code),
+                status: status.as_u16(),
+                detail: self.detail(),
+                code,
+                errors: faults,
+                request_id,
+            }),
+        };
+        // Texts and numbers can always be written.
+        written.unwrap_or_default()
+    }
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -185,6 +261,7 @@ impl ResponseError for ApiError {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::OverQuota => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Secret(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(error) => match error.kind() {
                 ErrorKind::Conflict => StatusCode::CONFLICT,
                 ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Misconfigured => {
@@ -207,10 +284,7 @@ impl ResponseError for ApiError {
             // The rest of the body is not read, so the connection is of no more use.
             response.force_close();
         }
-        match self {
-            Self::Invalid(faults) => response.json(Detailed { code: self.code(), detail: faults }),
-            _ => response.json(Plain { code: self.code(), detail: &self.detail() }),
-        }
+        response.content_type(Form::Plain.media()).body(self.body(Form::Plain, None))
     }
 }
 
@@ -227,6 +301,78 @@ mod tests {
             assert!(response.headers().contains_key(header::RETRY_AFTER), "{kind:?}");
         }
         assert_eq!(respond(ErrorKind::Ambiguous).status(), StatusCode::GATEWAY_TIMEOUT);
+    }
+
+    /// The codes that `docs/errors.md` has, with their statuses.
+    fn documented() -> Vec<(String, u16)> {
+        let rows = include_str!("../../docs/errors.md").lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|');
+            let code = cells.next()?.trim().trim_end_matches('`').to_owned();
+            Some((code, cells.next()?.trim().parse().ok()?))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let source = include_str!("error.rs");
+        let (_, rest) = source.split_once("fn code(").unwrap();
+        let (function, _) = rest.split_once("    fn detail(").unwrap();
+        let mut codes: Vec<_> = function.split('"').skip(1).step_by(2).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let mut known: Vec<_> = documented().into_iter().map(|(code, _)| code).collect();
+        known.sort_unstable();
+        assert_eq!(codes, known);
+    }
+
+    #[test]
+    fn documented_statuses_hold() {
+        let wait = Duration::from_secs(1);
+        let store = |kind| ApiError::from(StoreError::new(kind, "text"));
+        for error in [
+            ApiError::Unauthenticated,
+            ApiError::RateLimited { wait },
+            ApiError::TooManyFailures { wait },
+            ApiError::IssuerUnavailable,
+            ApiError::Forbidden("read".into()),
+            ApiError::NotOfPortal,
+            ApiError::NotFound("x"),
+            ApiError::BodyGone,
+            ApiError::MethodNotAllowed,
+            ApiError::Conflict("x".into()),
+            ApiError::TooLarge { limit: 1 },
+            ApiError::TooSlow,
+            ApiError::UnsupportedMedia,
+            ApiError::Malformed("x".into()),
+            ApiError::Invalid(vec![]),
+            ApiError::OverQuota,
+            ApiError::Overloaded,
+            store(ErrorKind::Full),
+            store(ErrorKind::Unavailable),
+            store(ErrorKind::Ambiguous),
+            store(ErrorKind::Corrupt),
+        ] {
+            let row = (error.code().to_owned(), error.status_code().as_u16());
+            assert!(documented().contains(&row), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_says_all_that_the_plain_form_says() {
+        let error = ApiError::field("name", "too long");
+        let read = |form, id| -> serde_json::Value {
+            serde_json::from_str(&error.body(form, id)).unwrap()
+        };
+        let (plain, problem) = (read(Form::Plain, Some("r1")), read(Form::Problem, Some("r1")));
+        assert_eq!(problem["type"], "urn:sluicegate:error:validation_failed");
+        assert_eq!(
+            (&problem["status"], &problem["title"]),
+            (&422.into(), &"Unprocessable Entity".into())
+        );
+        assert_eq!((&problem["code"], &problem["errors"]), (&plain["code"], &plain["detail"]));
+        assert_eq!((&problem["requestId"], &plain["requestId"]), (&"r1".into(), &"r1".into()));
+        assert!(read(Form::Plain, None).get("requestId").is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod compress;
 mod config;
 mod error;
 mod ingest;
@@ -24,6 +25,11 @@ pub use access::{Issuer, SignatureAlgorithm};
 pub use config::Config;
 use prometheus::Registry;
 use shared::{health::Probe, store::SharedStore};
+
+/// The text of a new API key, to be registered with the API.
+pub fn generate_api_key() -> String {
+    access::Key::generate().reveal().to_owned()
+}
 
 /// A running gateway.
 #[derive(Debug)]

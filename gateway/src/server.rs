@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpServer,
     dev::ServerHandle,
-    middleware::{NormalizePath, TrailingSlash, from_fn},
+    middleware::{Condition, NormalizePath, TrailingSlash, from_fn},
     web,
 };
 use shared::guard::Guard;
@@ -13,8 +13,9 @@ use shared::{health::Probe, operational::Bulletin, store::SharedStore};
 use tokio::task::JoinHandle;
 
 use crate::{
-    access::Access,
+    access::{Access, cors},
     api::{Api, RetryBounds, routes},
+    compress::compress,
     config::Config,
     error::ApiError,
     ingest::observe,
@@ -44,7 +45,7 @@ pub(crate) struct Running {
 /// Binds and serves.
 pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io::Result<Running> {
     let (listen, workers) = (config.listen, config.workers.max(1));
-    let access = Access::start(&config.api_token, &config.issuers, Arc::clone(&store), &metrics);
+    let access = Access::start(&config, Arc::clone(&store), &metrics);
     let access = web::Data::new(access.map_err(io::Error::other)?);
     let api = web::Data::new(Api {
         store: Arc::clone(&store),
@@ -52,6 +53,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         guard: Guard::new(config.allow_cidr.clone()),
         longest_retention: config.longest_retention,
         bulletin: Bulletin::new(Arc::clone(&store)),
+        keys: config.keys.clone(),
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,
@@ -60,6 +62,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
     });
     let quota_bytes = config.quota_bytes;
     let schemas = web::Data::new(Schemas::new(Arc::clone(&store)));
+    let cors_origins = config.cors_origins.clone();
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
 
@@ -83,8 +86,10 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
             )
             .configure(routes)
             .configure(portal::routes)
+            .wrap(from_fn(compress))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe))
+            .wrap(Condition::new(!cors_origins.is_empty(), cors(&cors_origins)))
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)

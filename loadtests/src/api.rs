@@ -186,6 +186,13 @@ impl Api {
         Ok(started.iter().map(|at| at.since(Millis::default())).collect())
     }
 
+    /// What the server answers to a GET of this path below `/api/v1/`.
+    pub async fn get_json(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.client.get(format!("{}/api/v1/{path}", self.base));
+        let answer = request.bearer_auth(&self.token).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
     /// How many dead letters an endpoint has, as far as one page holds them.
     pub async fn dead_letters(&self, application: &str, endpoint: &str) -> anyhow::Result<usize> {
         let path = format!("/api/v1/app/{application}/endpoint/{endpoint}/dead-letter?limit=250");

@@ -16,8 +16,8 @@ use loadtests::{
     pipe,
     scenarios::{
         backlog::Backlog, breaker::Breaker, endpoints::Endpoints, fifo::Fifo, hot::Hot,
-        lanes::Lanes, neighbours::Neighbours, paused::Paused, rates::Rates, throughput::Throughput,
-        torture::Torture,
+        lanes::Lanes, lists::Lists, neighbours::Neighbours, paused::Paused, rates::Rates,
+        throughput::Throughput, torture::Torture,
     },
     sender::{Load, Sender},
     sink::{ArrivalLine, Sink},
@@ -76,6 +76,8 @@ enum Command {
     Fifo(Fifo),
     /// Two busy applications over two dispatchers
     Hot(Hot),
+    /// Pages of all lists over a long history, and over a tenth of it
+    Lists(Lists),
     /// First half of the bare pipe
     #[command(hide = true)]
     PipeGateway {
@@ -157,6 +159,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Endpoints(endpoints) => many()?.block_on(endpoints.run()),
         Command::Fifo(fifo) => many()?.block_on(fifo.run()),
         Command::Hot(hot) => many()?.block_on(hot.run()),
+        Command::Lists(lists) => many()?.block_on(lists.run()),
         Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
         Command::PipeDispatcher { redis, target, max_in_flight } => {
             tokio::runtime::Builder::new_current_thread()

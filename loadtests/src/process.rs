@@ -15,6 +15,8 @@ use crate::redis_server::free_port;
 
 /// How long a server may take to become ready.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Encrypts what is secret in Redis.
+const SECRETS_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// How to start a process, and start it again with the same ports and data.
 #[derive(Debug, Clone)]
@@ -223,11 +225,20 @@ impl Sluicegate {
             name: name.into(),
             program: self.program.clone(),
             arguments,
-            environment: self.settings.clone(),
+            environment: self.environment(),
             log: self.directory.join(format!("{name}.log")),
             ready: Some(format!("http://{admin}/readyz")),
         };
         Ok((recipe, format!("http://{listen}")))
+    }
+}
+
+impl Sluicegate {
+    /// The settings, and what Redis needs besides.
+    fn environment(&self) -> Vec<(String, String)> {
+        let key = ("SLUICEGATE_SECRETS__KEYS".to_owned(), SECRETS_KEY.to_owned());
+        let needed = (self.store != "embedded").then_some(key);
+        self.settings.iter().cloned().chain(needed).collect()
     }
 }
 

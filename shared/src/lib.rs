@@ -9,6 +9,7 @@ pub mod health;
 pub mod id;
 pub mod operational;
 pub mod placement;
+pub mod sealing;
 pub mod selection;
 pub mod signature;
 pub mod store;

@@ -8,8 +8,8 @@ use shared::{
     store::Durability,
 };
 
-use super::settings::{Settings, StoreChoice};
-use crate::{arguments::Role, logging, token};
+use super::settings::{AtRest, Settings, StoreChoice};
+use crate::{arguments::Role, keys, logging, token};
 
 const BODY_LIMITS: std::ops::RangeInclusive<usize> = 1024..=8 * 1024 * 1024;
 const SHORTEST_RETENTION: Duration = Duration::from_secs(600);
@@ -29,6 +29,7 @@ pub(super) fn contradictions(settings: &Settings, role: Role) -> Vec<String> {
         }
     };
     process(settings, role, &mut require);
+    secrets(settings, &mut require);
     gateway(settings, &mut require);
     dispatcher(settings, &mut require);
     retries_and_lifetimes(settings, &mut require);
@@ -81,6 +82,26 @@ fn process(settings: &Settings, role: Role, require: &mut Require<'_>) {
     );
 }
 
+fn secrets(settings: &Settings, require: &mut Require<'_>) {
+    let secrets = &settings.secrets;
+    let (has_keys, has_file) =
+        (!secrets.keys.is_empty(), !secrets.keys_file.as_os_str().is_empty());
+    require(
+        !(has_keys && has_file),
+        "secrets.keys and secrets.keys_file are both set: remove one".into(),
+    );
+    let plain = secrets.at_rest == AtRest::Plain;
+    require(
+        !plain || !(has_keys || has_file),
+        "secrets.at_rest is \"plain\" and there are keys: remove one of both".into(),
+    );
+    let embedded = settings.store == StoreChoice::Embedded;
+    require(embedded || plain || has_keys || has_file, keys::MISSING.into());
+    if let Err(why) = keys::set(settings) {
+        require(false, why);
+    }
+}
+
 fn gateway(settings: &Settings, require: &mut Require<'_>) {
     let gateway = &settings.gateway;
     require(
@@ -100,6 +121,18 @@ fn gateway(settings: &Settings, require: &mut Require<'_>) {
         "gateway.public_url is no URL of http or https: write it as browsers see it, or leave it empty"
             .into(),
     );
+    for origin in &gateway.cors_origins {
+        let is_one = url::Url::parse(origin).is_ok_and(|url| {
+            url.origin().is_tuple() && url.origin().ascii_serialization() == *origin
+        });
+        require(
+            origin == "*" || is_one,
+            format!(
+                "gateway.cors_origins: `{origin}` is no origin: write scheme and host only, such as \
+                 \"https://app.example.com\", or \"*\""
+            ),
+        );
+    }
     for (place, issuer) in gateway.issuers.iter().enumerate() {
         if let Err(why) = issuer.check() {
             require(false, why);

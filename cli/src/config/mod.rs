@@ -8,7 +8,7 @@ mod print;
 mod settings;
 
 use figment::{Figment, error::Kind};
-pub(crate) use settings::{LogFormat, LogSettings, Settings, StoreChoice};
+pub(crate) use settings::{AtRest, LogFormat, LogSettings, Settings, StoreChoice};
 
 use self::layer::Layer;
 use crate::{

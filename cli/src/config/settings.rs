@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Durat
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
-use shared::store::{Durability, Lifetimes};
+use shared::{
+    sealing::KeyRing,
+    store::{Durability, Lifetimes},
+};
 use url::Url;
 
 /// All settings.
@@ -22,11 +25,14 @@ pub(crate) struct Settings {
     pub(crate) api_token_file: PathBuf,
     pub(crate) allow_cidr: Vec<IpNet>,
     pub(crate) durability: Durability,
+    /// Empty where there is none.
+    pub(crate) apply_at_start: PathBuf,
     #[serde(with = "humantime_serde")]
     pub(crate) shutdown_grace: Duration,
     pub(crate) gateway: GatewaySettings,
     pub(crate) dispatcher: DispatcherSettings,
     pub(crate) lifetimes: LifetimeSettings,
+    pub(crate) secrets: SecretSettings,
     pub(crate) log: LogSettings,
 }
 
@@ -43,6 +49,9 @@ pub(crate) struct GatewaySettings {
     secret_overlap: Duration,
     pub(super) issuers: Vec<gateway::Issuer>,
     pub(super) public_url: String,
+    publish_limit: u32,
+    management_limit: u32,
+    pub(super) cors_origins: Vec<String>,
 }
 
 /// Section `dispatcher`.
@@ -81,6 +90,26 @@ pub(crate) struct LifetimeSettings {
     pub(super) history: Duration,
     #[serde(with = "humantime_serde")]
     pub(super) longest_retention: Duration,
+}
+
+/// Section `secrets`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretSettings {
+    pub(crate) at_rest: AtRest,
+    pub(crate) keys: Vec<SecretString>,
+    /// Empty where there is none.
+    pub(crate) keys_file: PathBuf,
+}
+
+/// How secrets lie in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AtRest {
+    /// Under a key.
+    Encrypted,
+    /// For everybody who can read the store.
+    Plain,
 }
 
 /// Section `log`.
@@ -147,7 +176,7 @@ impl fmt::Debug for StoreChoice {
 
 impl Settings {
     /// What the gateway wants to know.
-    pub(crate) fn gateway(&self, api_token: SecretString) -> gateway::Config {
+    pub(crate) fn gateway(&self, api_token: SecretString, keys: KeyRing) -> gateway::Config {
         gateway::Config {
             listen: self.listen,
             api_token,
@@ -161,13 +190,17 @@ impl Settings {
             quota_bytes: self.gateway.quota_bytes,
             longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
+            keys,
             issuers: self.gateway.issuers.clone(),
             public_url: self.gateway.public_url.clone(),
+            publish_limit: self.gateway.publish_limit,
+            management_limit: self.gateway.management_limit,
+            cors_origins: self.gateway.cors_origins.clone(),
         }
     }
 
     /// What the dispatcher wants to know.
-    pub(crate) fn dispatcher(&self) -> dispatcher::Config {
+    pub(crate) fn dispatcher(&self, keys: KeyRing) -> dispatcher::Config {
         let settings = &self.dispatcher;
         dispatcher::Config {
             workers: workers(settings.workers),
@@ -180,6 +213,7 @@ impl Settings {
             lease_ttl: settings.lease_ttl,
             lease_renewal: settings.lease_renewal,
             allow_cidr: self.allow_cidr.clone(),
+            keys,
         }
     }
 

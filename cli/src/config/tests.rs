@@ -1,4 +1,10 @@
+use shared::sealing::KeyRing;
+
 use super::*;
+
+/// A key of secrets.
+const KEY: (&str, &str) =
+    ("SLUICEGATE_SECRETS__KEYS", "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWtleSE=");
 
 fn load(flags: &Flags, environment: &[(&str, &str)], role: Role) -> Result<Config> {
     let environment: Vec<_> =
@@ -21,8 +27,8 @@ fn the_defaults_work_and_are_safe() {
     assert_eq!(settings.store, StoreChoice::Embedded);
     assert_eq!(settings.durability.name(), "disk");
     assert_eq!(settings.lifetimes(), shared::store::Lifetimes::default());
-    assert_eq!(settings.dispatcher().retry_schedule.len(), 9);
-    assert!(settings.dispatcher().workers >= 1);
+    assert_eq!(settings.dispatcher(KeyRing::default()).retry_schedule.len(), 9);
+    assert!(settings.dispatcher(KeyRing::default()).workers >= 1);
 }
 
 #[test]
@@ -50,9 +56,9 @@ fn stronger_layers_win() {
     assert_eq!(settings.listen.port(), 5);
     assert_eq!(settings.admin_listen.port(), 4);
     assert_eq!(settings.data_dir.to_str(), Some("f"));
-    assert_eq!(settings.dispatcher().max_window, 9);
-    assert_eq!(settings.dispatcher().retry_schedule.map_seconds(), [1, 120]);
-    assert_eq!(settings.gateway("".to_owned().into()).body_limit, 2048);
+    assert_eq!(settings.dispatcher(KeyRing::default()).max_window, 9);
+    assert_eq!(settings.dispatcher(KeyRing::default()).retry_schedule.map_seconds(), [1, 120]);
+    assert_eq!(settings.gateway("".to_owned().into(), KeyRing::default()).body_limit, 2048);
 
     let printed = config.print().unwrap();
     let origin = |start: &str| {
@@ -136,6 +142,7 @@ fn each_contradiction_is_found() {
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "1023")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "8388609")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_DEADLINE", "0s")], "body_deadline"),
+        (&[("SLUICEGATE_GATEWAY__CORS_ORIGINS", "https://a.com/")], "cors_origins"),
         (&[("SLUICEGATE_GATEWAY__PUBLIC_URL", "hooks.example.com")], "public_url"),
         (&[("SLUICEGATE_DISPATCHER__MAX_BODY_BYTES", "4194303")], "max_body_bytes"),
         (&[("SLUICEGATE_DISPATCHER__MAX_WINDOW", "0")], "max_window"),
@@ -175,7 +182,10 @@ fn issuers_stand_in_a_file_and_are_checked() {
     let issuer = "[[gateway.issuers]]\nissuer = 'https://i'\naudiences = ['a']\n";
     let more = "scopes = { boss = 'admin' }\nleeway = '1m'\nalgorithms = ['ES256', 'EdDSA']";
     let config = loaded(&format!("{issuer}{more}")).unwrap();
-    let [found] = &config.settings.gateway("".to_owned().into()).issuers[..] else { panic!() };
+    let [found] = &config.settings.gateway("".to_owned().into(), KeyRing::default()).issuers[..]
+    else {
+        panic!()
+    };
     assert_eq!((found.scopes.len(), found.leeway.as_secs()), (1, 60));
     assert!(config.print().unwrap().contains("https://i"));
     for (text, named) in [
@@ -207,11 +217,28 @@ fn what_cannot_be_read_is_named_with_its_origin() {
 fn halves_need_redis_and_the_gateway_a_token() {
     assert!(wrong(&[], Role::Dispatcher)[0].contains("one process only"));
     let redis = ("SLUICEGATE_STORE", "redis://127.0.0.1");
-    let found = wrong(&[redis], Role::Gateway);
+    let found = wrong(&[redis, KEY], Role::Gateway);
     assert!(found[0].contains("SLUICEGATE_API_TOKEN"), "{found:?}");
-    load(&Flags::default(), &[redis], Role::Dispatcher).unwrap();
+    load(&Flags::default(), &[redis, KEY], Role::Dispatcher).unwrap();
     let token = ("SLUICEGATE_API_TOKEN", "00000000000000000000");
-    load(&Flags::default(), &[redis, token], Role::Gateway).unwrap();
+    load(&Flags::default(), &[redis, KEY, token], Role::Gateway).unwrap();
+}
+
+#[test]
+fn redis_needs_a_key_or_the_word_plain() {
+    let redis = ("SLUICEGATE_STORE", "redis://127.0.0.1");
+    for role in [Role::AllInOne, Role::Dispatcher] {
+        let found = wrong(&[redis], role);
+        assert!(found[0].contains("generate-key") && found[0].contains("plain"), "{found:?}");
+    }
+    let plain = ("SLUICEGATE_SECRETS__AT_REST", "plain");
+    load(&Flags::default(), &[redis, plain], Role::Dispatcher).unwrap();
+    assert!(wrong(&[redis, plain, KEY], Role::Dispatcher)[0].contains("remove one"));
+    let file = ("SLUICEGATE_SECRETS__KEYS_FILE", "/nowhere/at/all");
+    assert!(wrong(&[redis, file], Role::Dispatcher)[0].contains("/nowhere/at/all"));
+    assert!(wrong(&[file, KEY], Role::AllInOne)[0].contains("remove one"));
+    let short = wrong(&[("SLUICEGATE_SECRETS__KEYS", "canary")], Role::AllInOne);
+    assert!(short[0].contains("key 1") && !short[0].contains("canary"), "{short:?}");
 }
 
 #[test]
@@ -219,9 +246,14 @@ fn secrets_do_not_show() {
     let environment = [
         ("SLUICEGATE_API_TOKEN", "canary-token-0123456789"),
         ("SLUICEGATE_STORE", "redis://user:canary-password@127.0.0.1:6379/2"),
+        KEY,
     ];
     let config = load(&Flags::default(), &environment, Role::AllInOne).unwrap();
     let (printed, debug) = (config.print().unwrap(), format!("{:?}", config.settings));
-    assert!(!printed.contains("canary") && !debug.contains("canary"), "{printed}\n{debug}");
+    assert!(
+        !printed.contains("canary") && !printed.contains(KEY.1) && !debug.contains("canary"),
+        "{printed}\n{debug}"
+    );
+    assert!(!debug.contains(KEY.1));
     assert!(printed.contains("redis://user:***@127.0.0.1:6379/2"), "{printed}");
 }

@@ -1,6 +1,6 @@
 //! What the command does with its settings.
 
-use crate::process::{bare, run};
+use crate::process::{KEY, bare, run};
 
 #[test]
 fn what_cannot_work_exits_with_78_and_says_all_of_it() {
@@ -53,16 +53,17 @@ fn printing_leaves_secrets_out() {
     let mut command = bare(directory.path(), &["config", "print"]);
     command.env("SLUICEGATE_API_TOKEN", "canary-0123456789");
     command.env("SLUICEGATE_STORE", "redis://:canary@127.0.0.1");
+    command.env("SLUICEGATE_SECRETS__KEYS", KEY);
     let (code, stdout, stderr) = run(&mut command);
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(!stdout.contains("canary"), "{stdout}");
+    assert!(!stdout.contains("canary") && !stdout.contains(KEY), "{stdout}");
     assert!(stdout.contains("# environment"), "{stdout}");
 }
 
 #[test]
 fn every_subcommand_helps() {
     let directory = tempfile::tempdir().unwrap();
-    let subcommands: [&[&str]; 7] = [
+    let subcommands: [&[&str]; 11] = [
         &[],
         &["gateway"],
         &["dispatcher"],
@@ -70,6 +71,10 @@ fn every_subcommand_helps() {
         &["config", "check"],
         &["config", "print"],
         &["health"],
+        &["secrets", "generate-key"],
+        &["secrets", "rewrap"],
+        &["apply"],
+        &["export"],
     ];
     for subcommand in subcommands {
         let (code, stdout, _) = run(bare(directory.path(), subcommand).arg("--help"));

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod api;
+mod canaries;
 mod configuration;
 mod data_directory;
+mod declaring;
 mod delivery;
 mod filtering;
 mod halves;
@@ -12,5 +14,6 @@ mod health;
 mod process;
 mod receiver;
 mod replaying;
+mod secrets;
 mod stopping;
 mod trying_out;

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up. Never part of what is asserted.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const TOKEN: &str = "test-token-0123456789";
+/// Encrypts what is secret in Redis.
+pub(crate) const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// Settings that make waiting short.
 const QUICK: [(&str, &str); 8] = [
@@ -61,7 +63,7 @@ impl Site {
         let mut command = bare(self.directory.path(), arguments);
         command.envs(QUICK);
         if let Some(redis) = &self.redis {
-            command.env("SLUICEGATE_STORE", redis.url());
+            command.env("SLUICEGATE_STORE", redis.url()).env("SLUICEGATE_SECRETS__KEYS", KEY);
         }
         command
     }
@@ -94,6 +96,11 @@ impl Deployment {
         if let Some(dispatcher) = &self.dispatcher {
             dispatcher.ready().await;
         }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.gateway).chain(&self.dispatcher)
     }
 
     /// Asks all of it to stop and sees that it ends well.

@@ -110,6 +110,7 @@ impl Bench {
             lease_ttl: TTL,
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
+            keys: Default::default(),
         };
         change(&mut config);
         let metrics = Registry::new();
@@ -161,7 +162,7 @@ impl Bench {
             rate_limit: None,
             settings: Default::default(),
             headers: Default::default(),
-            secrets: vec![SigningSecret { secret: Secret::generate(), expires_at: None }],
+            secrets: vec![SigningSecret { secret: Secret::generate().into(), expires_at: None }],
             metadata: Default::default(),
             created_at: Millis::now(),
             updated_at: Millis::now(),

@@ -18,6 +18,7 @@ mod replaying;
 mod resuming;
 mod retrying;
 mod scripted;
+mod secrets;
 mod shares;
 mod strands;
 mod takeover;

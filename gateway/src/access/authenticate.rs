@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_web::{
-    Error, HttpMessage, ResponseError,
+    Error, HttpMessage, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{AUTHORIZATION, HeaderMap},
@@ -18,12 +18,13 @@ use subtle::ConstantTimeEq;
 use super::{
     authorize::{Caller, Verdict},
     failures::Failures,
-    issuer::Issuer,
     jwt::Jwts,
     keys::Keys,
     portal::{Portal, PortalSecret},
+    rates::Rates,
 };
 use crate::{
+    config::Config,
     error::{self, ApiError},
     metrics::Metrics,
 };
@@ -34,23 +35,23 @@ pub(crate) struct Access {
     keys: Keys,
     jwts: Jwts,
     portal: Portal,
+    rates: Rates,
     failures: Failures,
     store: SharedStore,
 }
 
 impl Access {
-    /// `root` is the token of the settings, which may everything. Starts to read the keys of the
-    /// issuers; fails if there can be no client for that.
+    /// Starts to read the keys of the issuers; fails if there can be no client for that.
     pub(crate) fn start(
-        root: &SecretString,
-        issuers: &[Issuer],
+        config: &Config,
         store: SharedStore,
         metrics: &Metrics,
     ) -> reqwest::Result<Self> {
         Ok(Self {
-            root: Root::new(root),
+            root: Root::new(&config.api_token),
+            rates: Rates::new(config.publish_limit, config.management_limit),
             keys: Keys::new(store.clone()),
-            jwts: Jwts::start(issuers, store.clone(), metrics)?,
+            jwts: Jwts::start(&config.issuers, store.clone(), metrics)?,
             portal: Portal::new(store.clone()),
             failures: Failures::new(),
             store,
@@ -139,17 +140,28 @@ pub(crate) async fn authenticate<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match access.admit(&request).await {
+    let (admitted, left) = match access.admit(&request).await {
+        Ok(caller) => {
+            let (allowed, left) = access.rates.take(&caller, &request);
+            (allowed.map(|()| caller), left)
+        }
+        Err(error) => (Err(error), None),
+    };
+    let mut response = match admitted {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            Ok(next.call(request).await?.map_into_left_body())
+            next.call(request).await?.map_into_left_body()
         }
         Err(error) => {
             metrics.denied(error.code());
-            let refusal = error.error_response();
-            Ok(request.into_response(refusal).map_into_right_body())
+            let refusal = HttpResponse::from_error(error);
+            request.into_response(refusal).map_into_right_body()
         }
+    };
+    if let Some(left) = left {
+        left.show(response.headers_mut());
     }
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //! | [`jwt`] | whether a JWT holds, and who shows it |
 //! | [`portal`] | tokens of the portal, and which application they are good for |
 //! | [`authorize`] | what a caller may do, from scope, method and path alone |
+//! | [`rates`] | how many requests a caller may make |
+//! | [`mod@cors`] | whose pages may call from browsers |
 //! | [`failures`] | how many wrong keys one address may try |
 //! | [`mod@authenticate`] | the layer that puts these together in front of every route |
 //!
@@ -17,6 +19,7 @@
 
 mod authenticate;
 mod authorize;
+mod cors;
 mod failures;
 mod issuer;
 mod jwks;
@@ -24,9 +27,11 @@ mod jwt;
 mod key;
 mod keys;
 mod portal;
+mod rates;
 
 pub(crate) use authenticate::{Access, authenticate, bearer_of};
 pub(crate) use authorize::Caller;
+pub(crate) use cors::cors;
 pub use issuer::{Issuer, SignatureAlgorithm};
 pub(crate) use key::Key;
 pub(crate) use portal::{PortalSecret, Use};

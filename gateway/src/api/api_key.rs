@@ -32,6 +32,9 @@ struct ApiKeyIn {
     /// Id or uid of the only application that it is to be good for.
     app_id: Option<String>,
     expires_at: Option<String>,
+    managed_by: Option<String>,
+    /// The key itself, where it was made elsewhere: `sluicegate secrets generate-api-key` prints one.
+    key: Option<String>,
 }
 
 /// A key as it is shown.
@@ -45,6 +48,8 @@ struct ApiKeyOut<'a> {
     created_at: String,
     expires_at: Option<String>,
     last_used_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<&'a str>,
     /// The key itself, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
@@ -60,6 +65,7 @@ impl<'a> ApiKeyOut<'a> {
             created_at: record.created_at.rfc3339(),
             expires_at: record.expires_at.map(Millis::rfc3339),
             last_used_at: record.last_used_at.map(Millis::rfc3339),
+            managed_by: record.managed_by.as_deref(),
             key: key.map(Key::reveal),
         }
     }
@@ -78,6 +84,15 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
     let input = body.json::<ApiKeyIn>()?;
     let (now, mut faults) = (Millis::now(), Faults::default());
     faults.title("name", &input.name);
+    faults.managed_by("managedBy", input.managed_by.as_ref());
+    let key = match &input.key {
+        None => Key::generate(),
+        Some(text) => Key::parse(text.as_bytes()).unwrap_or_else(|| {
+            faults
+                .add("key", "not an API key: make one with `sluicegate secrets generate-api-key`");
+            Key::generate()
+        }),
+    };
     let expires_at = input.expires_at.as_deref().map(Millis::parse);
     match expires_at {
         Some(None) => faults.add("expiresAt", "expected an RFC 3339 time"),
@@ -95,7 +110,6 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
             Err(error) => return Err(error),
         },
     };
-    let key = Key::generate();
     let record = ApiKey {
         id: key.id().to_owned(),
         name: input.name,
@@ -105,6 +119,7 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
         created_at: now,
         expires_at: expires_at.flatten(),
         last_used_at: None,
+        managed_by: input.managed_by,
         extra: serde_json::Map::new(),
     };
     api.put_record(&record, &Expect::Absent).await?;

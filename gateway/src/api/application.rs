@@ -303,6 +303,29 @@ pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Resu
     Ok(HttpResponse::NoContent().finish())
 }
 
+fn is_listed(Configuration { endpoints, .. }: &Configuration, query: &ListQuery) -> bool {
+    let excluded = |flag: Option<bool>, holds: bool| flag.unwrap_or(false) && holds;
+    !excluded(query.exclude_apps_with_no_endpoints, endpoints.is_empty())
+        && !excluded(
+            query.exclude_apps_with_disabled_endpoints,
+            endpoints.values().any(|endpoint| endpoint.disabled),
+        )
+}
+
+impl Api {
+    /// An application, if it passes the filters. Only where one looks at its endpoints are they read.
+    async fn listed(&self, app: AppId, query: &ListQuery) -> Result<Option<Application>> {
+        if query.exclude_apps_with_no_endpoints.is_none()
+            && query.exclude_apps_with_disabled_endpoints.is_none()
+        {
+            return Ok(self.store.application(app).await?);
+        }
+        let found = self.store.configuration(app).await?;
+        let found = found.filter(|found| is_listed(found, query));
+        Ok(found.map(|found| found.application))
+    }
+}
+
 pub(super) async fn list(
     api: web::Data<Api>,
     query: web::Query<ListQuery>,
@@ -312,15 +335,15 @@ pub(super) async fn list(
         query.order(Order::OldestFirst),
         async |request| {
             let page = api.store.applications(&request).await?;
-            let loading = page.entries.iter().map(|(_, app)| api.store.configuration(*app));
+            let loading = page.entries.iter().map(|(_, app)| api.listed(*app, &query));
             let loaded = try_join_all(loading).await?;
             let entries = page.entries.into_iter().zip(loaded);
             let entries = entries.map(|((cursor, _), found)| (cursor, found)).collect();
             Ok(Page { entries, done: page.done })
         },
         |_| None,
-        async |found: &Option<Configuration>| Ok(found.is_some()),
+        async |found: &Option<Application>| Ok(found.is_some()),
     )
     .await?;
-    listed.respond(|found| found.as_ref().map(|found| ApplicationOut::from(&found.application)))
+    listed.respond(|found| found.as_ref().map(ApplicationOut::from))
 }

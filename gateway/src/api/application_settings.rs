@@ -21,10 +21,13 @@ pub(super) struct ApplicationSettingsIn {
     retry: Patch<RetryIn>,
     #[serde(rename = "quotaBytes")]
     quota_bytes: Patch<u64>,
+    #[serde(rename = "managedBy")]
+    managed_by: Patch<String>,
 }
 
 impl ApplicationSettingsIn {
-    /// As part of a whole application: what is left out is reset; except that a paused one stays so.
+    /// As part of a whole application: what is left out is reset; except whether it is
+    /// paused, and what declaration made it.
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
@@ -35,6 +38,7 @@ impl ApplicationSettingsIn {
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
+        faults.managed_by(FIELD, self.managed_by.value());
         limit::check(&self.limits, FIELD, faults);
         if let Some(Err(fault)) = self.retry.value().map(|retry| retry.read(bounds)) {
             faults.add(FIELD, fault);
@@ -44,6 +48,7 @@ impl ApplicationSettingsIn {
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut ApplicationSettings) {
         self.paused.apply(&mut settings.paused, false);
+        self.managed_by.apply_option(&mut settings.managed_by);
         limit::apply(&self.limits, &mut settings.limits);
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
         self.quota_bytes.apply_option(&mut settings.quota_bytes);

@@ -1,6 +1,6 @@
 //! Attempts: what was tried, and the wish to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::{
     Api, find_endpoint,
     list::{ListQuery, Listed, gather},
     message::{Content, MessageOut, fits},
+    message_filter::MessageFilter,
 };
 use crate::error::{ApiError, Result};
 
@@ -105,31 +106,19 @@ fn passes(attempt: &Attempt, query: &ListQuery) -> bool {
 }
 
 impl Api {
-    /// Whether the attempt's message passes the filters, which it does not once it is gone.
-    async fn message_passes(&self, app: AppId, id: MessageId, query: &ListQuery) -> Result<bool> {
-        let filtered =
-            query.channel.is_some() || query.tag.is_some() || !query.event_types().is_empty();
-        if !filtered {
-            return Ok(true);
-        }
-        let message = self.message(app, id).await?;
-        Ok(message.is_some_and(|message| fits(&message.header, query)))
-    }
-
     async fn respond(
         &self,
         app: AppId,
         listed: Listed<Attempt>,
         query: &ListQuery,
     ) -> Result<HttpResponse> {
-        let mut messages = BTreeMap::new();
-        if query.with_msg.unwrap_or(false) {
-            for attempt in &listed.data {
-                if let Some(message) = self.message(app, attempt.message).await? {
-                    messages.insert(attempt.message, message);
-                }
+        let messages = match query.with_msg.unwrap_or(false) {
+            true => {
+                let ids: BTreeSet<_> = listed.data.iter().map(|attempt| attempt.message).collect();
+                self.messages(app, &ids.into_iter().collect::<Vec<_>>()).await?
             }
-        }
+            false => HashMap::new(),
+        };
         let with_content = query.with_content();
         listed.respond(|one| AttemptOut::new(one, with_content, messages.get(&one.message)))
     }
@@ -143,14 +132,19 @@ pub(super) async fn list_by_endpoint(
     let (app, name) = path.into_inner();
     let queue = api.queue(&app, &name).await?;
     let app = queue.app;
+    let messages = MessageFilter::new(&api, app, &query);
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| api.store.endpoint_attempts(queue, &request).await,
-        |attempt| Some(attempt.at),
-        async |attempt| {
-            Ok(passes(attempt, &query) && api.message_passes(app, attempt.message, &query).await?)
+        async |request| {
+            let request = query.skip(request, &api.store);
+            let page = api.store.endpoint_attempts(queue, &request).await?;
+            let passing = page.entries.iter().filter(|(_, attempt)| passes(attempt, &query));
+            messages.learn(passing.map(|(_, attempt)| attempt.message)).await?;
+            Ok(page)
         },
+        |attempt| Some(attempt.at),
+        async |attempt| Ok(passes(attempt, &query) && messages.passes(attempt.message)),
     )
     .await?;
     api.respond(app, listed, &query).await
@@ -172,7 +166,7 @@ pub(super) async fn list_by_message(
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| api.store.message_attempts(app, message.header.id, &request).await,
+        async |request| Ok(api.store.message_attempts(app, message.header.id, &request).await?),
         |attempt| Some(attempt.at),
         async |attempt| {
             Ok(passes(attempt, &query)

@@ -123,7 +123,7 @@ impl Api {
             gather(
                 &page,
                 page.order(Order::NewestFirst),
-                async |request| self.store.tasks(&request).await,
+                async |request| Ok(self.store.tasks(&request).await?),
                 |_| None::<Millis>,
                 async |tracked| {
                     Ok(app.is_none_or(|app| app == tracked.task.app) && query.fits(tracked))

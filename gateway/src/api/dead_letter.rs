@@ -14,7 +14,7 @@ use shared::{
 use super::{
     Api,
     list::{ListQuery, gather, parse_time},
-    message::fits,
+    message_filter::MessageFilter,
 };
 use crate::error::{ApiError, Result};
 
@@ -78,27 +78,22 @@ pub(super) async fn list(
 ) -> Result<HttpResponse> {
     let (app, name) = path.into_inner();
     let queue = api.queue(&app, &name).await?;
-    let asks_message =
-        query.channel.is_some() || query.tag.is_some() || !query.event_types().is_empty();
+    let messages = MessageFilter::new(&api, queue.app, &query);
+    let has_reason =
+        |letter: &DeadLetter| query.reason.is_none_or(|reason| reason == letter.reason);
     let listed = gather(
         &query,
         query.order(Order::NewestFirst),
         async |request| {
+            let request = query.skip(request, &api.store);
             let Page { entries, done } = api.store.dead_letters(queue, &request).await?;
+            let passing = entries.iter().filter(|(_, letter)| has_reason(letter));
+            messages.learn(passing.map(|(_, letter)| letter.message)).await?;
             let entries = entries.into_iter().map(|(place, one)| (place.clone(), (place, one)));
             Ok(Page { entries: entries.collect(), done })
         },
         |(_, letter)| Some(letter.at),
-        async |(_, letter)| {
-            if query.reason.is_some_and(|reason| reason != letter.reason) {
-                return Ok(false);
-            }
-            if !asks_message {
-                return Ok(true);
-            }
-            let message = api.message(queue.app, letter.message).await?;
-            Ok(message.is_some_and(|message| fits(&message.header, &query)))
-        },
+        async |(_, letter)| Ok(has_reason(letter) && messages.passes(letter.message)),
     )
     .await?;
     listed.respond(|(place, letter)| DeadLetterOut::new(place, letter))

@@ -8,8 +8,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{DisabledReason, Endpoint, EndpointSettings, Secret},
-    id::EndpointId,
-    store::{Change, Order},
+    id::{AppId, EndpointId},
+    sealing::KeyRing,
+    store::{Change, Configuration, Order},
     time::Millis,
 };
 
@@ -59,6 +60,7 @@ struct Checked {
     url: Option<String>,
     secret: Option<Secret>,
     retry_bounds: RetryBounds,
+    keys: KeyRing,
 }
 
 impl EndpointIn {
@@ -143,12 +145,13 @@ impl EndpointIn {
             );
         }
         faults.into_result()?;
-        Ok(Checked { input: self, url, secret, retry_bounds: api.retry_bounds.clone() })
+        let (retry_bounds, keys) = (api.retry_bounds.clone(), api.keys.clone());
+        Ok(Checked { input: self, url, secret, retry_bounds, keys })
     }
 }
 
 impl Checked {
-    fn apply(&self, endpoint: &mut Endpoint) -> Result<()> {
+    fn apply(&self, app: AppId, endpoint: &mut Endpoint) -> Result<()> {
         let (input, now) = (&self.input, Millis::now());
         if let Some(url) = &self.url {
             endpoint.url.clone_from(url);
@@ -172,16 +175,20 @@ impl Checked {
             Patch::Value(settings) => settings.apply(&self.retry_bounds, &mut endpoint.settings),
         }
         input.metadata.apply(&mut endpoint.metadata, BTreeMap::new());
-        input.headers.apply(&mut endpoint.headers, Headers::new());
+        match &input.headers {
+            Patch::Absent => {}
+            Patch::Null => endpoint.headers = Headers::new().into(),
+            Patch::Value(headers) => endpoint.seal_headers(app, &self.keys, headers.clone())?,
+        }
         if let Some(secret) = &self.secret {
-            rotate_to(endpoint, secret.clone(), Duration::ZERO, now)?;
+            rotate_to(endpoint, (app, &self.keys), secret.clone(), Duration::ZERO, now)?;
         }
         endpoint.updated_at = now;
         Ok(())
     }
 
     /// A new endpoint.
-    fn create(&self, id: EndpointId) -> Result<Endpoint> {
+    fn create(&self, app: AppId, id: EndpointId) -> Result<Endpoint> {
         let now = Millis::now();
         let mut endpoint = Endpoint {
             id,
@@ -195,16 +202,16 @@ impl Checked {
             channels: vec![],
             rate_limit: None,
             settings: EndpointSettings::default(),
-            headers: Headers::new(),
+            headers: Headers::new().into(),
             secrets: vec![],
             metadata: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             extra: serde_json::Map::new(),
         };
-        self.apply(&mut endpoint)?;
+        self.apply(app, &mut endpoint)?;
         if endpoint.secrets.is_empty() {
-            rotate_to(&mut endpoint, Secret::generate(), Duration::ZERO, now)?;
+            rotate_to(&mut endpoint, (app, &self.keys), Secret::generate(), Duration::ZERO, now)?;
         }
         Ok(endpoint)
     }
@@ -264,8 +271,9 @@ pub(super) async fn create(
 ) -> Result<HttpResponse> {
     let input = body.json::<EndpointIn>()?.merged().whole().check(&api).await?;
     // Made before the first try, so that a repeated one cannot create a second endpoint.
-    let new = input.create(EndpointId::new())?;
-    let new = api.put_endpoint(&place.0, |_| Ok(new.clone())).await?;
+    let id = EndpointId::new();
+    let created = |configuration: &Configuration| input.create(configuration.application.id, id);
+    let new = api.put_endpoint(&place.0, created).await?;
     Ok(HttpResponse::Created().json(EndpointOut::from(&new)))
 }
 
@@ -289,19 +297,22 @@ pub(super) async fn put(
         input.uid = Patch::Value(name.clone());
     }
     let input = input.check(&api).await?;
-    let new = input.create(EndpointId::new())?;
+    let new = EndpointId::new();
     let put = api
-        .put_endpoint(&owner, |configuration| match find_endpoint(configuration, &name) {
-            Ok(old) if old.id != new.id => {
-                let mut endpoint = Endpoint::clone(old);
-                input.apply(&mut endpoint)?;
-                Ok(endpoint)
+        .put_endpoint(&owner, |configuration| {
+            let app = configuration.application.id;
+            match find_endpoint(configuration, &name) {
+                Ok(old) if old.id != new => {
+                    let mut endpoint = Endpoint::clone(old);
+                    input.apply(app, &mut endpoint)?;
+                    Ok(endpoint)
+                }
+                Err(error) if names_an_id => Err(error),
+                Ok(_) | Err(_) => input.create(app, new),
             }
-            Err(error) if names_an_id => Err(error),
-            Ok(_) | Err(_) => Ok(new.clone()),
         })
         .await?;
-    let mut response = if put.id == new.id { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let mut response = if put.id == new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EndpointOut::from(&put)))
 }
 
@@ -315,7 +326,7 @@ pub(super) async fn patch(
     let patched = api
         .put_endpoint(&owner, |configuration| {
             let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
-            input.apply(&mut endpoint)?;
+            input.apply(configuration.application.id, &mut endpoint)?;
             Ok(endpoint)
         })
         .await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+pub(super) use shared::domain::Headers;
 use shared::{domain::Endpoint, store::Change, time::Millis};
 
 use super::{Api, find_endpoint, place::OneEndpoint};
@@ -11,8 +12,6 @@ use crate::{
     error::Result,
     ingest::{Body, Faults},
 };
-
-pub(super) type Headers = BTreeMap<String, String>;
 
 const MAX_HEADERS: usize = 50;
 const MAX_NAME: usize = 128;
@@ -126,8 +125,9 @@ pub(super) async fn get(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpR
     let OneEndpoint { owner, name } = place;
     let configuration = api.configuration_of(&owner).await?;
     let endpoint = find_endpoint(&configuration, &name)?;
+    let headers = endpoint.open_headers(configuration.application.id, &api.keys)?;
     let (sensitive, open): (Vec<_>, Vec<_>) =
-        endpoint.headers.iter().partition(|(name, _)| is_sensitive(name));
+        headers.iter().partition(|(name, _)| is_sensitive(name));
     Ok(HttpResponse::Ok().json(HeadersOut {
         headers: open.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         sensitive: sensitive.into_iter().map(|(name, _)| name.as_str()).collect(),
@@ -140,7 +140,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<HttpResponse> {
     let input: HeadersIn = body.json()?;
-    change(&api, place, |headers| headers.clone_from(&input.headers)).await
+    change(&api, place, |_| Ok(input.headers.clone())).await
 }
 
 pub(super) async fn patch(
@@ -149,20 +149,29 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<HttpResponse> {
     let input: HeadersPatchIn = body.json()?;
-    change(&api, place, |headers| input.apply(headers)).await
+    change(&api, place, |headers| {
+        let mut headers = headers()?;
+        input.apply(&mut headers);
+        Ok(headers)
+    })
+    .await
 }
 
+/// `edit` makes the new headers; it asks for the old ones only if it needs them, so that those which
+/// cannot be read can still be replaced.
 async fn change(
     api: &Api,
     OneEndpoint { owner, name }: OneEndpoint,
-    edit: impl Fn(&mut Headers),
+    edit: impl Fn(&dyn Fn() -> Result<Headers>) -> Result<Headers>,
 ) -> Result<HttpResponse> {
     api.change_of(&owner, |configuration| {
+        let app = configuration.application.id;
         let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
-        edit(&mut endpoint.headers);
+        let headers = edit(&|| Ok(endpoint.open_headers(app, &api.keys)?))?;
         let mut faults = Faults::default();
-        check(&endpoint.headers, "headers", &mut faults);
+        check(&headers, "headers", &mut faults);
         faults.into_result()?;
+        endpoint.seal_headers(app, &api.keys, headers)?;
         endpoint.updated_at = Millis::now();
         Ok((vec![Change::PutEndpoint(endpoint)], ()))
     })

@@ -6,7 +6,9 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{Endpoint, Secret, SigningSecret},
+    domain::{Endpoint, Secret},
+    id::AppId,
+    sealing::KeyRing,
     store::Change,
     time::Millis,
 };
@@ -34,34 +36,39 @@ struct RotateIn {
     grace_period_seconds: Option<u64>,
 }
 
-/// Makes `secret` the current one; the one before signs for `overlap` more.
+/// Makes `secret` the current one; the one before signs for `overlap` more. Without an overlap nothing
+/// of the old ones is read, so that a secret can be set where they cannot be read any more.
 pub(super) fn rotate_to(
     endpoint: &mut Endpoint,
+    (app, keys): (AppId, &KeyRing),
     secret: Secret,
     overlap: Duration,
     now: Millis,
 ) -> Result<()> {
     let end = now.after(overlap);
-    for signing in &mut endpoint.secrets {
+    let mut old = std::mem::take(&mut endpoint.secrets);
+    for signing in &mut old {
         signing.expires_at.get_or_insert(end);
     }
-    endpoint
-        .secrets
-        .retain(|old| old.secret != secret && old.expires_at.is_none_or(|end| end > now));
+    for signing in old.into_iter().filter(|signing| signing.signs_at(now)) {
+        if endpoint.open_secret(app, keys, &signing)?.secret != secret {
+            endpoint.secrets.push(signing);
+        }
+    }
     if endpoint.secrets.len() >= MAX_SIGNING {
         let detail = format!("{MAX_SIGNING} secrets still sign; wait until one of them expires");
         return Err(ApiError::Conflict(detail));
     }
-    endpoint.secrets.insert(0, SigningSecret { secret, expires_at: None });
-    Ok(())
+    Ok(endpoint.seal_secret(app, keys, secret)?)
 }
 
 pub(super) async fn get(api: web::Data<Api>, place: OneEndpoint) -> Result<HttpResponse> {
     let OneEndpoint { owner, name } = place;
     let configuration = api.configuration_of(&owner).await?;
-    let current = find_endpoint(&configuration, &name)?.secrets.first();
-    let current = current.ok_or(ApiError::NotFound("secret"))?;
-    Ok(HttpResponse::Ok().json(SecretOut { key: current.secret.reveal() }))
+    let endpoint = find_endpoint(&configuration, &name)?;
+    let current = endpoint.secrets.first().ok_or(ApiError::NotFound("secret"))?;
+    let opened = endpoint.open_secret(configuration.application.id, &api.keys, current)?;
+    Ok(HttpResponse::Ok().json(SecretOut { key: opened.secret.reveal() }))
 }
 
 /// Rotates, and shows the new secret: SDKs from 2.0 on read it, older ones ignore it.
@@ -86,11 +93,15 @@ pub(super) async fn rotate(
     };
     api.change_of(&owner, |configuration| {
         let mut endpoint = Endpoint::clone(find_endpoint(configuration, &name)?);
-        if endpoint.secrets.first().is_some_and(|current| current.secret == secret) {
+        let place = (configuration.application.id, &api.keys);
+        if let Some(current) = endpoint.secrets.first()
+            && let Ok(opened) = endpoint.open_secret(place.0, place.1, current)
+            && opened.secret == secret
+        {
             return Ok((vec![], ()));
         }
         let now = Millis::now();
-        rotate_to(&mut endpoint, secret.clone(), overlap, now)?;
+        rotate_to(&mut endpoint, place, secret.clone(), overlap, now)?;
         endpoint.updated_at = now;
         Ok((vec![Change::PutEndpoint(endpoint)], ()))
     })

@@ -34,6 +34,7 @@ pub(super) struct SettingsIn {
     ordering: Patch<OrderingIn>,
     outcomes: Patch<Vec<OutcomeIn>>,
     filter: Patch<Value>,
+    managed_by: Patch<String>,
     // Only shown: who sends back what he was shown need not take them out.
     disabled_reason: Patch<String>,
     disabled_at: Patch<String>,
@@ -87,7 +88,8 @@ impl OutcomeIn {
 }
 
 impl SettingsIn {
-    /// As part of a whole endpoint: what is left out is reset; except that a paused one stays so.
+    /// As part of a whole endpoint: what is left out is reset; except whether it is
+    /// paused, and what declaration made it.
     pub(super) fn whole(self) -> Self {
         Self {
             limits: self.limits.whole(),
@@ -102,6 +104,7 @@ impl SettingsIn {
     }
 
     pub(super) fn check(&self, bounds: &RetryBounds, faults: &mut Faults) {
+        faults.managed_by(FIELD, self.managed_by.value());
         limit::check(&self.limits, FIELD, faults);
         if let Some(names) = self.shared_limits.value() {
             faults.names(FIELD, names, MAX_SHARED_LIMITS);
@@ -136,6 +139,7 @@ impl SettingsIn {
     /// Changes the settings; what was checked can be read.
     pub(super) fn apply(&self, bounds: &RetryBounds, settings: &mut EndpointSettings) {
         self.paused.apply(&mut settings.paused, false);
+        self.managed_by.apply_option(&mut settings.managed_by);
         limit::apply(&self.limits, &mut settings.limits);
         self.shared_limits.apply(&mut settings.shared_limits, vec![]);
         match self.concurrency {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Endpoint, Limit, NamedLimit, Queue, ServingState, Strand},
+    domain::{Endpoint, Limit, NamedLimit, Queue, ServingState},
     store::{Bucket, Configuration, Head, Metered},
     time::Millis,
 };
@@ -175,11 +175,7 @@ pub(super) async fn get(
     // Nor does what was remembered before it was enabled again count.
     let state = state.filter(|state| endpoint.enabled_at().is_none_or(|at| state.at >= at));
     let lease = api.store.leases(&[queue.lane()]).await?.pop().flatten();
-    let heads = api.store.heads(queue.destination()).await?;
-    let mut waiting: u64 = heads.iter().map(|head| head.waiting).sum();
-    for strand in [Strand::Live, Strand::Replay] {
-        waiting += api.store.waiting(Queue { strand, ..queue }).await?;
-    }
+    let (waiting, heads) = api.waiting(queue.destination()).await?;
     let now = Millis::now();
     Ok(HttpResponse::Ok().json(StateOut {
         disabled: endpoint.disabled,

@@ -23,9 +23,9 @@ const MAX_FLAGS: usize = 64;
 /// A change of an event type, or a whole one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct EventTypeIn {
+pub(super) struct EventTypeIn {
     /// Only for creating one.
-    name: Patch<String>,
+    pub(super) name: Patch<String>,
     description: Patch<String>,
     archived: Patch<bool>,
     deprecated: Patch<bool>,
@@ -36,16 +36,18 @@ struct EventTypeIn {
     sluicegate: Patch<SettingsIn>,
 }
 
-/// The object `sluicegate`. A name that is not known is a fault: nobody else's client sends any.
+/// The object `sluicegate`: what the compatible API has no name for. A name that is not known is a
+/// fault: nobody else's client sends any.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct SettingsIn {
     validate: Patch<bool>,
+    managed_by: Patch<String>,
 }
 
 impl EventTypeIn {
     /// As the body of PUT and POST: all of it.
-    fn whole(self) -> Self {
+    pub(super) fn whole(self) -> Self {
         Self {
             name: self.name,
             description: self.description.whole(),
@@ -59,13 +61,15 @@ impl EventTypeIn {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let mut faults = Faults::default();
         match &self.description {
             Patch::Absent => {}
             Patch::Null => faults.add("description", "field required"),
             Patch::Value(description) => faults.description(description),
         }
+        let managed_by = self.sluicegate.value().and_then(|ours| ours.managed_by.value());
+        faults.managed_by("sluicegate", managed_by);
         if let Some(flag) = self.feature_flag.value() {
             faults.name("featureFlag", flag);
         }
@@ -98,6 +102,7 @@ impl EventTypeIn {
             Patch::Null => event_type.settings.validate = false,
             Patch::Value(settings) => {
                 settings.validate.apply(&mut event_type.settings.validate, false);
+                settings.managed_by.apply_option(&mut event_type.managed_by);
             }
         }
         event_type.updated_at = Millis::now();
@@ -123,16 +128,35 @@ pub(super) fn empty(name: &str) -> EventType {
         feature_flag: None,
         group_name: None,
         settings: EventTypeSettings::default(),
+        managed_by: None,
         created_at: now,
         updated_at: now,
         extra: serde_json::Map::new(),
     }
 }
 
+/// The object `sluicegate` as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SettingsOut<'a> {
+    #[serde(flatten)]
+    settings: &'a EventTypeSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<&'a str>,
+}
+
+impl<'a> SettingsOut<'a> {
+    fn of(event_type: &'a EventType) -> Option<Self> {
+        let (settings, managed_by) = (&event_type.settings, event_type.managed_by.as_deref());
+        let is_empty = settings.is_empty() && managed_by.is_none();
+        (!is_empty).then_some(Self { settings, managed_by })
+    }
+}
+
 /// An event type as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EventTypeOut<'a> {
+pub(super) struct EventTypeOut<'a> {
     name: &'a str,
     description: &'a str,
     archived: bool,
@@ -144,14 +168,14 @@ struct EventTypeOut<'a> {
     feature_flags: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "EventTypeSettings::is_empty")]
-    sluicegate: &'a EventTypeSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sluicegate: Option<SettingsOut<'a>>,
     created_at: String,
     updated_at: String,
 }
 
 impl<'a> EventTypeOut<'a> {
-    fn new(event_type: &'a EventType, with_content: bool) -> Self {
+    pub(super) fn new(event_type: &'a EventType, with_content: bool) -> Self {
         Self {
             name: &event_type.name,
             description: &event_type.description,
@@ -161,7 +185,7 @@ impl<'a> EventTypeOut<'a> {
             feature_flag: event_type.feature_flag.as_deref(),
             feature_flags: event_type.extra.get(FEATURE_FLAGS),
             group_name: event_type.group_name.as_deref(),
-            sluicegate: &event_type.settings,
+            sluicegate: SettingsOut::of(event_type),
             created_at: event_type.created_at.rfc3339(),
             updated_at: event_type.updated_at.rfc3339(),
         }
@@ -174,6 +198,29 @@ impl Record for EventType {
 
     fn document_name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Api {
+    /// Replaces an event type, or creates it; whether it did.
+    pub(super) async fn put_event_type(
+        &self,
+        name: &str,
+        input: &EventTypeIn,
+    ) -> Result<(EventType, bool)> {
+        let mut faults = Faults::default();
+        faults.name("name", name);
+        faults.into_result()?;
+        let new = input.create(name)?;
+        let put = self
+            .write_record(name, async |old: Option<EventType>| {
+                let Some(mut old) = old else { return Ok(new.clone()) };
+                input.apply(&mut old)?;
+                Ok(old)
+            })
+            .await?;
+        let created = put.created_at == new.created_at && put.updated_at == new.updated_at;
+        Ok((put, created))
     }
 }
 
@@ -214,20 +261,8 @@ pub(super) async fn put(
 ) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
-    let mut faults = Faults::default();
-    faults.name("name", &path);
-    faults.into_result()?;
-    let new = input.create(&path)?;
-    let created_at = new.created_at;
-    let put = api
-        .write_record(&path, async |old: Option<EventType>| {
-            let Some(mut old) = old else { return Ok(new.clone()) };
-            input.apply(&mut old)?;
-            Ok(old)
-        })
-        .await?;
+    let (put, created) = api.put_event_type(&path, &input).await?;
     schemas.forget(&path).await;
-    let created = put.created_at == created_at && put.updated_at == new.updated_at;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EventTypeOut::new(&put, true)))
 }

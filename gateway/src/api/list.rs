@@ -2,11 +2,13 @@
 //!
 //! An iterator is a place in the list and a direction: `n_` and `p_` before the store's cursor.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::DeadReason,
-    store::{self, Cursor, Order, Page, PageRequest},
+    store::{Cursor, Order, Page, PageRequest, SharedStore},
     time::Millis,
 };
 
@@ -17,8 +19,15 @@ const MAX_LIMIT: usize = 250;
 /// How many pages one request looks through for entries that pass its filters. A list that is not
 /// done then goes on behind the last one looked at, even if the page is empty.
 const MAX_PAGES: usize = 8;
+/// The greatest number of a status: 3 is sending and 4 cancelled, which nothing here ever is.
+const MAX_STATUS: u8 = 4;
+/// The times that lists show are those of gateways and dispatchers, their order is that in which the store was
+/// told: these differ by less than so much.
+const SKEW: Duration = Duration::from_secs(60);
 const NEXT: &str = "n_";
 const PREVIOUS: &str = "p_";
+/// The place at the end that a direction starts from.
+const END: Cursor = Cursor(String::new());
 
 /// What lists can be asked for. Each list takes what fits it and ignores the rest.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +47,8 @@ pub(super) struct ListQuery {
     pub(super) with_content: Option<bool>,
     pub(super) with_msg: Option<bool>,
     pub(super) include_archived: Option<bool>,
+    pub(super) exclude_apps_with_no_endpoints: Option<bool>,
+    pub(super) exclude_apps_with_disabled_endpoints: Option<bool>,
     pub(super) reason: Option<DeadReason>,
 }
 
@@ -73,9 +84,45 @@ impl ListQuery {
         }
     }
 
+    /// Whether a filter looks at the message of an entry.
+    pub(super) fn asks_message(&self) -> bool {
+        self.channel.is_some() || self.tag.is_some() || !self.event_types().is_empty()
+    }
+
+    /// Where a list that is sorted by time begins, so that it is not read from its end to find those of
+    /// some time ago. Nobody's iterator is touched.
+    pub(super) fn skip(&self, page: PageRequest, store: &SharedStore) -> PageRequest {
+        match page.after {
+            Some(_) => page,
+            None => PageRequest { after: self.edge(page.order).map(|at| store.since(at)), ..page },
+        }
+    }
+
+    /// Before that, in this order, nothing passes `before` and `after`.
+    fn edge(&self, order: Order) -> Option<Millis> {
+        let time = |text: Option<&String>| text.and_then(|text| parse_time(text));
+        match order {
+            Order::NewestFirst => time(self.before.as_ref()).map(|before| before.after(SKEW)),
+            Order::OldestFirst => time(self.after.as_ref())
+                .map(|after| Millis(after.0.saturating_sub(SKEW.as_millis() as u64))),
+        }
+    }
+
     /// Payloads and responses are shown unless the client says no.
     pub(super) fn with_content(&self) -> bool {
         self.with_content.unwrap_or(true)
+    }
+
+    /// A filter that nothing can ever pass is a mistake.
+    fn check(&self) -> Result<()> {
+        if self.status.is_some_and(|status| status > MAX_STATUS) {
+            return Err(ApiError::query("status", format!("expected 0 to {MAX_STATUS}")));
+        }
+        if self.status_code_class.is_some_and(|class| class % 100 != 0 || class > 500) {
+            let msg = "expected 0, 100, 200, 300, 400 or 500";
+            return Err(ApiError::query("status_code_class", msg));
+        }
+        Ok(())
     }
 
     fn limit(&self) -> Result<usize> {
@@ -95,11 +142,12 @@ impl ListQuery {
     /// Where to start, and whether it goes back.
     fn start(&self) -> Result<(Option<Cursor>, bool)> {
         let Some(iterator) = self.iterator.as_deref() else { return Ok((None, false)) };
+        let place = |cursor: &str| Some(Cursor(cursor.to_owned())).filter(|place| *place != END);
         if let Some(cursor) = iterator.strip_prefix(NEXT) {
-            return Ok((Some(Cursor(cursor.to_owned())), false));
+            return Ok((place(cursor), false));
         }
         match iterator.strip_prefix(PREVIOUS) {
-            Some(cursor) => Ok((Some(Cursor(cursor.to_owned())), true)),
+            Some(cursor) => Ok((place(cursor), true)),
             None => Err(ApiError::query("iterator", "not an iterator of this list")),
         }
     }
@@ -140,10 +188,11 @@ impl<T> Listed<T> {
 pub(super) async fn gather<T>(
     query: &ListQuery,
     order: Order,
-    fetch: impl AsyncFn(PageRequest) -> store::Result<Page<T>>,
+    fetch: impl AsyncFn(PageRequest) -> Result<Page<T>>,
     time: impl Fn(&T) -> Option<Millis>,
     keep: impl AsyncFn(&T) -> Result<bool>,
 ) -> Result<Listed<T>> {
+    query.check()?;
     let limit = query.limit()?;
     let before = ListQuery::time(query.before.as_ref(), "before")?;
     let after = ListQuery::time(query.after.as_ref(), "after")?;
@@ -184,7 +233,9 @@ pub(super) async fn gather<T>(
             break;
         }
     }
-    let (mut next, mut previous) = (place.clone(), first.or(place));
+    // Beyond the end there is no place to come back from: so it is come back from the end itself.
+    let came_from = if first.is_none() && done { Some(END) } else { None };
+    let (mut next, mut previous) = (place.clone(), came_from.or(first).or(place));
     if back {
         data.reverse();
         std::mem::swap(&mut next, &mut previous);

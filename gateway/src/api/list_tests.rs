@@ -34,6 +34,32 @@ async fn pages_go_forward_and_back() {
     assert_eq!(forward.data, vec![1, 0]);
 }
 
+#[test]
+fn lists_begin_where_their_times_can_pass() {
+    let query = ListQuery {
+        before: Some("2026-01-01T00:10:00Z".into()),
+        after: Some("2026-01-01T00:05:00".into()),
+        ..ListQuery::default()
+    };
+    let at = |text| Millis::parse(text);
+    assert_eq!(query.edge(Order::NewestFirst), at("2026-01-01T00:11:00Z"));
+    assert_eq!(query.edge(Order::OldestFirst), at("2026-01-01T00:04:00Z"));
+    assert_eq!(ListQuery::default().edge(Order::NewestFirst), None);
+}
+
+#[tokio::test]
+async fn beyond_both_ends_the_way_back_leaves_nothing_out() {
+    let first = list(&query(4, None), |_| true).await;
+    let before = list(&query(4, first.prev_iterator), |_| true).await;
+    assert_eq!((before.data.len(), before.done), (0, true));
+    assert_eq!(list(&query(4, before.iterator), |_| true).await.data, first.data);
+
+    let all = list(&query(10, None), |_| true).await;
+    let behind = list(&query(10, all.iterator), |_| true).await;
+    assert_eq!((behind.data.len(), behind.done), (0, true));
+    assert_eq!(list(&query(2, behind.prev_iterator), |_| true).await.data, [1, 0]);
+}
+
 #[tokio::test]
 async fn filters_look_through_more_pages() {
     let even = list(&query(2, None), |n| n % 4 == 0).await;

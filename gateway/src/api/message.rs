@@ -1,6 +1,8 @@
 //! Messages: published here, listed from the log, read as long as their body lives.
 
-use actix_web::{HttpRequest, HttpResponse, http::header::HeaderName, web};
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::HeaderName, web};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -85,9 +87,7 @@ impl MessageIn<'_> {
                 faults.add("tags", format!("expected at most {MAX_TAGS}, of 1 to {MAX_TAG} bytes"));
             }
         }
-        if json_depth(self.payload.get()) > MAX_DEPTH {
-            faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
-        }
+        check_payload(self.payload, faults);
     }
 
     /// Checks the message and makes an event of it. Its payload shares the memory of `body`; `text` is
@@ -130,6 +130,30 @@ impl MessageIn<'_> {
             idempotency,
         }
     }
+}
+
+pub(super) fn check_payload(payload: &RawValue, faults: &mut Faults) {
+    if json_depth(payload.get()) > MAX_DEPTH {
+        faults.add("payload", format!("nested deeper than {MAX_DEPTH}"));
+    }
+}
+
+/// The request's idempotency key, which stands for this body.
+pub(super) fn idempotency(request: &HttpRequest, body: &Body) -> Result<Option<Dedup>> {
+    let Some(key) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.as_bytes();
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY {
+        let detail = format!("the idempotency key must have 1 to {MAX_IDEMPOTENCY_KEY} bytes");
+        return Err(ApiError::Malformed(detail));
+    }
+    Ok(Some(idempotency_key(key, body.bytes())))
+}
+
+/// The answer to a message that is stored.
+pub(super) fn accepted(api: &Api) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Accepted();
+    response.insert_header((DURABILITY, api.store.durability().name()));
+    response
 }
 
 /// A message as it is shown.
@@ -224,7 +248,7 @@ pub(super) struct ContentQuery {
 }
 
 impl ContentQuery {
-    fn of<'a>(&self, payload: &'a Bytes) -> Content<'a> {
+    pub(super) fn of<'a>(&self, payload: &'a Bytes) -> Content<'a> {
         match self.with_content.unwrap_or(true) {
             true => Content::There(payload),
             false => Content::Unwanted,
@@ -256,9 +280,7 @@ pub(super) async fn create(
         (result, _) => result?,
     };
     let content = query.of(&event.payload);
-    Ok(HttpResponse::Accepted()
-        .insert_header((DURABILITY, api.store.durability().name()))
-        .json(MessageOut::new(&header, content)))
+    Ok(accepted(&api).json(MessageOut::new(&header, content)))
 }
 
 pub(super) async fn get(
@@ -282,20 +304,19 @@ pub(super) async fn list(
     let listed = gather(
         &query,
         Order::NewestFirst,
-        async |request| api.store.messages(app, &request).await,
+        async |request| Ok(api.store.messages(app, &query.skip(request, &api.store)).await?),
         |header| Some(header.created_at),
         async |header| Ok(fits(header, &query)),
     )
     .await?;
-    let mut found = std::collections::BTreeMap::new();
-    if query.with_content() {
-        for header in &listed.data {
-            // What is listed may have outlived its body.
-            if let Some(message) = api.message(app, header.id).await? {
-                found.insert(header.id, message);
-            }
+    // What is listed may have outlived its body.
+    let found = match query.with_content() {
+        true => {
+            let ids: Vec<_> = listed.data.iter().map(|header| header.id).collect();
+            api.messages(app, &ids).await?
         }
-    }
+        false => HashMap::new(),
+    };
     listed.respond(|header| match found.get(&header.id) {
         // As it is now: the list says how it was when it was published.
         Some(message) => MessageOut::new(&message.header, Content::There(&message.payload)),

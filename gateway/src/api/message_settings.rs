@@ -63,6 +63,7 @@ impl WishesIn<'_> {
             expiry: self.expiry(deliver_at.unwrap_or(now).max(now), faults),
             headers: self.headers(faults),
             retention: self.retention(longest_retention, faults),
+            ..Wishes::default()
         }
     }
 

@@ -9,23 +9,30 @@ mod application;
 mod application_settings;
 mod attempt;
 mod background_task;
+mod comparison;
 mod content;
 mod dead_letter;
 mod endpoint;
 mod endpoint_headers;
+mod endpoint_message;
 mod endpoint_put;
 mod endpoint_secret;
 mod endpoint_settings;
 mod endpoint_state;
+mod endpoint_stats;
 mod endpoint_url;
+mod environment;
 mod event_type;
 mod event_type_import;
+mod example;
 mod health;
 mod limit;
 mod list;
 mod message;
 mod message_batch;
 mod message_precheck;
+mod message_filter;
+mod message_header;
 mod message_settings;
 mod named_limit;
 mod openapi_webhooks;
@@ -38,6 +45,7 @@ mod recipients;
 mod record;
 mod replay;
 mod retry_policy;
+mod rewrap;
 mod routes;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -50,6 +58,7 @@ use shared::{
     domain::{Application, ApplicationSettings, Endpoint, Queue},
     id::AppId,
     operational::{self, Bulletin},
+    sealing::KeyRing,
     store::{Change, Configuration, ErrorKind, SharedStore, StoreError, Version},
     time::Millis,
 };
@@ -70,6 +79,7 @@ pub(crate) struct Api {
     pub(crate) longest_retention: Duration,
     pub(crate) retry_bounds: RetryBounds,
     pub(crate) bulletin: Bulletin,
+    pub(crate) keys: KeyRing,
 }
 
 impl Api {

@@ -31,6 +31,8 @@ pub(super) struct NamedLimitIn {
     burst: Option<u32>,
     #[serde(default)]
     description: String,
+    #[serde(default, rename = "managedBy")]
+    managed_by: Option<String>,
 }
 
 /// A limit as it is shown.
@@ -41,6 +43,8 @@ struct NamedLimitOut<'a> {
     description: &'a str,
     #[serde(flatten)]
     limit: Limit,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<&'a str>,
     created_at: String,
     updated_at: String,
 }
@@ -51,6 +55,7 @@ impl<'a> From<&'a NamedLimit> for NamedLimitOut<'a> {
             name: &limit.name,
             description: &limit.description,
             limit: limit.limit,
+            managed_by: limit.managed_by.as_deref(),
             created_at: limit.created_at.rfc3339(),
             updated_at: limit.updated_at.rfc3339(),
         }
@@ -68,13 +73,14 @@ impl Record for NamedLimit {
 
 impl NamedLimitIn {
     /// The limit, if everything is as it should be.
-    fn check(self, name: &str) -> Result<(Limit, String)> {
+    fn check(&self, name: &str) -> Result<Limit> {
         let mut faults = Faults::default();
         faults.name("name", name);
         faults.description(&self.description);
-        let limit = LimitIn { count: self.count, per: self.per, burst: self.burst }.read();
+        faults.managed_by("managedBy", self.managed_by.as_ref());
+        let limit = LimitIn { count: self.count, per: self.per.clone(), burst: self.burst }.read();
         match limit {
-            Ok(limit) => faults.into_result().map(|()| (limit, self.description)),
+            Ok(limit) => faults.into_result().map(|()| limit),
             Err(fault) => {
                 faults.add("count", fault);
                 Err(faults.into_result().err().unwrap_or(ApiError::Overloaded))
@@ -99,12 +105,13 @@ impl Api {
         &self,
         name: &str,
         limit: Limit,
-        description: String,
+        input: &NamedLimitIn,
     ) -> Result<(NamedLimit, bool)> {
         let is_new = Cell::new(false);
         let written = self.write_record(name, async |old: Option<NamedLimit>| {
             let now = Millis::now();
             is_new.set(old.is_none());
+            let known = old.as_ref().and_then(|old| old.managed_by.clone());
             let (version, created_at, extra) = match old {
                 Some(old) => (now.0.max(old.version + 1), old.created_at, old.extra),
                 None if self.store.documents(Kind::Limit).await?.len() >= MOST => {
@@ -115,9 +122,10 @@ impl Api {
             };
             Ok(NamedLimit {
                 name: name.to_owned(),
-                description: description.clone(),
+                description: input.description.clone(),
                 limit,
                 version,
+                managed_by: input.managed_by.clone().or(known),
                 created_at,
                 updated_at: now,
                 extra,
@@ -138,8 +146,8 @@ pub(super) async fn put(
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
-    let (limit, description) = body.json::<NamedLimitIn>()?.check(&path)?;
-    let (limit, created) = api.write_limit(&path, limit, description).await?;
+    let input = body.json::<NamedLimitIn>()?;
+    let (limit, created) = api.write_limit(&path, input.check(&path)?, &input).await?;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(NamedLimitOut::from(&limit)))
 }

@@ -21,8 +21,8 @@ use super::{
 use crate::error::Result;
 
 /// How many attempts of a message are looked at, the latest first.
-const MAX_ATTEMPTS: usize = 10_000;
-const PAGE: usize = 250;
+pub(super) const MAX_ATTEMPTS: usize = 10_000;
+pub(super) const PAGE: usize = 250;
 
 /// An endpoint with the state of one message.
 #[derive(Debug, Serialize)]
@@ -59,7 +59,7 @@ impl Api {
 }
 
 /// How far a message got at an endpoint, and when it will be tried again.
-fn progress(latest: Option<&Attempt>) -> (Status, Option<Millis>) {
+pub(super) fn progress(latest: Option<&Attempt>) -> (Status, Option<Millis>) {
     match latest {
         None => (Status::Pending, None),
         Some(attempt) => match (attempt.status, attempt.next) {

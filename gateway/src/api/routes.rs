@@ -1,14 +1,15 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, ResponseError, guard,
+    Resource, guard,
     web::{self, ServiceConfig},
 };
 
 use super::{
-    api_key, application, attempt, background_task, content, dead_letter, endpoint,
-    endpoint_headers, endpoint_secret, endpoint_state, event_type, event_type_import, health,
-    message, message_batch, message_precheck, named_limit, pausing, portal, recipients, replay,
+    api_key, application, attempt, background_task, comparison, content, dead_letter, endpoint,
+    endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
+    environment, event_type, event_type_import, example, health, message, message_batch,
+    message_precheck, named_limit, pausing, portal, recipients, replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
@@ -32,6 +33,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(messages)
         .configure(replays)
         .configure(background_tasks)
+        .configure(secrets)
         .configure(portal_access)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
@@ -112,6 +114,22 @@ fn endpoints(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/endpoint/{endpoint}/state")
                 .route(web::get().to(endpoint_state::get)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/stats")
+                .route(web::get().to(endpoint_stats::deliveries)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/attempt-stats")
+                .route(web::get().to(endpoint_stats::attempts)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/send-example")
+                .route(web::post().to(example::send)),
+        )
+        .service(
+            resource("/app/{app}/endpoint/{endpoint}/msg")
+                .route(web::get().to(endpoint_message::list)),
         );
 }
 
@@ -213,7 +231,9 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::put().to(event_type::put))
                 .route(web::patch().to(event_type::patch))
                 .route(web::delete().to(event_type::delete)),
-        );
+        )
+        .service(resource("/environment/export").route(web::post().to(environment::export)))
+        .service(resource("/environment/import").route(web::post().to(environment::import)));
 }
 
 fn named_limits(config: &mut ServiceConfig) {
@@ -241,6 +261,10 @@ fn messages(config: &mut ServiceConfig) {
         .service(
             resource("/app/{app}/msg/precheck/active")
                 .route(web::post().to(message_precheck::active)),
+        )
+        .service(
+            resource("/app/{app}/msg/bulk-expunge")
+                .route(web::post().to(content::expunge_messages)),
         )
         .service(resource("/app/{app}/msg/{message}").route(web::get().to(message::get)))
         .service(
@@ -272,6 +296,14 @@ fn messages(config: &mut ServiceConfig) {
         );
 }
 
+fn secrets(config: &mut ServiceConfig) {
+    config
+        .service(resource("/sluicegate/secrets/rewrap").route(web::post().to(rewrap::rewrap_page)))
+        .service(
+            resource("/sluicegate/secrets/compare").route(web::post().to(comparison::compare)),
+        );
+}
+
 fn portal_access(config: &mut ServiceConfig) {
     for path in ["/auth/app-portal-access/{app}", "/auth/dashboard-access/{app}"] {
         config.service(resource(path).route(web::post().to(portal::grant)));
@@ -283,8 +315,7 @@ fn portal_access(config: &mut ServiceConfig) {
 
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
-    web::resource(path)
-        .default_service(web::to(async || ApiError::MethodNotAllowed.error_response()))
+    web::resource(path).default_service(web::to(async || Err::<(), _>(ApiError::MethodNotAllowed)))
 }
 
 async fn no_such_path() -> Result<(), ApiError> {

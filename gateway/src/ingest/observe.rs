@@ -1,17 +1,21 @@
-//! Gives each request an id, counts it and times it.
+//! Gives each request an id, counts it and times it. What failed is written in the form that the client
+//! wants, with that id.
 
 use std::time::Instant;
 
 use actix_web::{
     Error,
-    body::MessageBody,
+    body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{HeaderMap, HeaderName, HeaderValue},
+    http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web,
 };
 
-use crate::{error::ApiError, metrics::Metrics};
+use crate::{
+    error::{ApiError, Form},
+    metrics::Metrics,
+};
 
 /// What the SDKs name a request with.
 const SENT_ID: HeaderName = HeaderName::from_static("svix-req-id");
@@ -24,10 +28,10 @@ pub(crate) async fn observe<B: MessageBody>(
     metrics: web::Data<Metrics>,
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let id = sent_id(request.headers()).unwrap_or_else(new_id);
-    let mut response = next.call(request).await?;
+    let response = next.call(request).await?;
 
     let took = started.elapsed();
     let pattern = response.request().match_pattern();
@@ -53,8 +57,27 @@ pub(crate) async fn observe<B: MessageBody>(
         took_us = took.as_micros() as u64,
         "request.answered"
     );
+    let mut response = in_form(response, &id);
     response.headers_mut().insert(REQUEST_ID, id);
     Ok(response)
+}
+
+/// Writes an error as the client wants it.
+fn in_form<B>(response: ServiceResponse<B>, id: &HeaderValue) -> ServiceResponse<EitherBody<B>> {
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let Some(error) = error else { return response.map_into_left_body() };
+    let form = wanted_form(response.request().headers());
+    let body = error.body(form, id.to_str().ok());
+    response.map_body(|head, _| {
+        head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.media()));
+        EitherBody::right(BoxBody::new(body))
+    })
+}
+
+fn wanted_form(headers: &HeaderMap) -> Form {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    let wants = accepted.is_some_and(|it| it.to_ascii_lowercase().contains(Form::Problem.media()));
+    if wants { Form::Problem } else { Form::Plain }
 }
 
 /// The client's own id, if it is short and made of visible ASCII.

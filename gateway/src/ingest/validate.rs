@@ -82,6 +82,13 @@ impl Faults {
         }
     }
 
+    /// The name of a declaration.
+    pub(crate) fn managed_by(&mut self, field: &'static str, name: Option<&String>) {
+        if name.is_some_and(|name| !is_name(name)) {
+            self.add(field, format!("managedBy must be 1 to {MAX_NAME} of: a-z A-Z 0-9 - _ ."));
+        }
+    }
+
     /// A uid: a name that nobody can take for an id.
     pub(crate) fn uid(&mut self, uid: Option<&String>, is_id: impl Fn(&str) -> bool) {
         if let Some(uid) = uid {

@@ -16,7 +16,7 @@ pub(crate) use configurations::Configurations;
 pub(crate) use dedup::{event_key, idempotency_key};
 use shared::{
     domain::{Message, MessageHeader, MessageOptions, Payload},
-    id::{AppId, MessageId},
+    id::{AppId, EndpointId, MessageId},
     store::{
         Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
         Target, Terms,
@@ -47,6 +47,8 @@ pub(crate) struct Wishes {
     pub(crate) expiry: Option<Expiry>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) retention: Option<Duration>,
+    /// It goes to this endpoint alone, whatever that one asks for.
+    pub(crate) only: Option<EndpointId>,
 }
 
 /// When no attempt is to start any more.
@@ -66,6 +68,7 @@ impl Wishes {
                 Expiry::After(duration) => created_at.after(duration),
             }),
             headers: self.headers.clone(),
+            only: self.only,
             ..MessageOptions::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use shared::{domain::Secret, time::Millis};
+use shared::{domain::Secret, sealing::KeyRing, time::Millis};
 
 use crate::harness::{Api, config, fresh, stored};
 
@@ -113,7 +113,9 @@ async fn a_rotated_secret_signs_until_its_end() {
         let configuration =
             stored.store.configuration(app.parse().unwrap()).await.unwrap().unwrap();
         let endpoint = &configuration.endpoints[&endpoint.parse().unwrap()];
-        endpoint.signing_secrets(Millis::now()).map(Secret::reveal).collect::<Vec<_>>()
+        let opened =
+            endpoint.confidential(app.parse().unwrap(), &KeyRing::default(), Millis::now());
+        opened.unwrap().secrets.iter().map(|signing| signing.secret.reveal()).collect::<Vec<_>>()
     };
     let first = api.get(&path).await.expect(200)["key"].as_str().unwrap().to_owned();
     assert_eq!(signing().await, std::slice::from_ref(&first));

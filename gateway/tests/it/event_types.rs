@@ -50,3 +50,37 @@ async fn names_are_checked() {
         api.post("/event-type", body).await.expect_error(422, "validation_failed");
     }
 }
+
+#[tokio::test]
+async fn an_environment_is_exported_and_imported() {
+    let (from, _stored) = fresh().await;
+    for name in ["a", "b"] {
+        let schemas = json!({"1": {"type": "object"}});
+        let body = json!({"name": name, "description": name, "schemas": schemas});
+        from.post("/event-type", body).await.expect(201);
+    }
+    from.delete("/event-type/b").await.expect(204);
+    let exported = from.post_raw("/environment/export", "").await.expect(200);
+    assert_eq!((&exported["connectors"], &exported["settings"]), (&json!([]), &json!(null)));
+
+    let (to, _stored) = fresh().await;
+    to.post("/event-type", json!({"name": "a", "description": "old"})).await.expect(201);
+    to.post("/event-type", json!({"name": "c", "description": "stays"})).await.expect(201);
+    to.post("/environment/import", exported.clone()).await.expect(204);
+    let all = to.get("/event-type?include_archived=true").await.expect(200);
+    let shown = |it: &serde_json::Value| json!([it["name"], it["description"], it["archived"]]);
+    let shown: Vec<_> = all["data"].as_array().unwrap().iter().map(shown).collect();
+    assert_eq!(
+        shown,
+        [json!(["a", "a", false]), json!(["b", "b", true]), json!(["c", "stays", false])]
+    );
+
+    for wrong in [
+        json!({"eventTypes": [{"name": "new", "description": ""}, {"description": "nameless"}]}),
+        json!({"connectors": [{"name": "c"}]}),
+        json!({"settings": {"color": "red"}}),
+    ] {
+        to.post("/environment/import", wrong).await.expect_error(422, "validation_failed");
+    }
+    to.get("/event-type/new").await.expect_error(404, "not_found");
+}

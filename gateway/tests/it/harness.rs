@@ -42,8 +42,12 @@ pub(crate) fn config() -> Config {
         quota_bytes: 0,
         longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
+        keys: Default::default(),
         issuers: vec![],
         public_url: String::new(),
+        publish_limit: 0,
+        management_limit: 0,
+        cors_origins: vec![],
     }
 }
 

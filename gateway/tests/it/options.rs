@@ -132,6 +132,24 @@ async fn expunged_content_is_gone_and_the_rest_stays() {
 }
 
 #[tokio::test]
+async fn several_messages_are_expunged_at_once() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    for event_id in ["e1", "e2", "e3"] {
+        api.post("/app/acme/msg", message(json!({"eventId": event_id}))).await.expect(202);
+    }
+    let path = "/app/acme/msg/bulk-expunge";
+    let answer = api.post(path, json!({"ids": ["e1", "nothing", "e2"]})).await.expect(200);
+    let expected = json!({"results": {"e1": "expunged", "e2": "expunged", "nothing": "not-found"}});
+    assert_eq!(answer, expected);
+    for (event_id, gone) in [("e1", true), ("e2", true), ("e3", false)] {
+        let shown = api.get(&format!("/app/acme/msg/{event_id}")).await.expect(200);
+        assert_eq!(shown["payload"] == json!({"expired": true}), gone, "{shown}");
+    }
+    api.post(path, json!({"ids": vec!["e3"; 101]})).await.expect_error(422, "validation_failed");
+}
+
+#[tokio::test]
 async fn an_application_over_its_quota_is_refused_alone() {
     let stored = stored();
     let mut config = config();

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Destination, Queue, Task, TrackedTask},
+    domain::{Attempt, DeadLetter, Destination, Queue, Tally, Task, TrackedTask},
     id::{AppId, AttemptId, EndpointId, MessageId, TaskId},
     placement::Lane,
     store::*,
@@ -146,6 +146,10 @@ impl History for Scripted {
 
     async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64> {
         self.inner.purge_dead_letters(queue, which).await
+    }
+
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
+        self.inner.tally(of, from, to).await
     }
 
     fn since(&self, time: Millis) -> Cursor {

@@ -130,6 +130,11 @@ impl Deployment {
         Api::new(self.gateway_url.as_str(), TOKEN, Duration::from_secs(30))
     }
 
+    /// Where its Redis is.
+    pub fn redis_url(&self) -> String {
+        self.redis.url()
+    }
+
     /// CPU time of Redis, and of all dispatchers together, so far.
     pub fn cpu(&self) -> anyhow::Result<(Duration, Duration)> {
         let mut dispatchers = Duration::ZERO;

@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod fifo;
 pub mod hot;
 pub mod lanes;
+pub mod lists;
 pub mod neighbours;
 pub mod paused;
 pub mod rates;

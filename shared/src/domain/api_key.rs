@@ -42,6 +42,9 @@ pub struct ApiKey {
     /// The only application that it is good for; all, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppId>,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// When it was made.
     pub created_at: Millis,
     /// When it ends.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointSettings, Extra, MessageHeader, Payload, Secret, Strand};
-use crate::{id::EndpointId, time::Millis};
+use super::{EndpointSettings, Extra, Headers, MessageHeader, Payload, Secret, Strand};
+use crate::{id::EndpointId, sealing::AtRest, time::Millis};
 
 /// A destination of deliveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "EndpointSettings::is_empty")]
     pub settings: EndpointSettings,
     /// Headers sent with each attempt.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "AtRest::is_empty")]
+    pub headers: AtRest<Headers>,
     /// The secrets that sign, newest first. There is always one that does not expire.
     pub secrets: Vec<SigningSecret>,
     /// What the producer wants to remember with it.
@@ -57,11 +57,13 @@ pub struct Endpoint {
     pub extra: Extra,
 }
 
-/// A signing secret and, once it was rotated out, the end of the overlap in which it still signs.
+/// A signing secret, as it lies in the store or opened, and, once it was rotated out, the end of the
+/// overlap in which it still signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SigningSecret {
+#[serde(bound(deserialize = "S: Deserialize<'de>"))]
+pub struct SigningSecret<S = AtRest<Secret>> {
     /// The secret.
-    pub secret: Secret,
+    pub secret: S,
     /// When it stops signing; the current secret has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
@@ -130,6 +132,9 @@ impl Endpoint {
 
     /// Whether a message goes to this endpoint: the one place that decides it.
     pub fn wants(&self, message: &MessageHeader, payload: &Payload<'_>) -> bool {
+        if let Some(only) = message.options.only {
+            return !self.disabled && only == self.id;
+        }
         self.listens(&message.event_type, &message.channels)
             && self.settings.filter.as_ref().is_none_or(|filter| filter.matches(payload))
     }
@@ -148,12 +153,11 @@ impl Endpoint {
     pub fn strand(&self, payload: &Payload<'_>) -> Strand {
         self.settings.ordering.as_ref().map_or(Strand::Live, |ordering| ordering.strand(payload))
     }
+}
 
-    /// The secrets that sign at this time, newest first.
-    pub fn signing_secrets(&self, now: Millis) -> impl Iterator<Item = &Secret> {
-        self.secrets
-            .iter()
-            .filter(move |signing| signing.expires_at.is_none_or(|end| end > now))
-            .map(|signing| &signing.secret)
+impl<S> SigningSecret<S> {
+    /// Whether it signs at this time.
+    pub fn signs_at(&self, now: Millis) -> bool {
+        self.expires_at.is_none_or(|end| end > now)
     }
 }

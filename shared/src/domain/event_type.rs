@@ -31,6 +31,9 @@ pub struct EventType {
     /// Our own settings.
     #[serde(default, skip_serializing_if = "EventTypeSettings::is_empty")]
     pub settings: EventTypeSettings,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// When it was created.
     pub created_at: Millis,
     /// When it was last changed.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
-use crate::time::Millis;
+use crate::{id::EndpointId, time::Millis};
 
 /// The wishes of one message.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct MessageOptions {
     /// Headers of each attempt. They go before the endpoint's, and behind what every attempt needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// It goes to this endpoint and no other, whatever that one asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<EndpointId>,
     /// Its payload and headers were removed on request: there is nothing left to send.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expunged: bool,

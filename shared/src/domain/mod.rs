@@ -6,6 +6,7 @@
 mod api_key;
 mod application;
 mod attempt;
+mod confidential;
 mod delivery;
 mod endpoint;
 mod event_type;
@@ -22,11 +23,13 @@ mod secret;
 mod serving;
 mod settings;
 mod strand;
+mod tally;
 mod task;
 
 pub use api_key::{ApiKey, Scope};
 pub use application::Application;
 pub use attempt::{Attempt, AttemptStatus, DeadLetter, DeadReason, Trigger};
+pub use confidential::{Confidential, Headers};
 pub use delivery::{Delivery, Destination, Generation, Queue};
 pub use endpoint::{DisabledReason, Endpoint, SigningSecret, Switched};
 pub use event_type::{EventType, EventTypeSettings};
@@ -43,6 +46,7 @@ pub use secret::{InvalidSecret, Secret};
 pub use serving::{LimitState, OpenBreaker, ServingState};
 pub use settings::{ApplicationSettings, EndpointSettings, Limit};
 pub use strand::{ORDERED_STRANDS, Strand};
+pub use tally::{HOUR_MS, Tally};
 pub use task::{Progress, Selection, Task, TaskKind, TaskStatus, TrackedTask};
 
 /// Fields of a record that this version does not know, kept as they came.

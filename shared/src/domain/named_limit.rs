@@ -18,6 +18,9 @@ pub struct NamedLimit {
     pub limit: Limit,
     /// Grows with each change, also when it was deleted in between.
     pub version: u64,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// When it was created.
     pub created_at: Millis,
     /// When it was last changed.

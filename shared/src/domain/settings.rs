@@ -24,6 +24,9 @@ pub struct ApplicationSettings {
     /// Most bytes of messages with open deliveries; 0: as many as there is room for.
     #[serde(default, rename = "quotaBytes", skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, rename = "managedBy", skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
@@ -63,6 +66,9 @@ pub struct EndpointSettings {
     /// What follows from an answer's status, where that is not what usually does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeRule>,
+    /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
+    #[serde(default, rename = "managedBy", skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,

@@ -117,6 +117,11 @@ pub trait Documents: Send + Sync {
     /// An application's configuration, whole.
     async fn configuration(&self, app: AppId) -> Result<Option<Configuration>>;
 
+    /// An application without its endpoints: costs the same however many it has.
+    async fn application(&self, app: AppId) -> Result<Option<Application>> {
+        Ok(self.configuration(app).await?.map(|configuration| configuration.application))
+    }
+
     /// Changes an application's configuration in one write and answers the new version.
     ///
     /// - MUST fail with [`super::ErrorKind::Conflict`] and change nothing if the version is not

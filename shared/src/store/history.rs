@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Result;
 use crate::{
-    domain::{Attempt, DeadLetter, MessageHeader, Queue},
+    domain::{Attempt, DeadLetter, Destination, MessageHeader, Queue, Tally},
     id::{AppId, AttemptId, MessageId},
     time::Millis,
 };
@@ -66,6 +66,15 @@ pub trait History: Send + Sync {
     /// A message's record, as long as its body lives. The caller checks whose it is.
     async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>>;
 
+    /// The records of these messages, in order, as [`History::message`] answers each.
+    async fn records(&self, app: AppId, messages: &[MessageId]) -> Result<Vec<Option<Bytes>>> {
+        let mut records = Vec::with_capacity(messages.len());
+        for message in messages {
+            records.push(self.message(app, *message).await?);
+        }
+        Ok(records)
+    }
+
     /// The message that was published under this dedup key, while that lives.
     async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>>;
 
@@ -103,8 +112,14 @@ pub trait History: Send + Sync {
     /// others stay.
     async fn purge_dead_letters(&self, queue: Queue, which: &Purge) -> Result<u64>;
 
+    /// How deliveries to an endpoint went in the hours from that of `from` to that of `to`, both with
+    /// their whole hour, as far back as history lives. Each settlement that was done MUST count once, in
+    /// the hour of the store's clock when it was written. Costs a read per day, however many deliveries
+    /// that were.
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally>;
+
     /// A place in the list of an application's messages, or of an endpoint's dead letters or attempts,
     /// from which on, oldest first, all MUST come that were written at this time of the store's clock or
-    /// later. Older ones may come too.
+    /// later. Older ones may come too. Newest first, all MUST come that were written before it.
     fn since(&self, time: Millis) -> Cursor;
 }

@@ -290,7 +290,7 @@ pub(crate) fn endpoint(id: EndpointId) -> Endpoint {
         rate_limit: None,
         settings: Default::default(),
         headers: Default::default(),
-        secrets: vec![SigningSecret { secret: Secret::generate(), expires_at: None }],
+        secrets: vec![SigningSecret { secret: Secret::generate().into(), expires_at: None }],
         metadata: Default::default(),
         created_at: now,
         updated_at: now,

@@ -40,6 +40,13 @@ impl Documents for Embedded {
         Ok(Some(Configuration { version, application, endpoints }))
     }
 
+    async fn application(&self, app: AppId) -> Result<Option<Application>> {
+        let record = self.core.view()?.get(Table::Documents, keys::application(app))?;
+        // The version stands in front of it.
+        let json = record.as_deref().map(|record| record.get(8..).unwrap_or_default());
+        json.map(|json| decode(json, "an application")).transpose()
+    }
+
     async fn commit(
         &self,
         app: AppId,

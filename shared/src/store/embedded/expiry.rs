@@ -1,7 +1,19 @@
 //! The expiry table: deadlines in order of time. Says what the sweep is to look at, and when.
 
-use super::{clock::Stamp, draft::Draft, keys::Key, records::Span, tables::Table};
-use crate::{domain::Queue, store::embedded::keys, time::Millis};
+use super::{
+    clock::Stamp,
+    corrupt,
+    draft::Draft,
+    keys::{self, Key},
+    records::{self, Span},
+    tables::Table,
+    view::Lookup,
+};
+use crate::{
+    domain::{Destination, HOUR_MS, Queue, Tally},
+    store::Result,
+    time::Millis,
+};
 
 /// What a deadline is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,9 +51,8 @@ fn entry(time: Millis, kind: Expiring, what: &Key) -> Key {
     deadline(time).byte(kind.tag()).bytes(what.as_ref())
 }
 
-/// History expires in parts of at most this many milliseconds: an hour.
-const LONGEST_SPAN: u64 = 3_600_000;
-/// A part is at most this fraction of history's life, so that a short life is not kept much longer.
+/// History expires in parts of at most an hour, and at most this fraction of its life, so that a short
+/// life is not kept much longer. Tallies count by such parts, too.
 const SPANS: u64 = 64;
 
 impl Draft<'_> {
@@ -63,12 +74,24 @@ impl Draft<'_> {
         stamp
     }
 
+    /// Adds to what is counted of an endpoint in this part of time.
+    pub(super) fn tally(&mut self, of: Destination, more: Tally) -> Result<()> {
+        let list = keys::tallies(of);
+        let part = self.part_of(self.now).from;
+        let key = list.clone().u64(part.0);
+        let mut tally = match self.get(Table::History, &key)? {
+            None => Tally::default(),
+            Some(record) => records::decode_tally(&record).ok_or_else(|| corrupt("a tally"))?,
+        };
+        tally += more;
+        self.expire_part(&list, part);
+        self.put(Table::History, key, records::encode_tally(tally));
+        Ok(())
+    }
+
     /// Sees to it that the part of the list which has this stamp is swept one day.
     fn expire_part(&mut self, list: &Key, stamp: Stamp) {
-        let life = self.core.lifetimes.history;
-        let span = (life.as_millis() as u64 / SPANS).clamp(1, LONGEST_SPAN);
-        let from = stamp.time().0 / span * span;
-        let part = Span { from: Stamp::at(Millis(from)), to: Stamp::at(Millis(from + span)) };
+        let part = self.part_of(stamp.time());
         if self.memory.spans.get(list).is_some_and(|to| stamp < *to) {
             return;
         }
@@ -76,13 +99,22 @@ impl Draft<'_> {
             self.memory.spans.clear();
         }
         self.memory.spans.insert(list.clone(), part.to);
-        let time = Millis(from + span).after(life);
+        let time = part.to.time().after(self.core.lifetimes.history);
         self.put(Table::Expiry, entry(time, Expiring::List, list), part.encode());
+    }
+
+    /// The part of a list that this time belongs to.
+    fn part_of(&self, time: Millis) -> Span {
+        let life = self.core.lifetimes.history.as_millis() as u64;
+        let span = (life / SPANS).clamp(1, HOUR_MS);
+        let from = time.0 / span * span;
+        Span { from: Stamp::at(Millis(from)), to: Stamp::at(Millis(from + span)) }
     }
 
     /// Hands a deleted endpoint's lists to the sweep.
     pub(super) fn drop_lists(&mut self, queue: Queue) {
         self.drop_list(&keys::attempts(queue));
+        self.drop_list(&keys::tallies(queue.destination()));
         self.drop_list(&keys::dead_letters(queue));
     }
 

@@ -10,12 +10,12 @@ use super::{
     draft::Draft,
     keys::{self, Key},
     publish::taken,
-    records::Fields,
+    records::{Fields, decode_tally},
     tables::Table,
     view::{Lookup, View},
 };
 use crate::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
@@ -127,6 +127,25 @@ impl History for Embedded {
                 }
             }
         }
+    }
+
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
+        let view = self.core.view()?;
+        // Nothing is counted later than now, and stamps reach only some centuries far.
+        let hour =
+            |time: u64| Stamp::at(Millis(time.min(view.now.0 + HOUR_MS) / HOUR_MS * HOUR_MS));
+        let first = hour(from.0).max(view.oldest());
+        let end = hour(to.0.saturating_add(HOUR_MS));
+        let list = keys::tallies(of);
+        let mut tally = Tally::default();
+        if first > end {
+            return Ok(tally);
+        }
+        for found in view.range(Table::History, list.clone().u64(first.0), list.u64(end.0)) {
+            let (_, record) = found?;
+            tally += decode_tally(&record).ok_or_else(|| corrupt("a tally"))?;
+        }
+        Ok(tally)
     }
 
     fn since(&self, time: Millis) -> Cursor {

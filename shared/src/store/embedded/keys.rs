@@ -177,6 +177,11 @@ pub(super) fn message_attempts(app: AppId, message: MessageId) -> Key {
     Key::new().byte(b'm').id(app.bits()).id(message.bits())
 }
 
+/// A tally's stamp is the first of the part of time that it counts.
+pub(super) fn tallies(of: Destination) -> Key {
+    Key::new().byte(b't').destination(of)
+}
+
 pub(super) fn dead_letters(queue: Queue) -> Key {
     Key::new().byte(b'd').destination(queue.destination())
 }

@@ -20,7 +20,7 @@
 //! | bodies | application, message | the message's record |
 //! | lives | application, message | open deliveries and deadline of the body; below it, its resends |
 //! | keys | application, dedup key | message, fingerprint, deadline |
-//! | history | letter, list, stamp | log, attempts, dead letters |
+//! | history | letter, list, stamp | log, attempts, dead letters, tallies |
 //! | expiry | deadline, kind, what | what the sweep is to remove |
 
 mod agenda;

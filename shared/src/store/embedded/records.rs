@@ -7,7 +7,7 @@ use super::{
     keys::{self, Key, Score},
 };
 use crate::{
-    domain::{Delivery, Generation, ORDERED_STRANDS, Queue, Strand},
+    domain::{Delivery, Generation, ORDERED_STRANDS, Queue, Strand, Tally},
     id::{AppId, EndpointId, MessageId},
     store::{Entry, Epoch, FanOut, Fingerprint, Lease, NudgeKind, Owner, Version},
     time::Millis,
@@ -270,4 +270,14 @@ pub(super) fn decode_lease(bytes: &[u8]) -> Option<Lease> {
     let epoch = Epoch(fields.u64()?);
     let owner = std::str::from_utf8(fields.rest()).ok()?;
     Some(Lease { owner: (!owner.is_empty()).then(|| Owner::new(owner)), epoch, renewal: 0 })
+}
+
+/// How deliveries went in an hour.
+pub(super) fn encode_tally(tally: Tally) -> Key {
+    Key::new().u64(tally.delivered).u64(tally.failed).u64(tally.given_up)
+}
+
+pub(super) fn decode_tally(record: &[u8]) -> Option<Tally> {
+    let mut fields = Fields(record);
+    Some(Tally { delivered: fields.u64()?, failed: fields.u64()?, given_up: fields.u64()? })
 }

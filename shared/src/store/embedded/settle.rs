@@ -1,5 +1,7 @@
 //! What a lane's owner writes: parked, handled and settled entries.
 
+use std::collections::BTreeMap;
+
 use super::{
     corrupt,
     draft::Draft,
@@ -9,7 +11,7 @@ use super::{
     view::Lookup,
 };
 use crate::{
-    domain::{DeadLetter, Delivery},
+    domain::{DeadLetter, Delivery, Tally},
     placement::Lane,
     store::{
         Entry, EntryId, Fence, Park, Parked, Place, Result, Settle, Settled, Settlement,
@@ -120,8 +122,16 @@ pub(super) fn settle(draft: &mut Draft<'_>, prepared: &Prepared) -> Result<Optio
         return Ok(None);
     }
     let mut answers = Vec::with_capacity(settlements.len());
+    let mut tallies = BTreeMap::new();
     for (settlement, records) in settlements.iter().zip(records) {
-        answers.push(settle_one(draft, fence.lane, settlement, records)?);
+        let (settled, counts) = settle_one(draft, fence.lane, settlement, records)?;
+        answers.push(settled);
+        *tallies.entry(settlement.delivery.queue().destination()).or_default() += counts;
+    }
+    for (destination, counts) in tallies {
+        if counts != Tally::default() {
+            draft.tally(destination, counts)?;
+        }
     }
     for state in states {
         remember(draft, fence.lane, state)?;
@@ -161,8 +171,11 @@ fn settle_one(
     lane: Lane,
     settlement: &Settlement,
     Records { attempt, letter }: &Records,
-) -> Result<Settled> {
-    let Some(found) = find(draft, lane, settlement)? else { return Ok(Settled::NotThere) };
+) -> Result<(Settled, Tally)> {
+    let nothing = Tally::default();
+    let Some(found) = find(draft, lane, settlement)? else {
+        return Ok((Settled::NotThere, nothing));
+    };
     let delivery = &settlement.delivery;
     let queue = delivery.queue();
     let wait = match settlement.verdict {
@@ -201,7 +214,7 @@ fn settle_one(
         draft.end_delivery(delivery.app, delivery.message, letter.is_some())?;
     }
     if deleted {
-        return Ok(Settled::Done);
+        return Ok((Settled::Done, nothing));
     }
     if let Some(attempt) = attempt {
         let stamp = draft.record(&keys::attempts(queue), attempt);
@@ -211,7 +224,13 @@ fn settle_one(
     if let Some(letter) = letter {
         draft.record(&keys::dead_letters(queue), letter);
     }
-    Ok(Settled::Done)
+    let arrived = matches!(settlement.verdict, Verdict::Delivered);
+    let counts = Tally {
+        delivered: u64::from(arrived && attempt.is_some()),
+        failed: u64::from(!arrived && attempt.is_some()),
+        given_up: u64::from(letter.is_some()),
+    };
+    Ok((Settled::Done, counts))
 }
 
 /// Remembers what an endpoint's brain wants to find again. A deleted endpoint has none.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use ::redis::{Value, cmd};
@@ -17,7 +18,7 @@ use super::{
     scripts::{COMMIT, Call, INDEX, PUT_DOCUMENT, UNINDEX},
 };
 use crate::{
-    domain::Queue,
+    domain::{Application, Queue},
     id::{AppId, EndpointId},
     placement::Shard,
     store::{
@@ -97,6 +98,13 @@ impl Documents for Redis {
         }))
     }
 
+    async fn application(&self, app: AppId) -> Result<Option<Application>> {
+        let mut command = cmd("HGET");
+        command.arg(keys::app(app)).arg(keys::APPLICATION_FIELD);
+        let json: Value = self.ask(&command).await?;
+        bytes(json)?.map(|json| parse(&json, "an application")).transpose()
+    }
+
     async fn commit(
         &self,
         app: AppId,
@@ -106,7 +114,7 @@ impl Documents for Redis {
         let plan = Plan::of(changes)?;
         let before = if plan.concerns_all() { self.endpoints(app).await? } else { HashSet::new() };
         let version = Version(expected.map_or(0, |version| version.0) + 1);
-        let call = commit_call(app, expected, version, plan, before);
+        let call = commit_call(app, expected, version, plan, before, self.lifetimes.history);
         let done: bool = self.write(&call).await?;
         if done {
             Ok(version)
@@ -214,6 +222,7 @@ fn commit_call(
     version: Version,
     plan: Plan,
     before: HashSet<EndpointId>,
+    history: Duration,
 ) -> Call {
     let ends = plan.ends_application();
     let mut puts: Vec<(String, Vec<u8>)> = Vec::new();
@@ -226,6 +235,7 @@ fn commit_call(
         drops.push(keys::struck(shard, endpoint));
         drops.push(keys::dead(shard, endpoint));
         drops.push(keys::state(shard, endpoint));
+        drops.extend(keys::tallies(shard, endpoint, history));
         removals.push(keys::endpoint_field(endpoint));
     };
     if let Some(application) = plan.application {

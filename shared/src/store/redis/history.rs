@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes, log::LogRecord, millis};
 use crate::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
     placement::Shard,
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
@@ -28,6 +28,18 @@ impl History for Redis {
     async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
         let record: Value = self.ask(cmd("GET").arg(keys::body(Shard::of(app), message))).await?;
         bytes(record)
+    }
+
+    async fn records(&self, app: AppId, messages: &[MessageId]) -> Result<Vec<Option<Bytes>>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = cmd("MGET");
+        for message in messages {
+            command.arg(keys::body(Shard::of(app), *message));
+        }
+        let records: Vec<Value> = self.ask(&command).await?;
+        records.into_iter().map(bytes).collect()
     }
 
     async fn find_key(&self, app: AppId, key: &str) -> Result<Option<MessageId>> {
@@ -224,6 +236,33 @@ impl History for Redis {
         }
     }
 
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
+        let now = Millis::now();
+        let oldest = now.0.saturating_sub(millis(self.lifetimes.history));
+        let (from, to) = (from.0.max(oldest), to.0.min(now.0.saturating_add(HOUR_MS)));
+        // The writer's clock says in which day's hash an hour is, the store's which hour it is.
+        let days = from.saturating_sub(keys::DAY_MS)..=to.saturating_add(keys::DAY_MS);
+        let mut pipeline = pipe();
+        for day in days.step_by(keys::DAY_MS as usize) {
+            let key = keys::tally(Shard::of(of.app), of.endpoint, Millis(day));
+            pipeline.cmd("HGETALL").arg(key);
+        }
+        let hours = from / HOUR_MS..=to / HOUR_MS;
+        let mut tally = Tally::default();
+        for (field, count) in self.ask_all::<Vec<Vec<(String, u64)>>>(&pipeline).await?.concat() {
+            let (hour, what) = field.split_at(field.len().saturating_sub(1));
+            if hour.parse().is_ok_and(|hour| hours.contains(&hour)) {
+                match what {
+                    "d" => tally.delivered += count,
+                    "f" => tally.failed += count,
+                    "g" => tally.given_up += count,
+                    _ => return Err(corrupt("a tally cannot be read", field)),
+                }
+            }
+        }
+        Ok(tally)
+    }
+
     fn since(&self, time: Millis) -> Cursor {
         Cursor(format!("{}-{}", time.0.saturating_sub(1), u64::MAX))
     }
@@ -341,9 +380,9 @@ fn entry_place(text: &str) -> Result<&str> {
     if is_id { Ok(text) } else { Err(no_place(text)) }
 }
 
-/// The entry and record that a cursor names.
+/// The entry and record that a cursor names. That of a time names an entry that there never is.
 fn packed_place(Cursor(text): &Cursor) -> Result<(String, usize)> {
-    let (entry, index) = text.split_once('.').ok_or_else(|| no_place(text))?;
+    let (entry, index) = text.split_once('.').unwrap_or((text, "0"));
     Ok((entry_place(entry)?.to_owned(), index.parse().map_err(|_| no_place(text))?))
 }
 

@@ -1,10 +1,13 @@
 //! Names of keys. What belongs to an application carries its shard's hash tag.
 
+use std::time::Duration;
+
 use crate::{
-    domain::Queue,
+    domain::{HOUR_MS, Queue},
     id::{AppId, EndpointId, MessageId, TaskId},
     placement::{GLOBAL_TAG, Lane, Shard},
     store::{Bucket, Kind},
+    time::Millis,
 };
 
 fn tagged(shard: Shard, rest: std::fmt::Arguments<'_>) -> String {
@@ -74,6 +77,28 @@ pub(super) fn attempts(shard: Shard, endpoint: EndpointId) -> String {
 pub(super) fn struck(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("struck:{}", endpoint.bare()))
 }
+
+/// Hash: how deliveries to an endpoint went on a day of the writer's clock, `<hour><what>` by number. The
+/// hour is one of the store's clock, counted since the epoch; what is `d` delivered, `f` an attempt that
+/// failed, `g` given up.
+pub(super) fn tally(shard: Shard, endpoint: EndpointId, day: Millis) -> String {
+    tagged(shard, format_args!("tally:{}:{}", endpoint.bare(), day.0 / DAY_MS))
+}
+
+/// All [`tally`] keys that an endpoint can have, whatever the clocks of their writers.
+pub(super) fn tallies(
+    shard: Shard,
+    endpoint: EndpointId,
+    history: Duration,
+) -> impl Iterator<Item = String> {
+    let now = Millis::now();
+    let oldest = now.0.saturating_sub(history.as_millis() as u64 + DAY_MS);
+    let days = (oldest..=now.0 + DAY_MS).step_by(DAY_MS as usize);
+    days.map(move |day| tally(shard, endpoint, Millis(day)))
+}
+
+/// What [`tally`] calls a day, in milliseconds.
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Stream: dead letters of an endpoint.
 pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {

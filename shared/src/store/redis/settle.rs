@@ -162,6 +162,7 @@ fn add_queue(call: &mut Call, queue: Queue, work: &Work<'_>) {
         .key(keys::attempts(shard, queue.endpoint))
         .key(keys::dead(shard, queue.endpoint))
         .key(keys::state(shard, queue.endpoint))
+        .key(keys::tally(shard, queue.endpoint, Millis::now()))
         .arg(queue.member())
         .arg(keys::endpoint_field(queue.endpoint))
         .arg(state.unwrap_or_default());

@@ -67,6 +67,8 @@ async fn a_commit_is_read_back_whole(bench: Bench) {
     let found = bench.store.configuration(app).await.unwrap().unwrap();
     assert_eq!(found.version, version);
     assert_eq!(found.application, tenant);
+    assert_eq!(bench.store.application(app).await.unwrap(), Some(tenant.clone()));
+    assert_eq!(bench.store.application(AppId::new()).await.unwrap(), None);
     let read: Vec<_> = found.endpoints.values().map(|endpoint| (**endpoint).clone()).collect();
     assert_eq!(read, endpoints, "oldest first");
 

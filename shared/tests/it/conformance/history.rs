@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use shared::{
-    domain::{DeadReason, Delivery},
+    domain::{DeadReason, Delivery, Tally},
     id::{AppId, MessageId},
     store::{
         Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result, Settlement,
@@ -27,8 +27,10 @@ crate::engines::on_each_engine! {
     cursors_are_visible_ascii_without_commas,
     settled_messages_stay_listed,
     lists_are_read_from_a_time_on,
+    records_are_read_at_once_as_one_by_one,
     a_dead_letter_is_found_at_its_place,
     purged_dead_letters_are_gone_and_no_others,
+    settlements_are_counted_once,
 }
 
 /// Reads a list in pages of each size and both orders; `expected` is oldest first.
@@ -260,18 +262,40 @@ async fn lists_are_read_from_a_time_on(bench: Bench) {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let time = Millis::now();
     let late = fail(&bench, &tenant, 1).await;
-    for (time, expected) in [(Millis(0), vec![early, late]), (time, vec![late])] {
-        let after = Some(bench.store.since(time));
-        let request = PageRequest { after, order: Order::OldestFirst, limit: ALL };
-        let messages = bench.store.messages(tenant.app, &request).await.unwrap().entries;
+    let (oldest, newest) = (Order::OldestFirst, Order::NewestFirst);
+    let hour = Duration::from_secs(3600);
+    for (time, order, expected) in [
+        (Millis(0), oldest, vec![early, late]),
+        (time, oldest, vec![late]),
+        (time, newest, vec![early]),
+        (time.after(hour), newest, vec![early, late]),
+    ] {
+        let request = PageRequest { after: Some(bench.store.since(time)), order, limit: ALL };
+        let (store, queue) = (&bench.store, tenant.queue(0));
+        let messages = store.messages(tenant.app, &request).await.unwrap().entries;
         let messages = messages.into_iter().map(|(_, header)| header.id).collect();
-        let letters = bench.store.dead_letters(tenant.queue(0), &request).await.unwrap().entries;
-        let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter.message).collect();
-        for found in [messages, letters] {
+        let letters = store.dead_letters(queue, &request).await.unwrap().entries;
+        let letters = letters.into_iter().map(|(_, letter)| letter.message).collect();
+        let attempts = store.endpoint_attempts(queue, &request).await.unwrap().entries;
+        let attempts: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt.message).collect();
+        for found in [messages, letters, attempts] {
             let all = expected.iter().all(|delivery| found.contains(&delivery.message));
-            assert!(all, "{found:?} from {time:?} on");
+            assert!(all, "{found:?} at {time:?}, {order:?}");
         }
     }
+}
+
+async fn records_are_read_at_once_as_one_by_one(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let (first, second) = (tenant.publish().await, tenant.publish().await);
+    let asked = [second, MessageId::new(), first];
+    let mut expected = Vec::new();
+    for message in asked {
+        expected.push(bench.store.message(tenant.app, message).await.unwrap());
+    }
+    assert!(expected[0].is_some() && expected[1].is_none() && expected[2].is_some());
+    assert_eq!(bench.store.records(tenant.app, &asked).await.unwrap(), expected);
+    assert_eq!(bench.store.records(tenant.app, &[]).await.unwrap(), []);
 }
 
 async fn letters(bench: &Bench, tenant: &Tenant) -> Vec<(Cursor, MessageId)> {
@@ -311,4 +335,38 @@ async fn purged_dead_letters_are_gone_and_no_others(bench: Bench) {
     assert_eq!(letters(&bench, &tenant).await, [(before[3].0.clone(), late)]);
     let attempts = bench.store.endpoint_attempts(tenant.queue(0), &whole(Order::OldestFirst)).await;
     assert_eq!(attempts.unwrap().entries.len(), 4, "attempts stay");
+}
+
+async fn settlements_are_counted_once(bench: Bench) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let tenant = bench.tenant(2).await;
+    let of = |endpoint| tenant.queue(endpoint).destination();
+    let now = Millis::now();
+    // An hour before and after, should one begin while this runs.
+    let (before, after) = (Millis(now.0 - HOUR.as_millis() as u64), now.after(HOUR));
+    let tally = async |endpoint| bench.store.tally(of(endpoint), before, after).await.unwrap();
+    assert_eq!(tally(0).await, Tally::default());
+
+    fail(&bench, &tenant, 3).await;
+    let delivery = tenant.deliver().await;
+    let fence = bench.own(delivery.lane()).await;
+    let place = Place::Stream(bench.entry_of(delivery).await);
+    let record = Some(attempt(delivery, 1));
+    let verdict = Verdict::Delivered;
+    let delivered = Settlement { delivery, place, attempts: 1, verdict, record };
+    bench.settle_all(&fence, vec![delivered.clone()]).await.unwrap();
+    // What is not there counts for nothing.
+    bench.settle_all(&fence, vec![delivered]).await.unwrap();
+    // Nor does what ended with a deleted endpoint; what was given up without an attempt does.
+    for verdict in [Verdict::Deleted, Verdict::Dead(DeadReason::Expired)] {
+        let delivery = tenant.deliver().await;
+        let place = Place::Stream(bench.entry_of(delivery).await);
+        let settlement = Settlement { delivery, place, attempts: 0, verdict, record: None };
+        bench.settle_all(&fence, vec![settlement]).await.unwrap();
+    }
+    assert_eq!(tally(0).await, Tally { delivered: 1, failed: 3, given_up: 2 });
+    assert_eq!(tally(1).await, Tally::default(), "another endpoint's");
+    let day = Duration::from_secs(86_400);
+    let (from, to) = (Millis(now.0 - day.as_millis() as u64), Millis(before.0 - 3_600_000));
+    assert_eq!(bench.store.tally(of(0), from, to).await.unwrap(), Tally::default(), "another time");
 }

@@ -164,6 +164,7 @@ impl State {
 
     fn remove_history(&mut self, app: AppId, endpoint: EndpointId) {
         self.attempts.retain(|(of, attempt)| (*of, attempt.endpoint) != (app, endpoint));
+        self.tallies.retain(|(of, _), _| (of.app, of.endpoint) != (app, endpoint));
         self.dead.retain(|(of, letter)| (*of, letter.endpoint) != (app, endpoint));
     }
 

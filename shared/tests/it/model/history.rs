@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use shared::{
-    domain::{Attempt, DeadLetter, Queue},
+    domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, MessageId},
     store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
     time::Millis,
@@ -128,6 +128,15 @@ impl History for Model {
             .collect();
         state.purged.extend(&places);
         Ok(places.len() as u64)
+    }
+
+    async fn tally(&self, of: Destination, from: Millis, to: Millis) -> Result<Tally> {
+        let mut all = Tally::default();
+        let hours = from.0 / HOUR_MS..=to.0 / HOUR_MS;
+        for hour in hours {
+            all += self.state().tallies.get(&(of, hour)).copied().unwrap_or_default();
+        }
+        Ok(all)
     }
 
     fn since(&self, _: Millis) -> Cursor {

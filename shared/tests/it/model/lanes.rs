@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shared::{
-    domain::{DeadLetter, Delivery, Destination, ORDERED_STRANDS, Queue, Strand},
+    domain::{DeadLetter, Delivery, Destination, HOUR_MS, ORDERED_STRANDS, Queue, Strand, Tally},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
@@ -284,6 +284,7 @@ impl State {
             return Settled::NotThere;
         }
 
+        let made = u64::from(settlement.record.is_some());
         match settlement.verdict {
             Verdict::Retry { delay, steps } if self.has_endpoint(queue) => {
                 let at = Instant::now() + delay;
@@ -298,14 +299,18 @@ impl State {
                     self.lower_agenda(queue, at);
                 }
                 self.record(settlement);
+                self.tally(settlement).failed += made;
             }
             Verdict::Retry { .. } | Verdict::Deleted => self.end(settlement, None),
             Verdict::Delivered => {
                 self.record(settlement);
+                self.tally(settlement).delivered += made;
                 self.end(settlement, None);
             }
             Verdict::Dead(reason) => {
                 self.record(settlement);
+                self.tally(settlement).given_up += 1;
+                self.tally(settlement).failed += made;
                 let letter = DeadLetter {
                     endpoint: delivery.endpoint,
                     message: delivery.message,
@@ -336,6 +341,11 @@ impl State {
     fn record(&mut self, settlement: &Settlement) {
         let attempts = settlement.record.iter().cloned();
         self.attempts.extend(attempts.map(|attempt| (settlement.delivery.app, attempt)));
+    }
+
+    fn tally(&mut self, settlement: &Settlement) -> &mut Tally {
+        let hour = Millis::now().0 / HOUR_MS;
+        self.tallies.entry((settlement.delivery.queue().destination(), hour)).or_default()
     }
 
     /// The delivery waits no more, and is no longer one for which the body is kept.

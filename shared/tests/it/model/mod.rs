@@ -20,7 +20,8 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use shared::{
     domain::{
-        Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue, TaskStatus, TrackedTask,
+        Attempt, DeadLetter, Delivery, Destination, MessageHeader, Queue, Tally, TaskStatus,
+        TrackedTask,
     },
     id::{AppId, MessageId, TaskId},
     placement::Lane,
@@ -60,6 +61,8 @@ pub(crate) struct State {
     beats: BTreeMap<String, u64>,
     log: Vec<MessageHeader>,
     attempts: Vec<(AppId, Attempt)>,
+    /// By hour since the epoch.
+    tallies: BTreeMap<(Destination, u64), Tally>,
     dead: Vec<(AppId, DeadLetter)>,
     /// Places in `dead` of those that were removed.
     purged: BTreeSet<usize>,
@@ -122,6 +125,7 @@ impl Model {
             beats: BTreeMap::new(),
             log: Vec::new(),
             attempts: Vec::new(),
+            tallies: BTreeMap::new(),
             dead: Vec::new(),
             purged: BTreeSet::new(),
             tasks: BTreeMap::new(),

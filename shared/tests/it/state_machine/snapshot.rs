@@ -6,9 +6,10 @@ use std::{
 };
 
 use shared::{
-    domain::Queue,
+    domain::{HOUR_MS, Queue},
     placement::Lane,
     store::{Ask, Entry, EntryId, Fence, Order, SharedStore},
+    time::Millis,
 };
 
 use super::{
@@ -138,6 +139,9 @@ impl Snapshot {
         let mut records: Vec<_> = attempts.into_iter().map(|(_, attempt)| attempt).collect();
         records.sort_by_key(|attempt| attempt.id);
         self.see(format!("attempts at {queue:?}"), records);
+        let now = Millis::now();
+        let tally = store.tally(queue.destination(), Millis(now.0 - HOUR_MS), now).await.unwrap();
+        self.see(format!("tally of {queue:?}"), tally);
         let letters = store.dead_letters(queue, &page).await.unwrap().entries;
         let mut letters: Vec<_> = letters
             .into_iter()

@@ -102,12 +102,14 @@ async fn a_deleted_endpoints_history_goes_in_steps() {
         let crate::store::Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
         rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
     }
-    // The log, the attempts, and their index by message.
-    assert_eq!(size(&rig, Table::History), 3 * count);
+    // The log, the attempts, and their index by message. How many there were is counted beside them,
+    // in one record, or two if an hour began meanwhile.
+    let tallies = size(&rig, Table::History) - 3 * count;
+    assert!((1..=2).contains(&tallies), "{tallies}");
     let delete = [Change::DeleteEndpoint(rig.queue.endpoint)];
     rig.store.commit(rig.queue.app, Some(Version(1)), &delete).await.unwrap();
     assert_eq!(rig.store.sweep().await.unwrap(), 500);
-    assert_eq!(size(&rig, Table::History), 3 * count - 2 * 500);
+    assert_eq!(size(&rig, Table::History), 3 * count + tallies - 2 * 500);
     sweep_all(&rig).await;
     assert_eq!(size(&rig, Table::History), count);
     assert_eq!(rig.store.states(rig.queue.app, &[rig.queue.endpoint]).await.unwrap(), [None]);

@@ -7,7 +7,7 @@
 --           settlements; then each
 --             entry (empty: it waits), member, attempts before, verdict, value, tries, record (or empty)
 -- KEYS: for each lane lease, stream, agenda; then for each of its queues
---         app, waiting set, tries, attempts, dead letters, state; then for each settlement
+--         app, waiting set, tries, attempts, dead letters, state, tally; then for each settlement
 --           body, left, attempts of the message
 -- A queue is ordered if it is named `...~<number>`: what is retried keeps its score there.
 -- Verdicts: delivered, retry (value: delay in ms), dead (value: dead letter), deleted.
@@ -26,6 +26,9 @@ local retention, history = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local oldest = string.format('%.0f', now - history)
+-- A tally's fields are named after their hour, and live as long as what they count.
+local HOUR = 3600000
+local hour = string.format('%.0f', math.floor(now / HOUR))
 
 local lanes, leases, all_tries = {}, {}, {}
 local k, a = 0, 3
@@ -40,13 +43,13 @@ for l = 1, tonumber(ARGV[3]) do
   for q = 1, queues do
     local queue = {
       app = KEYS[k + 1], wait = KEYS[k + 2], try = KEYS[k + 3], att = KEYS[k + 4],
-      dead = KEYS[k + 5], state_key = KEYS[k + 6],
+      dead = KEYS[k + 5], state_key = KEYS[k + 6], tally = KEYS[k + 7],
       name = ARGV[a + 1], field = ARGV[a + 2], state = ARGV[a + 3], reopens = ARGV[a + 4],
       ordered = string.find(ARGV[a + 1], '~%d') ~= nil,
       items = {}, members = {}, waits = false, asks_endpoint = ARGV[a + 3] ~= '',
     }
     local items = tonumber(ARGV[a + 5])
-    k, a = k + 6, a + 5
+    k, a = k + 7, a + 5
     for i = 1, items do
       queue.items[i] = {
         body = KEYS[k + 1], left = KEYS[k + 2], mat = KEYS[k + 3],
@@ -153,8 +156,16 @@ for i, left in ipairs(lefts) do
   end
 end
 
+local function tally(queue, what, count)
+  -- The first of an hour sees to it that the key lives as long as the hour's history.
+  if count > 0 and redis.call('HINCRBY', queue.tally, hour .. what, count) == count then
+    redis.call('PEXPIRE', queue.tally, string.format('%.0f', history + HOUR))
+  end
+end
+
 local function write_queue(lane, queue, removals)
   local added, removed, tried, untried, records, tries_of = {}, {}, {}, {}, {}, {}
+  local delivered, failed, given_up = 0, 0, 0
   local earliest
   for _, item in ipairs(queue.items) do
     if item.done then
@@ -180,8 +191,14 @@ local function write_queue(lane, queue, removals)
       if item.record ~= '' and item.verdict ~= 'deleted' then
         records[#records + 1] = item.record
         tries_of[#tries_of + 1] = item.mat
+        if item.verdict == 'delivered' then
+          delivered = delivered + 1
+        else
+          failed = failed + 1
+        end
       end
       if item.verdict == 'dead' then
+        given_up = given_up + 1
         redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
           string.sub(queue.name, 23, 44), item.value)
         redis.call('PEXPIRE', queue.dead, history)
@@ -220,6 +237,9 @@ local function write_queue(lane, queue, removals)
       redis.call('PEXPIRE', mat, history)
     end
   end
+  tally(queue, 'd', delivered)
+  tally(queue, 'f', failed)
+  tally(queue, 'g', given_up)
   if queue.state ~= '' and queue.exists then
     redis.call('SET', queue.state_key, queue.state)
   end
