@@ -131,6 +131,24 @@ async fn targets_that_are_chosen_later_are_filtered_too() {
 }
 
 #[tokio::test]
+async fn filters_that_take_long_together_are_evaluated_behind_the_request() {
+    let (api, stored) = fresh().await;
+    let app: AppId = api.application("acme").await.parse().unwrap();
+    let looked_at = vec!["payload.x in payload.items"; 20].join(" || ");
+    filtered(&api, json!({"cel": format!("!({looked_at})")})).await;
+    let configuration = stored.store.configuration(app).await.unwrap().unwrap();
+    let one = configuration.endpoints.values().next().unwrap();
+    let more = (0..49).map(|_| Endpoint { id: EndpointId::new(), ..Endpoint::clone(one) });
+    let changes: Vec<_> = more.map(Change::PutEndpoint).collect();
+    stored.store.commit(app, Some(configuration.version), &changes).await.unwrap();
+    for (items, expected) in [(100, (50, 0)), (450, (50, 1))] {
+        publish(&api, json!({"x": -1, "items": (0..items).collect::<Vec<_>>()})).await;
+        let (deliveries, fan_outs) = flowing(&stored.store).await;
+        assert_eq!((deliveries.len(), fan_outs.len()), expected, "{items} items");
+    }
+}
+
+#[tokio::test]
 async fn what_the_filter_keeps_out_is_not_missing() {
     let (api, _stored) = fresh().await;
     api.application("acme").await;

@@ -10,12 +10,13 @@ pub struct Payload<'a> {
     bytes: &'a [u8],
     value: OnceCell<Option<Value>>,
     failures: Cell<u64>,
+    steps: Cell<usize>,
 }
 
 impl<'a> Payload<'a> {
     /// This one.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, value: OnceCell::new(), failures: Cell::new(0) }
+        Self { bytes, value: OnceCell::new(), failures: Cell::new(0), steps: Cell::new(0) }
     }
 
     /// What it says; `None` if it is no JSON.
@@ -26,6 +27,15 @@ impl<'a> Payload<'a> {
     /// How many filters could not be evaluated for it.
     pub fn filter_failures(&self) -> u64 {
         self.failures.get()
+    }
+
+    /// How many steps filters took to look at it: conditions, or parts of expressions.
+    pub fn filter_steps(&self) -> usize {
+        self.steps.get()
+    }
+
+    pub(super) fn note_steps(&self, steps: usize) {
+        self.steps.set(self.steps.get().saturating_add(steps));
     }
 
     pub(super) fn note_failure(&self) {

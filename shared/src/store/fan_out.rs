@@ -23,6 +23,9 @@ use crate::{
 /// How many endpoints are looked at for one chunk, wanted or not: bounds how long it takes.
 const MOST_VISITED: usize = 16_384;
 
+/// How many steps filters may take to choose the targets of one message at a time: some milliseconds.
+pub const MAX_FILTER_STEPS: usize = 200_000;
+
 /// What the entry carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FanOut {
@@ -70,7 +73,7 @@ impl FanOut {
     }
 
     /// Chooses the next targets among the endpoints behind the cursor, which come in the order of
-    /// their ids; and says where to go on.
+    /// their ids; and says where to go on. `payload` is the message's, and nobody has looked into it.
     pub fn choose<'a>(
         &self,
         message: &MessageHeader,
@@ -82,7 +85,8 @@ impl FanOut {
             if endpoint.created_at <= self.until {
                 targets.extend(Target::choose(endpoint, message, payload, self.not_before));
             }
-            if targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED {
+            let is_full = targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED;
+            if is_full || payload.filter_steps() > MAX_FILTER_STEPS {
                 return (targets, Some(endpoint.id));
             }
         }

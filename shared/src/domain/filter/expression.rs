@@ -67,8 +67,8 @@ impl Expression {
     }
 
     /// Whether it is true of a payload; `None` where it has no truth value, as when a field is missing,
-    /// or took too many steps.
-    pub(super) fn matches(&self, payload: &Value) -> Option<bool> {
+    /// or took too many steps. And how many it took.
+    pub(super) fn matches(&self, payload: &Value) -> (Option<bool>, usize) {
         evaluate::evaluate(&self.0, payload)
     }
 }

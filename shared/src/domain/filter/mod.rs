@@ -30,7 +30,8 @@ pub struct Filter {
 
 #[derive(Debug)]
 enum Compiled {
-    Matcher(Matcher),
+    /// With how many conditions it has.
+    Matcher(Matcher, usize),
     Expression(Expression),
     /// Written by a newer version, which knows more: everything passes, because what is delivered
     /// needlessly does less harm than what is lost.
@@ -55,7 +56,10 @@ impl Filter {
         } else {
             match source.get("cel") {
                 Some(text) => reader.cel(source, text).map(Compiled::Expression),
-                None => reader.matcher(source, 1).map(Compiled::Matcher),
+                None => {
+                    let matcher = reader.matcher(source, 1);
+                    matcher.map(|matcher| Compiled::Matcher(matcher, reader.conditions))
+                }
             }
         };
         match compiled {
@@ -71,10 +75,15 @@ impl Filter {
     pub fn matches(&self, payload: &Payload<'_>) -> bool {
         let result = match self.compiled.as_ref() {
             Compiled::Unknown => Some(true),
-            Compiled::Matcher(matcher) => payload.value().map(|value| matcher.matches(value)),
-            Compiled::Expression(expression) => {
-                payload.value().and_then(|value| expression.matches(value))
+            Compiled::Matcher(matcher, conditions) => {
+                payload.note_steps(*conditions);
+                payload.value().map(|value| matcher.matches(value))
             }
+            Compiled::Expression(expression) => payload.value().and_then(|value| {
+                let (result, steps) = expression.matches(value);
+                payload.note_steps(steps);
+                result
+            }),
         };
         result.unwrap_or_else(|| {
             payload.note_failure();

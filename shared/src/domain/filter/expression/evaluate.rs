@@ -13,8 +13,10 @@ use crate::domain::filter::scalar::Scalar;
 const MAX_STEPS: usize = 10_000;
 const BYTES_PER_STEP: usize = 64;
 
-pub(super) fn evaluate(node: &Node, payload: &Value) -> Option<bool> {
-    Evaluation { payload, steps: 0 }.truth(node)
+pub(super) fn evaluate(node: &Node, payload: &Value) -> (Option<bool>, usize) {
+    let mut evaluation = Evaluation { payload, steps: 0 };
+    let result = evaluation.truth(node);
+    (result, evaluation.steps.min(MAX_STEPS))
 }
 
 #[derive(Clone, Copy)]
