@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) parked: IntCounter,
     /// Deliveries whose endpoints were chosen here.
     pub(crate) fanned_out: IntCounter,
+    /// Filters that could not be evaluated for a message.
+    pub(crate) filters_failed: IntCounter,
     /// Fan-outs of messages that are gone: nobody can say whom they were for.
     pub(crate) fan_outs_expired: IntCounter,
     /// Deliveries that tasks added, to be sent again.
@@ -97,6 +99,10 @@ impl Metrics {
             lanes: gauge("lanes_owned", "Lanes that this node owns")?,
             parked: counter("deliveries_parked_total", "Deliveries moved to a waiting set")?,
             fanned_out: counter("deliveries_fanned_out_total", "Deliveries chosen by lanes")?,
+            filters_failed: counter(
+                "filters_failed_total",
+                "Filters of endpoints that could not be evaluated for a message, which they do not get",
+            )?,
             fan_outs_expired: counter("fan_outs_expired_total", "Fan-outs of expired messages")?,
             replayed: counter("deliveries_replayed_total", "Deliveries that tasks sent again")?,
             found: counter("selfcheck_found_total", "Deliveries found by the self-check only")?,

@@ -130,6 +130,14 @@ impl ApiError {
         }
     }
 
+    /// What `detail` of a response says: a text, or the faults of single fields.
+    pub(crate) fn detail_json(&self) -> serde_json::Value {
+        match self {
+            Self::Invalid(faults) => serde_json::json!(faults),
+            _ => self.detail().into(),
+        }
+    }
+
     fn detail(&self) -> String {
         let Self::Store(error) = self else { return self.to_string() };
         match error.kind() {

@@ -16,6 +16,7 @@ mod ingest;
 mod metrics;
 mod portal;
 mod publish;
+mod schema;
 mod server;
 
 use std::{io, net::SocketAddr, time::Duration};

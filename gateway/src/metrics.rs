@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     replayed: IntCounter,
     refused: IntCounterVec,
     deliveries: IntCounter,
+    filters_failed: IntCounter,
     batch_messages: Histogram,
     batch_duration: Histogram,
     batch_errors: IntCounterVec,
@@ -66,6 +67,11 @@ impl Metrics {
                 registry,
                 "deliveries_published_total",
                 "Deliveries that accepted messages fanned out to",
+            )?,
+            filters_failed: counter(
+                registry,
+                "filters_failed_total",
+                "Filters of endpoints that could not be evaluated for a message, which they do not get",
             )?,
             batch_messages: histogram(
                 registry,
@@ -124,6 +130,10 @@ impl Metrics {
     pub(crate) fn accepted(&self, deliveries: usize) {
         self.accepted.inc();
         self.deliveries.inc_by(deliveries as u64);
+    }
+
+    pub(crate) fn filters_failed(&self, filters: u64) {
+        self.filters_failed.inc_by(filters);
     }
 
     pub(crate) fn replayed(&self) {

@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     portal,
     publish::{Configurations, Publish, Writer},
+    schema::Schemas,
 };
 
 /// How long an idle connection is kept: longer than common load balancers keep theirs.
@@ -60,6 +61,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         },
     });
     let quota_bytes = config.quota_bytes;
+    let schemas = web::Data::new(Schemas::new(Arc::clone(&store)));
     let cors_origins = config.cors_origins.clone();
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
@@ -72,6 +74,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
             .app_data(config.clone())
             .app_data(access.clone())
             .app_data(api.clone())
+            .app_data(schemas.clone())
             .app_data(web::Data::new(publish))
             .app_data(web::Data::new(metrics.clone()))
             .app_data(

@@ -11,8 +11,8 @@ use std::{collections::HashSet, time::Duration};
 
 use crate::{
     domain::{
-        Attempt, AttemptStatus, DeadLetter, Endpoint, Message, MessageHeader, Selection, Task,
-        TaskKind,
+        Attempt, AttemptStatus, DeadLetter, Endpoint, Message, MessageHeader, Payload, Selection,
+        Task, TaskKind,
     },
     id::MessageId,
     store::{Again, Cursor, MAX_STEP, Order, Page, PageRequest, Result, SharedStore},
@@ -151,7 +151,7 @@ impl Selecting<'_> {
                 Candidate::Message(header) => {
                     self.fits(header)
                         && (self.task.kind != TaskKind::ReplayMissing
-                            || self.endpoint.wants(header))
+                            || self.endpoint.listens(&header.event_type, &header.channels))
                 }
             }
     }
@@ -191,7 +191,8 @@ impl Selecting<'_> {
                 Candidate::Message(_) if waits || busy.contains(&message) => (false, None),
                 Candidate::Message(_) => {
                     let latest = self.latest_attempt(message).await?;
-                    (self.is_wanted_after(latest.as_ref()), None)
+                    let wanted = self.is_wanted_after(latest.as_ref());
+                    (wanted && self.passes_filter(message).await?, None)
                 }
             };
             if send && chosen.insert(message) {
@@ -205,6 +206,19 @@ impl Selecting<'_> {
     async fn is_superseded(&self, letter: &DeadLetter) -> Result<bool> {
         let latest = self.latest_attempt(letter.message).await?;
         Ok(latest.is_some_and(|attempt| attempt.generation > letter.generation))
+    }
+
+    /// Whether the endpoint's filter lets a message pass; of those that were never tried only. What has
+    /// lost its content does not.
+    async fn passes_filter(&self, message: MessageId) -> Result<bool> {
+        if self.task.kind != TaskKind::ReplayMissing || self.endpoint.settings.filter.is_none() {
+            return Ok(true);
+        }
+        let record = self.store.message(self.task.app, message).await?;
+        let message = record.and_then(|record| Message::decode(&record).ok());
+        Ok(message.is_some_and(|message| {
+            self.endpoint.wants(&message.header, &Payload::new(&message.payload))
+        }))
     }
 
     async fn letter_fits(&self, letter: &DeadLetter) -> Result<bool> {

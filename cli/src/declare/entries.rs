@@ -43,6 +43,15 @@ pub(super) struct EventTypeEntry {
     feature_flags: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schemas: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sluicegate: Option<EventTypeSettings>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EventTypeSettings {
+    #[serde(default, skip_serializing_if = "is_false")]
+    validate: bool,
 }
 
 /// An application with its endpoints.
@@ -131,6 +140,8 @@ struct EndpointSettings {
     ordering: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcomes: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Value>,
 }
 
 /// What an endpoint's references lead to.
@@ -219,6 +230,7 @@ impl EventTypeEntry {
             "deprecated": self.deprecated, "groupName": self.group_name,
             "featureFlag": self.feature_flag, "featureFlags": self.feature_flags,
             "schemas": self.schemas,
+            "sluicegate": self.sluicegate.as_ref().map_or(json!({}), |it| json!(it)),
         }))
     }
 }

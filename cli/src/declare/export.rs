@@ -51,7 +51,7 @@ pub(crate) async fn export(flags: &ServerFlags) -> Result<()> {
     };
     let declaration = json!({
         "limits": all(&remote.limits, &LIMIT),
-        "eventTypes": all(&remote.event_types, &EVENT_TYPE),
+        "eventTypes": remote.event_types.iter().map(event_type).collect::<Vec<_>>(),
         "applications": remote.applications.iter().map(application).collect::<Vec<_>>(),
         "operationalEndpoints":
             remote.operational_endpoints.iter().map(endpoint).collect::<Vec<_>>(),
@@ -71,11 +71,17 @@ fn picked(shown: &Value, fields: &[&str]) -> Map<String, Value> {
     filled.map(|field| ((*field).to_owned(), shown[*field].clone())).collect()
 }
 
-/// The same, with the name and the settings that applications and endpoints have.
+/// The same, with the name that applications and endpoints have.
 fn named(shown: &Value, fields: &[&str]) -> Map<String, Value> {
-    let mut entry = picked(shown, fields);
+    let mut entry = with_settings(shown, fields);
     let name = if shown["uid"].is_string() { "uid" } else { "id" };
     entry.insert(name.to_owned(), shown[name].clone());
+    entry
+}
+
+/// These fields and the settings of our own.
+fn with_settings(shown: &Value, fields: &[&str]) -> Map<String, Value> {
+    let mut entry = picked(shown, fields);
     if let Value::Object(settings) = &shown["sluicegate"] {
         let mut settings = settings.clone();
         settings
@@ -85,6 +91,10 @@ fn named(shown: &Value, fields: &[&str]) -> Map<String, Value> {
         }
     }
     entry
+}
+
+fn event_type(shown: &Value) -> Value {
+    Value::Object(with_settings(shown, &EVENT_TYPE))
 }
 
 fn endpoint(shown: &Value) -> Value {

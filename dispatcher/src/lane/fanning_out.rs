@@ -9,7 +9,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 use shared::{
-    domain::Message,
+    domain::{Message, Payload},
     store::{EntryId, ErrorKind, Expand, Expanded, FanOut, Result, StoreError},
 };
 
@@ -49,7 +49,10 @@ async fn choose(parts: &Parts, entry: EntryId, fan_out: FanOut) -> Result<Expand
             let message = Message::decode(&record).map_err(|error| {
                 StoreError::caused_by(ErrorKind::Corrupt, "a message cannot be read", error)
             })?;
-            fan_out.choose(&message, routes.behind(fan_out.after))
+            let payload = Payload::new(&message.payload);
+            let chosen = fan_out.choose(&message.header, &payload, routes.behind(fan_out.after));
+            parts.metrics.filters_failed.inc_by(payload.filter_failures());
+            chosen
         }
         (Some(_), None) => {
             parts.metrics.fan_outs_expired.inc();

@@ -89,7 +89,12 @@ impl Right {
             Self::Scope(Scope::Admin) => true,
             Self::Scope(Scope::Publish) => {
                 *method == Method::POST
-                    && matches!(parts, ["app", _, "msg"] | ["app", _, "msg", "batch"])
+                    && matches!(
+                        parts,
+                        ["app", _, "msg"]
+                            | ["app", _, "msg", "batch"]
+                            | ["app", _, "msg", "precheck", "active"]
+                    )
             }
             Self::Scope(Scope::Read) | Self::Portal(Capability::ViewBase) => {
                 reads(method) && parts.last() != Some(&"secret") && !manages_access(parts)
@@ -165,7 +170,12 @@ mod tests {
 
     #[test]
     fn publishers_publish() {
-        for request in ["POST /app/a/msg", "POST /app/a/msg/", "POST /app/a/msg/batch"] {
+        for request in [
+            "POST /app/a/msg",
+            "POST /app/a/msg/",
+            "POST /app/a/msg/batch",
+            "POST /app/a/msg/precheck/active",
+        ] {
             assert_eq!(judge(Scope::Publish, false, request), Verdict::Allowed, "{request}");
             assert_eq!(judge(Scope::Publish, true, request), Verdict::AllowedIn("a"), "{request}");
         }

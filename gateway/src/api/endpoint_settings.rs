@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
-use shared::domain::{DisabledReason, Endpoint, EndpointSettings, OutcomeRule, Then};
+use serde_json::Value;
+use shared::domain::{
+    DisabledReason, Endpoint, EndpointSettings, Filter, FilterFault, OutcomeRule, Then,
+};
 
 use super::{
     limit::{self, LimitIn},
@@ -30,6 +33,7 @@ pub(super) struct SettingsIn {
     retry: Patch<RetryIn>,
     ordering: Patch<OrderingIn>,
     outcomes: Patch<Vec<OutcomeIn>>,
+    filter: Patch<Value>,
     managed_by: Patch<String>,
     // Only shown: who sends back what he was shown need not take them out.
     disabled_reason: Patch<String>,
@@ -94,6 +98,7 @@ impl SettingsIn {
             retry: self.retry.whole(),
             ordering: self.ordering.whole(),
             outcomes: self.outcomes.whole(),
+            filter: self.filter.whole(),
             ..self
         }
     }
@@ -123,6 +128,12 @@ impl SettingsIn {
                 faults.add(FIELD, format!("outcomes: {fault}"));
             }
         }
+        if let Some(Err(found)) = self.filter.value().map(Filter::compile) {
+            for FilterFault { path, msg } in found {
+                let path = ["filter".to_owned()].into_iter().chain(path);
+                faults.within(FIELD, path, msg);
+            }
+        }
     }
 
     /// Changes the settings; what was checked can be read.
@@ -138,6 +149,7 @@ impl SettingsIn {
         }
         self.retry.read_option(&mut settings.retry, |retry| retry.read(bounds).ok());
         self.ordering.read_option(&mut settings.ordering, |ordering| ordering.read().ok());
+        self.filter.read_option(&mut settings.filter, |filter| Filter::compile(filter).ok());
         match &self.outcomes {
             Patch::Absent => {}
             Patch::Null => settings.outcomes.clear(),

@@ -3,16 +3,21 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::{domain::EventType, store::Kind, time::Millis};
+use shared::{
+    domain::{EventType, EventTypeSettings},
+    store::Kind,
+    time::Millis,
+};
 
 use super::{Api, list::ListQuery, patch::Patch, record::Record};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
+    schema::{self, Schemas},
 };
 
 /// Where an event type keeps its flags, if there are more than one.
-const FEATURE_FLAGS: &str = "featureFlags";
+pub(super) const FEATURE_FLAGS: &str = "featureFlags";
 const MAX_FLAGS: usize = 64;
 
 /// A change of an event type, or a whole one.
@@ -28,15 +33,16 @@ pub(super) struct EventTypeIn {
     feature_flag: Patch<String>,
     feature_flags: Patch<Vec<String>>,
     group_name: Patch<String>,
-    sluicegate: Option<EventTypeSettings>,
+    sluicegate: Patch<SettingsIn>,
 }
 
-/// The object `sluicegate` of an event type: what the compatible API has no name for.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EventTypeSettings {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    managed_by: Option<String>,
+/// The object `sluicegate`: what the compatible API has no name for. A name that is not known is a
+/// fault: nobody else's client sends any.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct SettingsIn {
+    validate: Patch<bool>,
+    managed_by: Patch<String>,
 }
 
 impl EventTypeIn {
@@ -51,7 +57,7 @@ impl EventTypeIn {
             feature_flag: self.feature_flag.whole(),
             feature_flags: self.feature_flags.whole(),
             group_name: self.group_name.whole(),
-            sluicegate: self.sluicegate,
+            sluicegate: self.sluicegate.whole(),
         }
     }
 
@@ -62,11 +68,8 @@ impl EventTypeIn {
             Patch::Null => faults.add("description", "field required"),
             Patch::Value(description) => faults.description(description),
         }
-        let managed_by = self.sluicegate.as_ref().and_then(|ours| ours.managed_by.as_ref());
+        let managed_by = self.sluicegate.value().and_then(|ours| ours.managed_by.value());
         faults.managed_by("sluicegate", managed_by);
-        if self.schemas.value().is_some_and(|schemas| !schemas.is_object()) {
-            faults.add("schemas", "expected an object");
-        }
         if let Some(flag) = self.feature_flag.value() {
             faults.name("featureFlag", flag);
         }
@@ -79,7 +82,8 @@ impl EventTypeIn {
         faults.into_result()
     }
 
-    fn apply(&self, event_type: &mut EventType) {
+    /// Changes an event type, unless what came of it had schemas that cannot be.
+    fn apply(&self, event_type: &mut EventType) -> Result<()> {
         self.description.apply(&mut event_type.description, String::new());
         self.archived.apply(&mut event_type.archived, false);
         self.deprecated.apply(&mut event_type.deprecated, false);
@@ -93,29 +97,59 @@ impl EventTypeIn {
                 event_type.extra.insert(FEATURE_FLAGS.to_owned(), flags.clone().into());
             }
         }
-        if let Some(ours) = &self.sluicegate {
-            event_type.managed_by.clone_from(&ours.managed_by);
+        match &self.sluicegate {
+            Patch::Absent => {}
+            Patch::Null => event_type.settings.validate = false,
+            Patch::Value(settings) => {
+                settings.validate.apply(&mut event_type.settings.validate, false);
+                settings.managed_by.apply_option(&mut event_type.managed_by);
+            }
         }
         event_type.updated_at = Millis::now();
+        schema::check(event_type)
     }
 
-    fn create(&self, name: &str) -> EventType {
-        let now = Millis::now();
-        let mut event_type = EventType {
-            name: name.to_owned(),
-            description: String::new(),
-            archived: false,
-            deprecated: false,
-            schemas: None,
-            feature_flag: None,
-            group_name: None,
-            managed_by: None,
-            created_at: now,
-            updated_at: now,
-            extra: serde_json::Map::new(),
-        };
-        self.apply(&mut event_type);
-        event_type
+    fn create(&self, name: &str) -> Result<EventType> {
+        let mut event_type = empty(name);
+        self.apply(&mut event_type)?;
+        Ok(event_type)
+    }
+}
+
+/// An event type of which nothing is known but its name.
+pub(super) fn empty(name: &str) -> EventType {
+    let now = Millis::now();
+    EventType {
+        name: name.to_owned(),
+        description: String::new(),
+        archived: false,
+        deprecated: false,
+        schemas: None,
+        feature_flag: None,
+        group_name: None,
+        settings: EventTypeSettings::default(),
+        managed_by: None,
+        created_at: now,
+        updated_at: now,
+        extra: serde_json::Map::new(),
+    }
+}
+
+/// The object `sluicegate` as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SettingsOut<'a> {
+    #[serde(flatten)]
+    settings: &'a EventTypeSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<&'a str>,
+}
+
+impl<'a> SettingsOut<'a> {
+    fn of(event_type: &'a EventType) -> Option<Self> {
+        let (settings, managed_by) = (&event_type.settings, event_type.managed_by.as_deref());
+        let is_empty = settings.is_empty() && managed_by.is_none();
+        (!is_empty).then_some(Self { settings, managed_by })
     }
 }
 
@@ -135,7 +169,7 @@ pub(super) struct EventTypeOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sluicegate: Option<EventTypeSettings>,
+    sluicegate: Option<SettingsOut<'a>>,
     created_at: String,
     updated_at: String,
 }
@@ -151,10 +185,7 @@ impl<'a> EventTypeOut<'a> {
             feature_flag: event_type.feature_flag.as_deref(),
             feature_flags: event_type.extra.get(FEATURE_FLAGS),
             group_name: event_type.group_name.as_deref(),
-            sluicegate: event_type
-                .managed_by
-                .clone()
-                .map(|by| EventTypeSettings { managed_by: Some(by) }),
+            sluicegate: SettingsOut::of(event_type),
             created_at: event_type.created_at.rfc3339(),
             updated_at: event_type.updated_at.rfc3339(),
         }
@@ -180,11 +211,11 @@ impl Api {
         let mut faults = Faults::default();
         faults.name("name", name);
         faults.into_result()?;
-        let new = input.create(name);
+        let new = input.create(name)?;
         let put = self
             .write_record(name, async |old: Option<EventType>| {
                 let Some(mut old) = old else { return Ok(new.clone()) };
-                input.apply(&mut old);
+                input.apply(&mut old)?;
                 Ok(old)
             })
             .await?;
@@ -196,7 +227,11 @@ impl Api {
 const MISSING: ApiError = ApiError::NotFound("event type");
 
 /// Creates an event type; one that was archived comes back.
-pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
+pub(super) async fn create(
+    api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
+    body: Body,
+) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
     let name = input.name.value().filter(|name| is_name(name));
@@ -206,9 +241,10 @@ pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpRespon
             Some(old) if !old.archived => {
                 Err(ApiError::Conflict("an event type with this name exists".to_owned()))
             }
-            Some(_) | None => Ok(input.create(name)),
+            Some(_) | None => input.create(name),
         })
         .await?;
+    schemas.forget(name).await;
     Ok(HttpResponse::Created().json(EventTypeOut::new(&new, true)))
 }
 
@@ -219,18 +255,21 @@ pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<
 
 pub(super) async fn put(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
     let (put, created) = api.put_event_type(&path, &input).await?;
+    schemas.forget(&path).await;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EventTypeOut::new(&put, true)))
 }
 
 pub(super) async fn patch(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
@@ -239,10 +278,11 @@ pub(super) async fn patch(
     let patched = api
         .write_record(&path, async |old: Option<EventType>| {
             let mut event_type = old.ok_or(MISSING)?;
-            input.apply(&mut event_type);
+            input.apply(&mut event_type)?;
             Ok(event_type)
         })
         .await?;
+    schemas.forget(&path).await;
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
 }
 
@@ -255,6 +295,7 @@ pub(super) struct DeleteQuery {
 /// Archives an event type; with `expunge` it is removed.
 pub(super) async fn delete(
     api: web::Data<Api>,
+    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     query: web::Query<DeleteQuery>,
 ) -> Result<HttpResponse> {
@@ -268,6 +309,7 @@ pub(super) async fn delete(
         })
         .await?;
     }
+    schemas.forget(&path).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

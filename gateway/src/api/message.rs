@@ -23,6 +23,7 @@ use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, json_depth},
     publish::{Event, Publish, Wishes, event_key, idempotency_key},
+    schema::Schemas,
 };
 
 const MAX_CHANNELS: usize = 64;
@@ -31,14 +32,15 @@ const MAX_TAG: usize = 128;
 /// How deeply a payload may be nested: what common JSON readers take.
 const MAX_DEPTH: usize = 128;
 const MAX_IDEMPOTENCY_KEY: usize = 256;
+const KEY_LENGTH: &str = "1 to 256 bytes";
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Tells what the 202 stands for.
-const DURABILITY: HeaderName = HeaderName::from_static("sluicegate-durability");
+pub(super) const DURABILITY: HeaderName = HeaderName::from_static("sluicegate-durability");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageIn<'a> {
+pub(super) struct MessageIn<'a> {
     event_type: String,
     /// Borrowed from the request's body: these very bytes are stored, signed and delivered.
     #[serde(borrow)]
@@ -88,15 +90,43 @@ impl MessageIn<'_> {
         check_payload(self.payload, faults);
     }
 
-    /// The event; its payload shares the memory of `body`.
-    fn event(&self, wishes: Wishes, body: &Body, idempotency: Option<Dedup>) -> Event {
+    /// Checks the message and makes an event of it. Its payload shares the memory of `body`; `text` is
+    /// what stands there of the message, `header` the idempotency key that it got from outside.
+    pub(super) fn read(
+        &self,
+        api: &Api,
+        body: &Bytes,
+        text: &[u8],
+        header: Option<&[u8]>,
+    ) -> Result<Event> {
+        let mut faults = Faults::default();
+        self.check(&mut faults);
+        let wishes = self.wishes().read(api.longest_retention, &mut faults);
+        let own = self.sluicegate.as_ref().and_then(|settings| settings.idempotency_key.as_deref());
+        let key = own.map(str::as_bytes).or(header);
+        if own.is_some_and(|key| !is_key(key.as_bytes())) {
+            faults.add("sluicegate", format!("idempotencyKey must have {KEY_LENGTH}"));
+        }
+        faults.into_result()?;
+        if header.is_some_and(|key| !is_key(key)) {
+            return Err(ApiError::Malformed(format!("the idempotency key must have {KEY_LENGTH}")));
+        }
+        Ok(self.event(wishes, body, key.map(|key| idempotency_key(key, text))))
+    }
+
+    /// Whether it names an application that is to be created first.
+    pub(super) fn brings_application(&self) -> bool {
+        self.application.is_some()
+    }
+
+    fn event(&self, wishes: Wishes, body: &Bytes, idempotency: Option<Dedup>) -> Event {
         Event {
             event_type: self.event_type.clone(),
             channels: self.channels.clone().unwrap_or_default(),
             tags: self.tags.clone().unwrap_or_default(),
             event_id: self.event_id.clone(),
             wishes,
-            payload: body.bytes().slice_ref(self.payload.get().as_bytes()),
+            payload: body.slice_ref(self.payload.get().as_bytes()),
             idempotency,
         }
     }
@@ -184,6 +214,10 @@ fn constant(json: &'static str) -> &'static RawValue {
     serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }
 
+fn is_key(key: &[u8]) -> bool {
+    (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len())
+}
+
 impl Api {
     /// A message with its body, by id; whose it is was checked.
     pub(super) async fn message(&self, app: AppId, id: MessageId) -> Result<Option<Message>> {
@@ -225,17 +259,16 @@ impl ContentQuery {
 pub(super) async fn create(
     api: web::Data<Api>,
     publish: web::Data<Publish>,
+    schemas: web::Data<Schemas>,
     request: HttpRequest,
     path: web::Path<String>,
     query: web::Query<ContentQuery>,
     body: Body,
 ) -> Result<HttpResponse> {
     let input: MessageIn<'_> = body.json()?;
-    let mut faults = Faults::default();
-    input.check(&mut faults);
-    let wishes = input.wishes().read(api.longest_retention, &mut faults);
-    faults.into_result()?;
-    let event = input.event(wishes, &body, idempotency(&request, &body)?);
+    let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
+    let event = input.read(&api, body.bytes(), body.bytes(), key)?;
+    schemas.judge(&event.event_type, &event.payload).await?;
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();

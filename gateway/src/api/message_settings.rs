@@ -30,6 +30,8 @@ pub(super) struct MessageSettingsIn {
     headers: Option<Headers>,
     expires_at: Option<String>,
     ttl: Option<String>,
+    /// As the header `Idempotency-Key`, for messages that come with others.
+    pub(super) idempotency_key: Option<String>,
 }
 
 #[derive(Deserialize)]

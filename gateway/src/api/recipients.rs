@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use shared::{
-    domain::{Attempt, AttemptStatus},
+    domain::{Attempt, AttemptStatus, Payload},
     id::{AppId, EndpointId, MessageId},
     store::{Order, PageRequest},
     time::Millis,
@@ -80,11 +80,12 @@ pub(super) async fn list(
     let app = configuration.application.id;
     let message = api.find_message(app, &name).await?;
     let latest = api.latest_attempts(app, message.header.id).await?;
+    let payload = Payload::new(&message.payload);
     let meant = |id: &EndpointId| {
         latest.contains_key(id)
             || configuration.endpoints.get(id).is_some_and(|one| {
                 // What was created later never got the message.
-                one.created_at <= message.header.created_at && one.wants(&message.header)
+                one.created_at <= message.header.created_at && one.wants(&message.header, &payload)
             })
     };
     let recipients: Vec<_> =

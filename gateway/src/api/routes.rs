@@ -1,15 +1,15 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource,
+    Resource, guard,
     web::{self, ServiceConfig},
 };
 
 use super::{
     api_key, application, attempt, audit_log, background_task, comparison, content, dead_letter,
     endpoint, endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
-    environment, event_type, example, health, message, named_limit, pausing, portal, recipients,
-    replay, rewrap,
+    environment, event_type, event_type_import, example, health, message, message_batch,
+    message_precheck, named_limit, pausing, portal, recipients, replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
@@ -225,6 +225,9 @@ fn event_types(config: &mut ServiceConfig) {
                 .route(web::post().to(event_type::create)),
         )
         .service(
+            resource("/event-type/import/openapi").route(web::post().to(event_type_import::import)),
+        )
+        .service(
             resource("/event-type/{name}")
                 .route(web::get().to(event_type::get))
                 .route(web::put().to(event_type::put))
@@ -250,6 +253,16 @@ fn messages(config: &mut ServiceConfig) {
             resource("/app/{app}/msg")
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
+        )
+        // A message may have this word as its event id.
+        .service(
+            resource("/app/{app}/msg/batch")
+                .guard(guard::Post())
+                .route(web::post().to(message_batch::create)),
+        )
+        .service(
+            resource("/app/{app}/msg/precheck/active")
+                .route(web::post().to(message_precheck::active)),
         )
         .service(
             resource("/app/{app}/msg/bulk-expunge")

@@ -9,7 +9,7 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde::Deserialize;
-use serde_json::error::Category;
+use serde_json::{error::Category, value::RawValue};
 
 use crate::{
     config::Config,
@@ -18,9 +18,23 @@ use crate::{
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The media type of JSON values, one a line.
+const LINES: &str = "application/x-ndjson";
+/// How much larger than one message's body a body with many may be.
+const BATCH_FACTOR: usize = 8;
+
 /// A body of JSON.
 #[derive(Debug)]
 pub(crate) struct Body(Bytes);
+
+/// A body with many JSON values.
+#[derive(Debug)]
+pub(crate) enum BatchBody {
+    /// An array.
+    Array(Body),
+    /// One a line.
+    Lines(Body),
+}
 
 impl Body {
     /// The exact bytes.
@@ -30,6 +44,10 @@ impl Body {
 
     /// Reads the body. What is no JSON at all is malformed, what has the wrong shape is invalid.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        read_json(self.text()?)
+    }
+
+    fn text(&self) -> Result<&str> {
         let malformed = |what: &str| Err(ApiError::Malformed(what.to_owned()));
         if self.0.is_empty() {
             return malformed("the body is empty");
@@ -37,25 +55,50 @@ impl Body {
         if self.0.starts_with(BYTE_ORDER_MARK) {
             return malformed("the body starts with a byte order mark");
         }
-        let Ok(text) = std::str::from_utf8(&self.0) else {
-            return malformed("the body is not UTF-8");
-        };
-        serde_json::from_str(text).map_err(|error| match error.classify() {
-            Category::Data => ApiError::Invalid(vec![Fault {
-                loc: vec!["body".into()],
-                msg: error.to_string(),
-                kind: "type_error",
-            }]),
-            Category::Syntax | Category::Eof | Category::Io => {
-                ApiError::Malformed(format!("the body is not JSON: {error}"))
-            }
-        })
+        std::str::from_utf8(&self.0).or_else(|_| malformed("the body is not UTF-8"))
     }
 
     /// Reads a body that may be left out.
     pub(crate) fn json_or_default<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T> {
         if self.0.is_empty() { Ok(T::default()) } else { self.json() }
     }
+}
+
+impl BatchBody {
+    /// The values that it has, each not more than looked at.
+    pub(crate) fn values(&self) -> Result<Vec<&str>> {
+        match self {
+            Self::Array(body) => {
+                let values: Vec<&RawValue> = body.json()?;
+                Ok(values.into_iter().map(RawValue::get).collect())
+            }
+            Self::Lines(body) => {
+                let lines = body.text()?.lines();
+                Ok(lines.filter(|line| !line.trim().is_empty()).collect())
+            }
+        }
+    }
+
+    /// The memory that the values share.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Array(body) | Self::Lines(body) => body.bytes(),
+        }
+    }
+}
+
+/// Reads one JSON value.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => ApiError::Invalid(vec![Fault {
+            loc: vec!["body".into()],
+            msg: error.to_string(),
+            kind: "type_error",
+        }]),
+        Category::Syntax | Category::Eof | Category::Io => {
+            ApiError::Malformed(format!("the body is not JSON: {error}"))
+        }
+    })
 }
 
 impl FromRequest for Body {
@@ -66,20 +109,44 @@ impl FromRequest for Body {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let Some(config) = request.app_data::<web::Data<Config>>() else {
-                return Err(ApiError::NotFound("configuration"));
-            };
             check_media(&request)?;
-            let announced = announced_length(&request);
-            if announced.is_some_and(|length| length > config.body_limit) {
-                return Err(ApiError::TooLarge { limit: config.body_limit });
-            }
-            let whole = read(&mut payload, announced, config.body_limit);
-            match tokio::time::timeout(config.body_deadline, whole).await {
-                Ok(bytes) => bytes.map(Self),
-                Err(_) => Err(ApiError::TooSlow),
-            }
+            receive(&request, &mut payload, 1).await
         })
+    }
+}
+
+impl FromRequest for BatchBody {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let lines = is_plain(&request) && media(&request) == Some(LINES.to_owned());
+            if !lines {
+                check_media(&request)?;
+            }
+            let body = receive(&request, &mut payload, BATCH_FACTOR).await?;
+            Ok(if lines { Self::Lines(body) } else { Self::Array(body) })
+        })
+    }
+}
+
+/// Reads a body of at most so many times the limit.
+async fn receive(request: &HttpRequest, payload: &mut Payload, factor: usize) -> Result<Body> {
+    let Some(config) = request.app_data::<web::Data<Config>>() else {
+        return Err(ApiError::NotFound("configuration"));
+    };
+    let limit = config.body_limit.saturating_mul(factor);
+    let announced = announced_length(request);
+    if announced.is_some_and(|length| length > limit) {
+        return Err(ApiError::TooLarge { limit });
+    }
+    let whole = read(payload, announced, limit);
+    match tokio::time::timeout(config.body_deadline, whole).await {
+        Ok(bytes) => bytes.map(Body),
+        Err(_) => Err(ApiError::TooSlow),
     }
 }
 
@@ -101,18 +168,24 @@ fn announced_length(request: &HttpRequest) -> Option<usize> {
 
 /// Refuses bodies that say they are something else than plain JSON.
 fn check_media(request: &HttpRequest) -> Result<()> {
-    let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    let plain = text(CONTENT_ENCODING).is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let json = text(CONTENT_TYPE).is_none_or(|media| {
-        let media = media.split(';').next().unwrap_or_default().trim();
-        media.eq_ignore_ascii_case("application/json")
-    });
-    if plain && json { Ok(()) } else { Err(ApiError::UnsupportedMedia) }
+    let json = media(request).is_none_or(|media| media == "application/json");
+    if is_plain(request) && json { Ok(()) } else { Err(ApiError::UnsupportedMedia) }
+}
+
+fn is_plain(request: &HttpRequest) -> bool {
+    let coding = request.headers().get(CONTENT_ENCODING);
+    coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The media type that the request names, in lower case and without its parameters.
+fn media(request: &HttpRequest) -> Option<String> {
+    let media = request.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
+    Some(media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, value::RawValue};
+    use serde_json::Value;
 
     use super::*;
 

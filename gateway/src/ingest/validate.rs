@@ -53,6 +53,18 @@ impl Faults {
         });
     }
 
+    /// Adds a fault somewhere within a field.
+    pub(crate) fn within(
+        &mut self,
+        field: &'static str,
+        path: impl IntoIterator<Item = String>,
+        msg: impl Into<String>,
+    ) {
+        let field = ["body".into(), field.into()];
+        let loc = field.into_iter().chain(path.into_iter().map(Into::into)).collect();
+        self.0.push(Fault { loc, msg: msg.into(), kind: "value_error" });
+    }
+
     /// A name that programs use.
     pub(crate) fn name(&mut self, field: &'static str, text: &str) {
         if !is_name(text) {
@@ -114,6 +126,11 @@ impl Faults {
         if rate == Some(0) {
             self.add("throttleRate", "must be at least 1");
         }
+    }
+
+    /// All faults.
+    pub(crate) fn into_list(self) -> Vec<Fault> {
+        self.0
     }
 
     /// Fails if there was any fault.

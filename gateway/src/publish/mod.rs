@@ -18,8 +18,8 @@ use shared::{
     domain::{Message, MessageHeader, MessageOptions, Payload},
     id::{AppId, EndpointId, MessageId},
     store::{
-        Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, Publication, Published, StoreError,
-        Target, Terms,
+        Configuration, Dedup, ErrorKind, FanOut, MAX_FAN_OUT, MAX_FILTER_STEPS, Publication,
+        Published, StoreError, Target, Terms,
     },
     time::Millis,
 };
@@ -152,6 +152,11 @@ impl Publish {
         Some(own.unwrap_or(self.quota_bytes)).filter(|quota| *quota > 0)
     }
 
+    /// Fails if there is no application with this id or uid.
+    pub(crate) async fn find(&self, application: &str) -> Result<()> {
+        self.configurations.resolve(application).await.map(|_| ())
+    }
+
     /// Stores a message of the application with this id or uid; answers what stands in the log.
     pub(crate) async fn publish(&self, application: &str, event: &Event) -> Result<MessageHeader> {
         let result = self.until_settled(application, event).await;
@@ -214,6 +219,31 @@ impl Publish {
         self.write(application, event, header, &configuration, later).await
     }
 
+    /// Where a message goes; `None` where these are more than one write takes, or where it takes filters
+    /// too long to say, so that a lane's owner chooses them by and by. The payload is parsed if an endpoint must look into it, and once for all of them.
+    fn targets(
+        &self,
+        configuration: &Configuration,
+        header: &MessageHeader,
+        event: &Event,
+    ) -> Option<Vec<Target>> {
+        let (payload, not_before) = (Payload::new(&event.payload), event.wishes.deliver_at);
+        let endpoints = configuration.endpoints.values();
+        let targets = endpoints
+            .filter_map(|endpoint| {
+                let target = Target::choose(endpoint, header, &payload, not_before);
+                let is_long = payload.filter_steps() > MAX_FILTER_STEPS;
+                if is_long { Some(None) } else { target.map(Some) }
+            })
+            .take(MAX_FAN_OUT + 1)
+            .collect::<Option<Vec<_>>>()
+            .filter(|targets| targets.len() <= MAX_FAN_OUT);
+        if payload.filter_failures() > 0 {
+            self.metrics.filters_failed(payload.filter_failures());
+        }
+        targets
+    }
+
     async fn write(
         &self,
         application: &str,
@@ -222,15 +252,15 @@ impl Publish {
         configuration: &Configuration,
         later: bool,
     ) -> Result<Step> {
-        let mut targets = match later {
-            true => Vec::new(),
-            false => targets(configuration, &header, &event.payload, event.wishes.deliver_at),
+        let chosen = match later {
+            true => None,
+            false => self.targets(configuration, &header, event),
         };
-        let mut fan_out = None;
-        if later || targets.len() > MAX_FAN_OUT {
-            targets.clear();
-            fan_out = Some(self::fan_out(configuration, &header, event.wishes.deliver_at));
-        }
+        let fan_out = match chosen {
+            Some(_) => None,
+            None => Some(self::fan_out(configuration, &header, event.wishes.deliver_at)),
+        };
+        let targets = chosen.unwrap_or_default();
         let deliveries = targets.len();
         let message = Message { header: header.clone(), payload: event.payload.clone() };
         let record = message.encode().map_err(|error| {
@@ -273,21 +303,6 @@ impl Publish {
             }
         })
     }
-}
-
-/// Where a message goes; more than one write takes, where there are so many.
-fn targets(
-    configuration: &Configuration,
-    header: &MessageHeader,
-    payload: &[u8],
-    not_before: Option<Millis>,
-) -> Vec<Target> {
-    let payload = Payload::new(payload);
-    let endpoints = configuration.endpoints.values();
-    endpoints
-        .filter_map(|endpoint| Target::choose(endpoint, header, &payload, not_before))
-        .take(MAX_FAN_OUT + 1)
-        .collect()
 }
 
 /// What the owner of a lane needs to choose the targets.

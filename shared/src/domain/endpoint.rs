@@ -130,15 +130,23 @@ impl Endpoint {
         self.switched.filter(|switched| switched.reason.is_none()).map(|switched| switched.at)
     }
 
-    /// Whether a message goes to this endpoint.
-    pub fn wants(&self, message: &MessageHeader) -> bool {
+    /// Whether a message goes to this endpoint: the one place that decides it.
+    pub fn wants(&self, message: &MessageHeader, payload: &Payload<'_>) -> bool {
         if let Some(only) = message.options.only {
             return !self.disabled && only == self.id;
         }
+        self.listens(&message.event_type, &message.channels)
+            && self.settings.filter.as_ref().is_none_or(|filter| filter.matches(payload))
+    }
+
+    /// Whether it wants messages of this type and these channels, as far as they can be told without
+    /// the payload.
+    pub fn listens(&self, event_type: &str, channels: &[String]) -> bool {
         !self.disabled
-            && (self.filter_types.is_empty() || self.filter_types.contains(&message.event_type))
+            && (self.filter_types.is_empty()
+                || self.filter_types.iter().any(|wanted| wanted == event_type))
             && (self.channels.is_empty()
-                || message.channels.iter().any(|channel| self.channels.contains(channel)))
+                || channels.iter().any(|channel| self.channels.contains(channel)))
     }
 
     /// With what a message to this endpoint waits.

@@ -28,6 +28,9 @@ pub struct EventType {
     /// A heading to list it under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
+    /// Our own settings.
+    #[serde(default, skip_serializing_if = "EventTypeSettings::is_empty")]
+    pub settings: EventTypeSettings,
     /// The declaration that made it, if one did: `sluicegate apply --prune` removes it with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
@@ -38,4 +41,22 @@ pub struct EventType {
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// The object `sluicegate` of an event type.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EventTypeSettings {
+    /// Messages whose payloads do not fit the latest schema are refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validate: bool,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl EventTypeSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }

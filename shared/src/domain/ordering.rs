@@ -1,12 +1,12 @@
 //! Ordering: that an endpoint gets its messages one after the other.
 
-use std::{cell::OnceCell, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ORDERED_STRANDS, Strand};
+use super::{ORDERED_STRANDS, Payload, Strand};
 
 /// The object `ordering` of an endpoint. It is applied when a message is published: a change holds for
 /// messages from then on, and what waits already stays in the strand that it is in.
@@ -45,27 +45,12 @@ pub enum Poison {
     Block,
 }
 
-/// A payload that is parsed when it is first looked into.
-#[derive(Debug)]
-pub struct Payload<'a> {
-    bytes: &'a [u8],
-    value: OnceCell<Option<Value>>,
-}
-
-impl<'a> Payload<'a> {
-    /// This one.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, value: OnceCell::new() }
-    }
-
-    /// The text of a string, number or boolean at a place.
-    fn text_at(&self, pointer: &str) -> Option<String> {
-        let value = self.value.get_or_init(|| serde_json::from_slice(self.bytes).ok());
-        match value.as_ref()?.pointer(pointer)? {
-            Value::String(text) => Some(text.clone()),
-            scalar @ (Value::Number(_) | Value::Bool(_)) => Some(scalar.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        }
+/// The text of a string, number or boolean at a place.
+fn text_at(payload: &Payload<'_>, pointer: &str) -> Option<String> {
+    match payload.value()?.pointer(pointer)? {
+        Value::String(text) => Some(text.clone()),
+        scalar @ (Value::Number(_) | Value::Bool(_)) => Some(scalar.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -75,7 +60,7 @@ impl Ordering {
     pub fn strand(&self, payload: &Payload<'_>) -> Strand {
         let key = match &self.by {
             OrderBy::Endpoint => None,
-            OrderBy::Key { pointer } => payload.text_at(pointer),
+            OrderBy::Key { pointer } => text_at(payload, pointer),
         };
         let hash = key.map_or(0, |key| xxh3_64(key.as_bytes()));
         Strand::Ordered((hash % u64::from(ORDERED_STRANDS)) as u8)

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Ordering, OutcomeRule, RetryPolicy};
+use super::{Extra, Filter, Ordering, OutcomeRule, RetryPolicy};
 use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
@@ -60,6 +60,9 @@ pub struct EndpointSettings {
     /// Whether messages arrive one after the other, and which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordering: Option<Ordering>,
+    /// What a payload must be like; every one is right, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
     /// What follows from an answer's status, where that is not what usually does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeRule>,

@@ -148,8 +148,8 @@ impl Bulletin {
 }
 
 fn is_wanted(listening: &Configuration, occurrence: &Occurrence) -> bool {
-    let header = header(MessageId::from_bits(0), occurrence);
-    listening.endpoints.values().any(|endpoint| endpoint.wants(&header))
+    let event_type = occurrence.what.name();
+    listening.endpoints.values().any(|endpoint| endpoint.listens(event_type, &[]))
 }
 
 fn header(id: MessageId, occurrence: &Occurrence) -> MessageHeader {

@@ -13,7 +13,7 @@
 
 use super::{MAX_FAN_OUT, Target, Version};
 use crate::{
-    domain::{Endpoint, Message, Payload},
+    domain::{Endpoint, MessageHeader, Payload},
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::EntryId,
@@ -22,6 +22,9 @@ use crate::{
 
 /// How many endpoints are looked at for one chunk, wanted or not: bounds how long it takes.
 const MOST_VISITED: usize = 16_384;
+
+/// How many steps filters may take to choose the targets of one message at a time: some milliseconds.
+pub const MAX_FILTER_STEPS: usize = 200_000;
 
 /// What the entry carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,23 +73,20 @@ impl FanOut {
     }
 
     /// Chooses the next targets among the endpoints behind the cursor, which come in the order of
-    /// their ids; and says where to go on.
+    /// their ids; and says where to go on. `payload` is the message's, and nobody has looked into it.
     pub fn choose<'a>(
         &self,
-        message: &Message,
+        message: &MessageHeader,
+        payload: &Payload<'_>,
         endpoints: impl Iterator<Item = &'a Endpoint>,
     ) -> (Vec<Target>, Option<EndpointId>) {
-        let (mut targets, payload) = (Vec::new(), Payload::new(&message.payload));
+        let mut targets = Vec::new();
         for (visited, endpoint) in endpoints.enumerate() {
             if endpoint.created_at <= self.until {
-                targets.extend(Target::choose(
-                    endpoint,
-                    &message.header,
-                    &payload,
-                    self.not_before,
-                ));
+                targets.extend(Target::choose(endpoint, message, payload, self.not_before));
             }
-            if targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED {
+            let is_full = targets.len() == MAX_FAN_OUT || visited + 1 == MOST_VISITED;
+            if is_full || payload.filter_steps() > MAX_FILTER_STEPS {
                 return (targets, Some(endpoint.id));
             }
         }

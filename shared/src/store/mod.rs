@@ -40,7 +40,7 @@ pub use documents::{
     Change, Claim, Configuration, Document, Documents, Expect, Indexed, Kind, Version,
 };
 pub use error::{ErrorKind, Result, StoreError};
-pub use fan_out::{Expand, Expanded, FanOut};
+pub use fan_out::{Expand, Expanded, FanOut, MAX_FILTER_STEPS};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};
 pub use lanes::{
     AgendaEntry, AgendaPage, Ask, Due, Fetch, Fetched, Head, InFront, Lanes, PARKED_BELOW, Park,

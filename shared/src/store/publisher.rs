@@ -75,7 +75,7 @@ impl Target {
         payload: &Payload<'_>,
         not_before: Option<Millis>,
     ) -> Option<Self> {
-        endpoint.wants(message).then(|| {
+        endpoint.wants(message, payload).then(|| {
             let strand = endpoint.strand(payload);
             Self { endpoint: endpoint.id, strand, not_before }
         })
