@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use shared::{
+    audit,
     domain::{Attempt, DeadLetter, Destination, Queue, Tally, Task, TrackedTask},
     id::{AppId, AttemptId, EndpointId, MessageId, TaskId},
     placement::Lane,
@@ -49,6 +50,10 @@ impl Scripted {
 #[async_trait]
 impl Publisher for Scripted {
     async fn publish(&self, batch: Vec<Publication>) -> Result<Vec<Published>> {
+        // What is written down of changes is in no script.
+        if batch.iter().all(|publication| publication.header.app == audit::APPLICATION) {
+            return self.inner.publish(batch).await;
+        }
         self.batches.lock().unwrap().push(batch.len());
         let act = self.script.lock().unwrap().pop_front();
         match act {
