@@ -6,6 +6,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     domain::Scope,
@@ -21,7 +22,8 @@ const RETRY_AFTER_FULL_S: u64 = 5;
 pub(crate) type Result<T> = std::result::Result<T, ApiError>;
 
 /// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ValidationError")]
 pub(crate) struct Fault {
     /// Where: `body` or `query` or `path` or `header`, then the field.
     pub(crate) loc: Vec<Cow<'static, str>>,
@@ -143,14 +145,21 @@ impl ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Plain<'a> {
+/// Why a request failed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HttpErrorOut")]
+pub(crate) struct Plain<'a> {
+    /// For programs.
     code: &'static str,
+    /// For people.
     detail: &'a str,
 }
 
-#[derive(Serialize)]
-struct Detailed<'a> {
+/// What is wrong with the fields of a request.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HTTPValidationError")]
+pub(crate) struct Detailed<'a> {
+    /// For programs.
     code: &'static str,
     detail: &'a [Fault],
 }

@@ -1,11 +1,18 @@
 //! Event types: what kinds of messages there are. A message may be of a kind that is not listed here.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{domain::EventType, store::Kind, time::Millis};
 
-use super::{Api, list::ListQuery, patch::Patch, record::Record};
+use super::{
+    Api,
+    list::ListQuery,
+    openapi::{Name, Time, Title},
+    patch::Patch,
+    record::Record,
+};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
@@ -16,17 +23,26 @@ const FEATURE_FLAGS: &str = "featureFlags";
 const MAX_FLAGS: usize = 64;
 
 /// A change of an event type, or a whole one.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct EventTypeIn {
+#[schemars(extend("required" = ["description"]))]
+pub(super) struct EventTypeIn {
     /// Only for creating one.
+    #[schemars(with = "Name")]
     name: Patch<String>,
+    #[schemars(with = "String", length(max = 4096))]
     description: Patch<String>,
+    /// Not offered any more. Messages of this type are accepted all the same.
     archived: Patch<bool>,
     deprecated: Patch<bool>,
+    /// JSON Schemas by their version.
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     schemas: Patch<Value>,
+    #[schemars(with = "Option<Name>")]
     feature_flag: Patch<String>,
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_FLAGS))]
     feature_flags: Patch<Vec<String>>,
+    #[schemars(with = "Option<Title>")]
     group_name: Patch<String>,
 }
 
@@ -103,22 +119,26 @@ impl EventTypeIn {
     }
 }
 
-/// An event type as it is shown.
-#[derive(Debug, Serialize)]
+/// An event type.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EventTypeOut<'a> {
+pub(super) struct EventTypeOut<'a> {
     name: &'a str,
     description: &'a str,
     archived: bool,
     deprecated: bool,
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     schemas: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     feature_flag: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
     feature_flags: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 
@@ -213,8 +233,9 @@ pub(super) async fn patch(
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DeleteQuery {
+    /// Remove it, rather than archive it.
     #[serde(default)]
     expunge: bool,
 }

@@ -25,6 +25,7 @@ mod list;
 mod message;
 mod message_settings;
 mod named_limit;
+mod openapi;
 mod ordering;
 mod patch;
 mod pausing;

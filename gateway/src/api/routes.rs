@@ -8,11 +8,11 @@ use actix_web::{
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
     endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    pausing, recipients, replay,
+    openapi, pausing, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
-/// All routes. Only health is answered to everybody.
+/// All routes. What each takes and answers stands in `openapi/operations.rs`.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for path in ["/api/v1/health", "/api/v1/health/ping"] {
         config.service(
@@ -21,6 +21,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::head().to(health::health)),
         );
     }
+    // Open to everybody, as health is.
+    config
+        .service(resource("/api/v1/openapi.json").route(web::get().to(openapi::get)))
+        .service(resource("/docs").route(web::get().to(openapi::page)))
+        .service(resource("/docs/rapidoc.js").route(web::get().to(openapi::script)));
     let api = web::scope("/api/v1")
         .configure(api_keys)
         .configure(applications)

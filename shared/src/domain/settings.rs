@@ -3,6 +3,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, Ordering, OutcomeRule, RetryPolicy};
@@ -10,7 +11,7 @@ use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
 /// say otherwise.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationSettings {
     /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +38,7 @@ impl ApplicationSettings {
 }
 
 /// The object `sluicegate` of an endpoint.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointSettings {
     /// Nothing is sent until it is resumed; what is published meanwhile waits.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -73,12 +74,13 @@ impl EndpointSettings {
 }
 
 /// So many attempts per duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
     /// How many attempts may start…
     pub count: NonZeroU32,
     /// …within this time. In JSON a text such as `10s`.
     #[serde(with = "text")]
+    #[schemars(with = "String")]
     pub per: Duration,
     /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
     /// `count`, at least one, and one where endpoints share the limit.
