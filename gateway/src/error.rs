@@ -113,7 +113,7 @@ impl ApiError {
                 ErrorKind::Conflict => "conflict",
                 ErrorKind::Unavailable | ErrorKind::Misconfigured => "store_unavailable",
                 ErrorKind::Ambiguous => "outcome_unknown",
-                ErrorKind::Fenced | ErrorKind::Corrupt => "internal",
+                ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => "internal",
             },
         }
     }
@@ -129,7 +129,7 @@ impl ApiError {
                  idempotency key"
             }
             ErrorKind::Misconfigured => "the store does not keep what is promised",
-            ErrorKind::Fenced | ErrorKind::Corrupt => "internal error",
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => "internal error",
         }
         .to_owned()
     }
@@ -189,7 +189,9 @@ impl ResponseError for ApiError {
                 // Not the 503 of a definite no: a client that counts what it published must be
                 // able to tell the two apart.
                 ErrorKind::Ambiguous => StatusCode::GATEWAY_TIMEOUT,
-                ErrorKind::Fenced | ErrorKind::Corrupt => StatusCode::INTERNAL_SERVER_ERROR,
+                ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
             },
         }
     }

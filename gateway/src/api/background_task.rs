@@ -103,6 +103,7 @@ pub(super) struct TaskQuery {
     #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<usize>,
     /// What a page named as its `iterator` or `prevIterator`.
+    #[schemars(length(min = 1))]
     iterator: Option<String>,
     order: Option<Ordering>,
     #[schemars(extend("enum" = STATUSES))]

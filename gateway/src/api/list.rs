@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::DeadReason,
-    store::{self, Cursor, Order, Page, PageRequest},
+    store::{self, Cursor, ErrorKind, Order, Page, PageRequest},
     time::Millis,
 };
 
@@ -33,6 +33,7 @@ pub(super) struct ListQuery {
     limit: Option<usize>,
     /// Where to go on: what a page of this list named as its `iterator` or, for going back,
     /// `prevIterator`.
+    #[schemars(length(min = 1))]
     iterator: Option<String>,
     order: Option<Ordering>,
     /// Only what is older than this time.
@@ -126,9 +127,13 @@ impl ListQuery {
         }
         match iterator.strip_prefix(PREVIOUS) {
             Some(cursor) => Ok((Some(Cursor(cursor.to_owned())), true)),
-            None => Err(ApiError::query("iterator", "not an iterator of this list")),
+            None => Err(not_of_this_list()),
         }
     }
+}
+
+fn not_of_this_list() -> ApiError {
+    ApiError::query("iterator", "not an iterator of this list")
 }
 
 /// Reads a time. SDKs of languages with naive times send them without offset, and mean UTC.
@@ -184,7 +189,11 @@ pub(super) async fn gather<T>(
     let mut data = Vec::new();
     let mut done = false;
     'pages: for _ in 0..MAX_PAGES {
-        let page = fetch(PageRequest { after: place.clone(), order, limit }).await?;
+        let page = fetch(PageRequest { after: place.clone(), order, limit }).await;
+        let page = page.map_err(|error| match error.kind() {
+            ErrorKind::NoPlace => not_of_this_list(),
+            _ => error.into(),
+        })?;
         let last_page = page.done;
         let mut entries = page.entries.into_iter().peekable();
         while let Some((cursor, entry)) = entries.next() {
