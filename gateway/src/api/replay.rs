@@ -36,8 +36,8 @@ const MAX_EVENT_TYPES: usize = 64;
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ReplayIn", extend("examples" = [{"since": "2026-01-01T00:00:00Z"}]))]
 pub(super) struct SelectionIn {
-    /// From when on. Only all dead letters may be replayed without it.
-    #[schemars(with = "Option<Time>")]
+    /// From when on.
+    #[schemars(with = "Time")]
     since: Option<String>,
     /// Now, where it is not given.
     #[schemars(with = "Option<Time>")]

@@ -1,7 +1,8 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, ResponseError,
+    HttpRequest, HttpResponse, Resource, ResponseError,
+    http::header::{ALLOW, HeaderValue},
     web::{self, ServiceConfig},
 };
 
@@ -49,12 +50,12 @@ fn api_keys(config: &mut ServiceConfig) {
                 .route(web::post().to(api_key::create)),
         )
         .service(
-            resource("/sluicegate/api-key/{key}")
+            resource("/sluicegate/api-key/{id}")
                 .route(web::get().to(api_key::get))
                 .route(web::delete().to(api_key::delete)),
         )
         .service(
-            resource("/sluicegate/api-key/{key}/rotate").route(web::post().to(api_key::rotate)),
+            resource("/sluicegate/api-key/{id}/rotate").route(web::post().to(api_key::rotate)),
         );
 }
 
@@ -264,8 +265,16 @@ fn messages(config: &mut ServiceConfig) {
 
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
-    web::resource(path)
-        .default_service(web::to(async || ApiError::MethodNotAllowed.error_response()))
+    web::resource(path).default_service(web::to(no_such_method))
+}
+
+async fn no_such_method(request: HttpRequest) -> HttpResponse {
+    let allowed = request.match_pattern().and_then(|path| openapi::methods(&path));
+    let mut response = ApiError::MethodNotAllowed.error_response();
+    // The pages that are not part of the API can only be read.
+    let allowed = allowed.unwrap_or(HeaderValue::from_static("GET"));
+    response.headers_mut().insert(ALLOW, allowed);
+    response
 }
 
 async fn no_such_path() -> Result<(), ApiError> {

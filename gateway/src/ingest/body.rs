@@ -28,7 +28,8 @@ impl Body {
         &self.0
     }
 
-    /// Reads the body. What is no JSON at all is malformed, what has the wrong shape is invalid.
+    /// Reads the body, an object. What is no JSON at all is malformed, what has the wrong shape is
+    /// invalid.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         let malformed = |what: &str| Err(ApiError::Malformed(what.to_owned()));
         if self.0.is_empty() {
@@ -40,12 +41,15 @@ impl Body {
         let Ok(text) = std::str::from_utf8(&self.0) else {
             return malformed("the body is not UTF-8");
         };
+        let invalid = |msg: String| {
+            ApiError::Invalid(vec![Fault { loc: vec!["body".into()], msg, kind: "type_error" }])
+        };
+        // A list of its fields' values would be read as the object.
+        if text.trim_ascii_start().starts_with('[') {
+            return Err(invalid("expected an object, not a list".to_owned()));
+        }
         serde_json::from_str(text).map_err(|error| match error.classify() {
-            Category::Data => ApiError::Invalid(vec![Fault {
-                loc: vec!["body".into()],
-                msg: error.to_string(),
-                kind: "type_error",
-            }]),
+            Category::Data => invalid(error.to_string()),
             Category::Syntax | Category::Eof | Category::Io => {
                 ApiError::Malformed(format!("the body is not JSON: {error}"))
             }
@@ -116,6 +120,13 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "it is only read")]
+    struct Named {
+        name: String,
+        count: u8,
+    }
+
     fn body(bytes: &'static [u8]) -> Body {
         Body(Bytes::from_static(bytes))
     }
@@ -130,7 +141,10 @@ mod tests {
 
     #[test]
     fn what_has_another_shape_is_invalid() {
-        assert!(matches!(body(b"[]").json::<String>(), Err(ApiError::Invalid(_))));
+        assert!(matches!(body(b"{}").json::<String>(), Err(ApiError::Invalid(_))));
+        let listed = body(br#" ["a", 1]"#).json::<Named>();
+        assert!(matches!(listed, Err(ApiError::Invalid(_))), "{listed:?}");
+        assert!(body(br#"{"name":"a","count":1}"#).json::<Named>().is_ok());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod harness;
 mod history;
 mod limits;
 mod messages;
+mod openapi;
 mod operational;
 mod options;
 mod ordering;

@@ -166,11 +166,10 @@ impl<'a> Operation<'a> {
         self.fails(&WITH_BODY)
     }
 
-    /// Takes a body that may be left out.
-    pub(super) fn optional_body<T: JsonSchema>(self) -> Self {
-        let it = self.body::<T>();
-        it.value["requestBody"]["required"] = false.into();
-        it
+    /// The body may be left out.
+    pub(super) fn optional(self) -> Self {
+        self.value["requestBody"]["required"] = false.into();
+        self
     }
 
     /// Takes a change of what [`Operation::body`] takes as a whole: nothing in it is required. `name` is

@@ -54,7 +54,7 @@ fn open_to_everybody(api: &mut Document) {
 
 fn api_keys(api: &mut Document) {
     api.tag("API key", "Tokens with a scope, which may be bound to one application.");
-    let (all, one) = ("/sluicegate/api-key", "/sluicegate/api-key/{key}");
+    let (all, one) = ("/sluicegate/api-key", "/sluicegate/api-key/{id}");
     api.get("sluicegate.api-key.list", all, "List API keys").lists::<ApiKeyOut<'_>>(&["order"]);
     api.post("sluicegate.api-key.create", all, "Create an API key")
         .describe("The answer is the only one that shows the key itself.")
@@ -146,7 +146,8 @@ fn endpoints_at(api: &mut Document, id: &str, all: &str) {
     let secret = &format!("{one}/secret");
     api.get(&id("get-secret"), secret, "Get the signing secret").returns::<SecretOut>(200);
     api.post(&id("rotate-secret"), &format!("{secret}/rotate"), "Rotate the signing secret")
-        .optional_body::<RotateIn>()
+        .body::<RotateIn>()
+        .optional()
         .returns::<SecretOut>(200);
 }
 
@@ -278,7 +279,8 @@ fn replays(api: &mut Document) {
         .returns::<PurgeOut>(200);
     api.post("sluicegate.dead-letter.replay-all", &format!("{letters}/replay"), "Send all again")
         .query::<DryRun>()
-        .optional_body::<SelectionIn>()
+        .change::<SelectionIn>("DeadLetterReplayIn")
+        .optional()
         .returns::<DryRunOut>(200)
         .returns::<TaskOut>(202);
     let letter = &format!("{letters}/{{letter}}");
