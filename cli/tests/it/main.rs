@@ -8,6 +8,7 @@ mod data_directory;
 mod delivery;
 mod halves;
 mod health;
+mod hostile;
 mod process;
 mod receiver;
 mod replaying;
