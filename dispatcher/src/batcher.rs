@@ -1,4 +1,4 @@
-//! The batcher: an actor that makes calls of what is waiting, up to two at a time. There are no
+//! The batcher: an actor that makes calls of what is waiting, one or two at a time. There are no
 //! timers: a batch is what came while the calls before it were under way.
 //!
 //! A call that the store refuses may fail because of what a single lane holds. Each lane's part of it
@@ -16,15 +16,15 @@ use crate::{
     persist::Pauses,
 };
 
-/// Calls under way at once.
-const CALLS: usize = 2;
-
 /// What a batcher gathers, and the call that it makes of it.
 pub(crate) trait Stage: Unpin + 'static {
     /// What a lane sends.
     type Wish: Send + 'static;
     /// One lane's part of a call.
     type Part: 'static;
+    /// Calls under way at once: with one the batches are larger, with two nobody waits for the end of
+    /// the call before.
+    const CALLS: usize;
 
     /// Takes note of a wish.
     fn add(&mut self, wish: Self::Wish);
@@ -75,7 +75,7 @@ impl<S: Stage> Batcher<S> {
 
     /// After what is in the mailbox already, so that it joins the batch.
     fn flush_soon(&mut self, ctx: &mut Context<Self>) {
-        if !self.flush_is_due && self.calls < CALLS {
+        if !self.flush_is_due && self.calls < S::CALLS {
             self.flush_is_due = true;
             ctx.notify(Flush);
         }
@@ -105,7 +105,7 @@ impl<S: Stage> Handler<Flush> for Batcher<S> {
 
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
         self.flush_is_due = false;
-        while self.calls < CALLS
+        while self.calls < S::CALLS
             && let Some(batch) = self.stage.take()
         {
             self.calls += 1;

@@ -75,6 +75,7 @@ pub(crate) struct Fetching {
 impl Stage for Fetching {
     type Wish = Wish;
     type Part = Wish;
+    const CALLS: usize = 2;
 
     fn add(&mut self, wish: Wish) {
         self.waiting.push_back(wish);

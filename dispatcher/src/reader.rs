@@ -4,12 +4,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
 
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
+};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
 };
 use shared::{
     placement::Lane,
@@ -23,15 +28,21 @@ use crate::{
     persist::survived,
 };
 
-/// Entries per lane in one read, at most: references only, so this is little memory…
-const PAGE: usize = 256;
-/// …and in all: what Redis and this thread are busy with at one go.
-const MOST_ENTRIES: usize = 4096;
+/// Entries per lane in one read, at most…
+const PAGE: usize = 64;
+/// …and in all. They are references only, so it is not for their memory: it is what Redis, this thread,
+/// and then the lanes are busy with at one go while everybody else waits.
+const MOST_ENTRIES: usize = 2048;
 /// How long the other lanes wait for those that have not taken their part…
 const GRACE: Duration = Duration::from_millis(2);
 /// …and the latter for the end of a read without them: it is not interrupted, because that costs
 /// a connection.
 const SHORT_READ: Duration = Duration::from_millis(5);
+/// A read costs the same for one entry as for twenty, because it names every lane. So reads follow
+/// each other at this distance, and what came meanwhile shares one…
+const PACE: Duration = Duration::from_millis(2);
+/// …unless there were few of them lately: so many may follow each other at once.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(8).unwrap();
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(200);
 /// How long a lane that cannot be read is left out.
 const LEFT_OUT: Duration = Duration::from_secs(5);
@@ -67,6 +78,7 @@ pub(crate) struct Reader {
     watched: BTreeMap<Lane, Watched>,
     connection: Option<Box<dyn store::Reader>>,
     turn: Turn,
+    pace: DefaultDirectRateLimiter,
     /// How often something was given.
     given: u64,
 }
@@ -74,6 +86,8 @@ pub(crate) struct Reader {
 /// One thing at a time.
 enum Turn {
     Idle,
+    /// Until the next read may begin.
+    Resting,
     /// Can be interrupted: reading takes nothing.
     Reading(SpawnHandle),
     /// Cannot: so many lanes must still get what was read, or the grace is over.
@@ -85,7 +99,29 @@ enum Turn {
 
 impl Reader {
     pub(crate) fn new(parts: Arc<Parts>) -> Self {
-        Self { parts, watched: BTreeMap::new(), connection: None, turn: Turn::Idle, given: 0 }
+        // Only a period of zero gives no quota.
+        let pace = Quota::with_period(PACE).unwrap_or(Quota::per_second(AT_ONCE));
+        Self {
+            parts,
+            watched: BTreeMap::new(),
+            connection: None,
+            turn: Turn::Idle,
+            pace: RateLimiter::direct(pace.allow_burst(AT_ONCE)),
+            given: 0,
+        }
+    }
+
+    /// Reads as soon as the pace allows.
+    fn read_next(&mut self, ctx: &mut Context<Self>) {
+        match self.pace.check() {
+            Ok(()) => self.read(ctx),
+            Err(early) => self.rest(early.wait_time_from(DefaultClock::default().now()), ctx),
+        }
+    }
+
+    fn rest(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        self.turn = Turn::Resting;
+        ctx.run_later(pause, Self::read_next);
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
@@ -162,7 +198,7 @@ impl Reader {
         if left == 0 {
             return self.read(ctx);
         }
-        let grace = ctx.run_later(GRACE, Self::read);
+        let grace = ctx.run_later(GRACE, Self::read_next);
         self.turn = Turn::Giving { left, grace };
     }
 
@@ -178,24 +214,25 @@ impl Reader {
                 *left -= 1;
                 if *left == 0 {
                     ctx.cancel_future(*grace);
-                    self.read(ctx);
+                    self.read_next(ctx);
                 }
             }
             // It was late: the next read includes it again, and the one under way is a short one.
-            Turn::Giving { .. } | Turn::Reading(_) => {}
-            Turn::Idle => self.read(ctx),
+            Turn::Giving { .. } | Turn::Resting | Turn::Reading(_) => {}
+            Turn::Idle => self.read_next(ctx),
         }
     }
 
+    /// Not at once: lanes are gained many at a time, and what is interrupted costs a connection.
     fn restart(&mut self, ctx: &mut Context<Self>) {
         match self.turn {
-            Turn::Giving { .. } => return,
+            Turn::Giving { .. } | Turn::Resting => return,
             Turn::Reading(handle) => {
                 ctx.cancel_future(handle);
             }
             Turn::Idle => {}
         }
-        self.read(ctx);
+        self.rest(PACE, ctx);
     }
 }
 

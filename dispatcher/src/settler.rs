@@ -87,6 +87,7 @@ impl LaneBatch {
 impl Stage for Settling {
     type Wish = Wish;
     type Part = LaneBatch;
+    const CALLS: usize = 1;
 
     fn add(&mut self, wish: Wish) {
         let batch = match self.waiting.entry(wish.fence.lane) {

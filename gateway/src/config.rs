@@ -32,4 +32,8 @@ pub struct Config {
     pub longest_retention: Duration,
     /// Networks in which endpoints may have http URLs and any port.
     pub allow_cidr: Vec<ipnet::IpNet>,
+    /// Where browsers reach the API; empty: by http at the host that a request names.
+    pub public_url: String,
+    /// Whose JWTs are accepted beside API keys.
+    pub issuers: Vec<crate::Issuer>,
 }

@@ -8,10 +8,7 @@ use std::{borrow::Cow, time::Duration};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::{
-    domain::Scope,
-    store::{ErrorKind, StoreError},
-};
+use shared::store::{ErrorKind, StoreError};
 
 /// Seconds after which a client may try again what failed for a passing reason.
 const RETRY_AFTER_S: u64 = 1;
@@ -41,8 +38,12 @@ pub(crate) enum ApiError {
     Unauthenticated,
     #[error("too many wrong tokens from this address; try again later")]
     TooManyFailures { wait: Duration },
-    #[error("a key of scope `{}` may not do this", .0.name())]
-    Forbidden(Scope),
+    #[error("the keys of the token's issuer cannot be read; try again later")]
+    IssuerUnavailable,
+    #[error("a token that is good for `{0}` may not do this")]
+    Forbidden(String),
+    #[error("only tokens of the portal can be logged out")]
+    NotOfPortal,
     #[error("{0} not found")]
     NotFound(&'static str),
     #[error("the message's body is gone: bodies are kept for a limited time; publish it again")]
@@ -96,7 +97,9 @@ impl ApiError {
         match self {
             Self::Unauthenticated => "authentication_failed",
             Self::TooManyFailures { .. } => "too_many_failures",
+            Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden(_) => "insufficient_scope",
+            Self::NotOfPortal => "not_of_portal",
             Self::NotFound(_) => "not_found",
             Self::BodyGone => "gone",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -169,7 +172,9 @@ impl ResponseError for ApiError {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotOfPortal => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BodyGone => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -13,11 +13,13 @@ mod config;
 mod error;
 mod ingest;
 mod metrics;
+mod portal;
 mod publish;
 mod server;
 
 use std::{io, net::SocketAddr, time::Duration};
 
+pub use access::{Issuer, SignatureAlgorithm};
 pub use config::Config;
 use prometheus::Registry;
 use shared::{health::Probe, store::SharedStore};

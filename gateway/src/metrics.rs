@@ -13,6 +13,7 @@ use shared::store::ErrorKind;
 pub(crate) struct Metrics {
     requests: HistogramVec,
     denied: IntCounterVec,
+    keys_read: IntCounterVec,
     accepted: IntCounter,
     replayed: IntCounter,
     refused: IntCounterVec,
@@ -42,6 +43,12 @@ impl Metrics {
                 "requests_denied_total",
                 "Requests of callers who are not known or may not do this, by reason",
                 "reason",
+            )?,
+            keys_read: counters(
+                registry,
+                "issuer_keys_read_total",
+                "How often the keys of issuers of JWTs were asked for, by how it ended",
+                "outcome",
             )?,
             accepted: counter(registry, "messages_accepted_total", "Messages answered with 202")?,
             replayed: counter(
@@ -108,6 +115,10 @@ impl Metrics {
 
     pub(crate) fn denied(&self, reason: &'static str) {
         self.denied.with_label_values(&[reason]).inc();
+    }
+
+    pub(crate) fn keys_read(&self, done: bool) {
+        self.keys_read.with_label_values(&[if done { "done" } else { "failed" }]).inc();
     }
 
     pub(crate) fn accepted(&self, deliveries: usize) {

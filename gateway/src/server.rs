@@ -19,6 +19,7 @@ use crate::{
     error::ApiError,
     ingest::observe,
     metrics::Metrics,
+    portal,
     publish::{Configurations, Publish, Writer},
 };
 
@@ -42,7 +43,8 @@ pub(crate) struct Running {
 /// Binds and serves.
 pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io::Result<Running> {
     let (listen, workers) = (config.listen, config.workers.max(1));
-    let access = web::Data::new(Access::new(&config.api_token, Arc::clone(&store)));
+    let access = Access::start(&config.api_token, &config.issuers, Arc::clone(&store), &metrics);
+    let access = web::Data::new(access.map_err(io::Error::other)?);
     let api = web::Data::new(Api {
         store: Arc::clone(&store),
         secret_overlap: config.secret_overlap,
@@ -77,6 +79,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
                 web::PathConfig::default().error_handler(|_, _| ApiError::NotFound("path").into()),
             )
             .configure(routes)
+            .configure(portal::routes)
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe))
     })

@@ -93,6 +93,20 @@ fn gateway(settings: &Settings, require: &mut Require<'_>) {
         ),
     );
     require(!gateway.body_deadline.is_zero(), "gateway.body_deadline is zero: raise it".into());
+    let public = url::Url::parse(&gateway.public_url);
+    require(
+        gateway.public_url.is_empty()
+            || public.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
+        "gateway.public_url is no URL of http or https: write it as browsers see it, or leave it empty"
+            .into(),
+    );
+    for (place, issuer) in gateway.issuers.iter().enumerate() {
+        if let Err(why) = issuer.check() {
+            require(false, why);
+        }
+        let twice = gateway.issuers[..place].iter().any(|other| other.issuer == issuer.issuer);
+        require(!twice, format!("gateway.issuers `{}` stands there twice", issuer.issuer));
+    }
 }
 
 fn dispatcher(settings: &Settings, require: &mut Require<'_>) {

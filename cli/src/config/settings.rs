@@ -41,6 +41,8 @@ pub(crate) struct GatewaySettings {
     pub(super) body_deadline: Duration,
     #[serde(with = "humantime_serde")]
     secret_overlap: Duration,
+    pub(super) issuers: Vec<gateway::Issuer>,
+    pub(super) public_url: String,
 }
 
 /// Section `dispatcher`.
@@ -159,6 +161,8 @@ impl Settings {
             quota_bytes: self.gateway.quota_bytes,
             longest_retention: self.lifetimes.longest_retention,
             allow_cidr: self.allow_cidr.clone(),
+            issuers: self.gateway.issuers.clone(),
+            public_url: self.gateway.public_url.clone(),
         }
     }
 

@@ -136,6 +136,7 @@ fn each_contradiction_is_found() {
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "1023")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_LIMIT", "8388609")], "body_limit"),
         (&[("SLUICEGATE_GATEWAY__BODY_DEADLINE", "0s")], "body_deadline"),
+        (&[("SLUICEGATE_GATEWAY__PUBLIC_URL", "hooks.example.com")], "public_url"),
         (&[("SLUICEGATE_DISPATCHER__MAX_BODY_BYTES", "4194303")], "max_body_bytes"),
         (&[("SLUICEGATE_DISPATCHER__MAX_WINDOW", "0")], "max_window"),
         (&[("SLUICEGATE_DISPATCHER__MAX_IN_FLIGHT", "63")], "max_in_flight"),
@@ -160,6 +161,35 @@ fn each_contradiction_is_found() {
     }
     let both = [("SLUICEGATE_DURABILITY", "replicated"), ("SLUICEGATE_LIFETIMES__HISTORY", "23h")];
     assert_eq!(wrong(&both, Role::AllInOne).len(), 2, "all of them are told at once");
+}
+
+#[test]
+fn issuers_stand_in_a_file_and_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.toml");
+    let loaded = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+        load(&flags, &[], Role::AllInOne)
+    };
+    let issuer = "[[gateway.issuers]]\nissuer = 'https://i'\naudiences = ['a']\n";
+    let more = "scopes = { boss = 'admin' }\nleeway = '1m'\nalgorithms = ['ES256', 'EdDSA']";
+    let config = loaded(&format!("{issuer}{more}")).unwrap();
+    let [found] = &config.settings.gateway("".to_owned().into()).issuers[..] else { panic!() };
+    assert_eq!((found.scopes.len(), found.leeway.as_secs()), (1, 60));
+    assert!(config.print().unwrap().contains("https://i"));
+    for (text, named) in [
+        (format!("{issuer}algorithms = ['HS256']"), "HS256"),
+        (format!("{issuer}audience = 'a'"), "audience"),
+        (format!("{issuer}leeway = '1h'"), "leeway"),
+        (format!("{issuer}{issuer}"), "twice"),
+        ("[[gateway.issuers]]\nissuer = 'https://i'".to_owned(), "audiences"),
+    ] {
+        let Err(Failure::Config(wrong)) = loaded(&text) else { panic!("accepted: {text}") };
+        assert!(wrong.join("\n").contains(named), "{text}: {wrong:?}");
+    }
+    let variable = wrong(&[("SLUICEGATE_GATEWAY__ISSUERS", "https://i")], Role::AllInOne);
+    assert!(variable[0].contains("gateway.issuers"), "{variable:?}");
 }
 
 #[test]

@@ -337,10 +337,11 @@ impl Brain {
         !self.limits.are_none()
     }
 
-    /// How many deliveries are worth holding: what the window can take soon. More than that is
-    /// better off waiting in the store.
+    /// How many deliveries are worth holding: what the window can take soon. To hold one costs a few
+    /// hundred bytes here, to park one and look for it again about as much as its delivery. More than
+    /// that is better off waiting in the store.
     pub(crate) fn appetite(&self) -> usize {
-        2 * self.window.size() + 8
+        8 * self.window.size() + 8
     }
 
     /// Whether forgetting it loses nothing.

@@ -1,10 +1,12 @@
 //! The layer in front of every route: nobody passes whose token is not known, or who may not do this.
 
+use std::net::SocketAddr;
+
 use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::AUTHORIZATION,
+    http::header::{AUTHORIZATION, HeaderMap},
     middleware::Next,
     web,
 };
@@ -16,7 +18,10 @@ use subtle::ConstantTimeEq;
 use super::{
     authorize::{Caller, Verdict},
     failures::Failures,
+    issuer::Issuer,
+    jwt::Jwts,
     keys::Keys,
+    portal::{Portal, PortalSecret},
 };
 use crate::{
     error::{self, ApiError},
@@ -27,44 +32,62 @@ use crate::{
 pub(crate) struct Access {
     root: Root,
     keys: Keys,
+    jwts: Jwts,
+    portal: Portal,
     failures: Failures,
     store: SharedStore,
 }
 
 impl Access {
-    /// `root` is the token of the settings, which may everything.
-    pub(crate) fn new(root: &SecretString, store: SharedStore) -> Self {
-        let keys = Keys::new(store.clone());
-        Self { root: Root::new(root), keys, failures: Failures::new(), store }
+    /// `root` is the token of the settings, which may everything. Starts to read the keys of the
+    /// issuers; fails if there can be no client for that.
+    pub(crate) fn start(
+        root: &SecretString,
+        issuers: &[Issuer],
+        store: SharedStore,
+        metrics: &Metrics,
+    ) -> reqwest::Result<Self> {
+        Ok(Self {
+            root: Root::new(root),
+            keys: Keys::new(store.clone()),
+            jwts: Jwts::start(issuers, store.clone(), metrics)?,
+            portal: Portal::new(store.clone()),
+            failures: Failures::new(),
+            store,
+        })
     }
 
     async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
-        let header = request.headers().get(AUTHORIZATION);
-        let shown = header.and_then(|header| bearer(header.as_bytes()));
-        let caller = match shown.map(|shown| (shown, hash(shown))) {
+        let caller = match bearer_of(request.headers()).map(|shown| (shown, hash(shown))) {
             None => None,
-            Some((_, hash)) if self.root.has(&hash) => {
-                Some(Caller { name: "root".to_owned(), scope: Scope::Admin, app: None })
-            }
+            Some((_, hash)) if self.root.has(&hash) => Some(self.root.caller.clone()),
+            Some((shown, hash)) if self.jwts.takes(shown) => self.jwts.caller(shown, hash).await?,
+            Some((shown, hash)) if Portal::takes(shown) => self.portal.caller(shown, hash).await?,
             Some((shown, hash)) => self.keys.caller(shown, hash).await?,
         };
-        let Some(caller) = caller else { return Err(self.refuse(request)) };
+        let Some(caller) = caller else { return Err(self.refuse(request.peer_addr())) };
         let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
         match caller.judge(request.method(), path) {
             Verdict::Allowed => Ok(caller),
             Verdict::AllowedIn(name) if self.is_own(&caller, name).await? => Ok(caller),
             Verdict::AllowedIn(_) => Err(ApiError::NotFound("application")),
             Verdict::Hidden => Err(ApiError::NotFound("path")),
-            Verdict::Forbidden => Err(ApiError::Forbidden(caller.scope)),
+            Verdict::Forbidden => Err(ApiError::Forbidden(caller.rights())),
         }
     }
 
-    fn refuse(&self, request: &ServiceRequest) -> ApiError {
-        let Some(peer) = request.peer_addr() else { return ApiError::Unauthenticated };
+    /// Counts a wrong token that this address has shown.
+    pub(crate) fn refuse(&self, peer: Option<SocketAddr>) -> ApiError {
+        let Some(peer) = peer else { return ApiError::Unauthenticated };
         match self.failures.count(peer.ip()) {
             Ok(()) => ApiError::Unauthenticated,
             Err(wait) => ApiError::TooManyFailures { wait },
         }
+    }
+
+    /// Looks at the store again when this is shown the next time.
+    pub(crate) async fn forget(&self, token: &PortalSecret) {
+        self.portal.forget(token).await;
     }
 
     /// Whether the caller's application has this id or uid.
@@ -78,20 +101,29 @@ impl Access {
 }
 
 /// The token of the settings, as its hash: equal lengths compare in constant time.
-struct Root([u8; 32]);
+struct Root {
+    hash: [u8; 32],
+    caller: Caller,
+}
 
 impl Root {
     fn new(token: &SecretString) -> Self {
-        Self(hash(token.expose_secret().as_bytes()))
+        let caller = Caller::new("root", &[Scope::Admin], None);
+        Self { hash: hash(token.expose_secret().as_bytes()), caller }
     }
 
     fn has(&self, hash: &[u8; 32]) -> bool {
-        bool::from(hash.ct_eq(&self.0))
+        bool::from(hash.ct_eq(&self.hash))
     }
 }
 
 fn hash(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
+}
+
+/// The token that a request shows.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()))
 }
 
 /// The token of a header `Bearer <token>`.

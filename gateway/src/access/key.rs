@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const PREFIX: &str = "sgk_";
 const ID: usize = 10;
-const SECRET: usize = 32;
+pub(super) const SECRET: usize = 32;
 const CHECKSUM: usize = 6;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -24,11 +24,7 @@ pub(crate) struct Key(SecretString);
 
 impl Key {
     pub(crate) fn generate() -> Self {
-        let mut rng = rand::rng();
-        let mut text = PREFIX.to_owned();
-        text.extend(
-            (0..ID + SECRET).map(|_| char::from(DIGITS[rng.random_range(0..DIGITS.len())])),
-        );
+        let text = format!("{PREFIX}{}{}", random(ID), secret());
         let checksum = checksum(&text);
         Self((text + &checksum).into())
     }
@@ -62,6 +58,16 @@ impl Key {
     pub(crate) fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// The secret part of a key or token.
+pub(super) fn secret() -> String {
+    random(SECRET)
+}
+
+fn random(length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(DIGITS[rng.random_range(0..DIGITS.len())])).collect()
 }
 
 fn checksum(text: &str) -> String {

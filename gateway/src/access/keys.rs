@@ -80,7 +80,7 @@ impl Keys {
         if !key.has_hash(&record.hash) {
             return Ok(None);
         }
-        let caller = Caller { name: record.id.clone(), scope: record.scope, app: record.app };
+        let caller = Caller::new(&record.id, &[record.scope], record.app);
         Ok(Some(Known { caller, record, json, used: AtomicBool::new(false) }))
     }
 

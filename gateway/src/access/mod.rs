@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [`key`] | what a key looks like |
 //! | [`keys`] | whose key it is, from the store, remembered for a moment |
+//! | [`issuer`] | whose JWTs are accepted, and what their claims mean |
+//! | [`jwks`] | the keys of an issuer, read in the background |
+//! | [`jwt`] | whether a JWT holds, and who shows it |
+//! | [`portal`] | tokens of the portal, and which application they are good for |
 //! | [`authorize`] | what a caller may do, from scope, method and path alone |
 //! | [`failures`] | how many wrong keys one address may try |
 //! | [`mod@authenticate`] | the layer that puts these together in front of every route |
@@ -14,9 +18,15 @@
 mod authenticate;
 mod authorize;
 mod failures;
+mod issuer;
+mod jwks;
+mod jwt;
 mod key;
 mod keys;
+mod portal;
 
-pub(crate) use authenticate::{Access, authenticate};
+pub(crate) use authenticate::{Access, authenticate, bearer_of};
 pub(crate) use authorize::Caller;
+pub use issuer::{Issuer, SignatureAlgorithm};
 pub(crate) use key::Key;
+pub(crate) use portal::{PortalSecret, Use};

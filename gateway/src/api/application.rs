@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Application, ApplicationSettings},
     id::AppId,
-    store::{Change, Configuration, ErrorKind, Indexed, Order, Page, StoreError, Version},
+    store::{Change, Configuration, ErrorKind, Indexed, Kind, Order, Page, StoreError, Version},
     time::Millis,
 };
 
@@ -314,6 +314,7 @@ pub(super) async fn delete(api: web::Data<Api>, path: web::Path<String>) -> Resu
     let claim = api.store.claim(app).await?;
     api.delete_configuration(app, found.version).await?;
     api.store.unindex(app, uid.as_deref(), claim).await?;
+    api.store.delete_document(Kind::Portal, &app.to_string()).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -30,6 +30,7 @@ mod ordering;
 mod patch;
 mod pausing;
 mod place;
+mod portal;
 mod recipients;
 mod record;
 mod replay;

@@ -9,11 +9,12 @@ use actix_web::{
 use super::{
     api_key, application, attempt, background_task, content, dead_letter, endpoint,
     endpoint_headers, endpoint_secret, endpoint_state, event_type, health, message, named_limit,
-    openapi, pausing, recipients, replay,
+    openapi, pausing, portal, recipients, replay,
 };
 use crate::{access, error::ApiError};
 
-/// All routes. What each takes and answers stands in `openapi/operations.rs`.
+/// All routes; what each takes and answers stands in `openapi/operations.rs`. Only health, documentation, and the
+/// exchange of a portal's code, are answered to everybody.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for path in ["/api/v1/health", "/api/v1/health/ping"] {
         config.service(
@@ -22,11 +23,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::head().to(health::health)),
         );
     }
-    // Open to everybody, as health is.
     config
         .service(resource("/api/v1/openapi.json").route(web::get().to(openapi::get)))
         .service(resource("/docs").route(web::get().to(openapi::page)))
         .service(resource("/docs/rapidoc.js").route(web::get().to(openapi::script)));
+    config.service(resource("/api/v1/auth/one-time-token").route(web::post().to(portal::exchange)));
     let api = web::scope("/api/v1")
         .configure(api_keys)
         .configure(applications)
@@ -37,6 +38,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(messages)
         .configure(replays)
         .configure(background_tasks)
+        .configure(portal_access)
         .default_service(web::to(no_such_path))
         .wrap(actix_web::middleware::from_fn(access::authenticate));
     config.service(api).default_service(web::to(no_such_path));
@@ -50,12 +52,12 @@ fn api_keys(config: &mut ServiceConfig) {
                 .route(web::post().to(api_key::create)),
         )
         .service(
-            resource("/sluicegate/api-key/{id}")
+            resource("/sluicegate/api-key/{key}")
                 .route(web::get().to(api_key::get))
                 .route(web::delete().to(api_key::delete)),
         )
         .service(
-            resource("/sluicegate/api-key/{id}/rotate").route(web::post().to(api_key::rotate)),
+            resource("/sluicegate/api-key/{key}/rotate").route(web::post().to(api_key::rotate)),
         );
 }
 
@@ -263,6 +265,15 @@ fn messages(config: &mut ServiceConfig) {
         );
 }
 
+fn portal_access(config: &mut ServiceConfig) {
+    for path in ["/auth/app-portal-access/{app}", "/auth/dashboard-access/{app}"] {
+        config.service(resource(path).route(web::post().to(portal::grant)));
+    }
+    config
+        .service(resource("/auth/app/{app}/expire-all").route(web::post().to(portal::expire_all)))
+        .service(resource("/auth/logout").route(web::post().to(portal::logout)));
+}
+
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
     web::resource(path).default_service(web::to(no_such_method))
@@ -280,3 +291,7 @@ async fn no_such_method(request: HttpRequest) -> HttpResponse {
 async fn no_such_path() -> Result<(), ApiError> {
     Err(ApiError::NotFound("path"))
 }
+
+#[cfg(test)]
+#[path = "routes_tests.rs"]
+mod tests;

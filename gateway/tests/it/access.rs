@@ -1,6 +1,6 @@
 //! API keys: what each may do, how they end, and that they never show.
 
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
     domain::ApiKey,
@@ -16,7 +16,7 @@ async fn made(api: &Api, key: Value) -> (String, String) {
 }
 
 async fn ask(api: &Api, key: &str, method: Method, path: &str) -> Answer {
-    let request = Client::new().request(method, api.url(path)).bearer_auth(key);
+    let request = api.request_as(key, method, path);
     let body = json!({"eventType": "a.b", "payload": {"a": 1}, "url": "https://example.com/"});
     send(request.json(&body)).await
 }

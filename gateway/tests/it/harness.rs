@@ -42,6 +42,8 @@ pub(crate) fn config() -> Config {
         quota_bytes: 0,
         longest_retention: Duration::from_secs(90 * 86_400),
         allow_cidr: vec![],
+        issuers: vec![],
+        public_url: String::new(),
     }
 }
 
@@ -104,7 +106,12 @@ impl Api {
 
     /// A request with the token; `path` is what follows `/api/v1`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.url(path)).bearer_auth(TOKEN)
+        self.request_as(TOKEN, method, path)
+    }
+
+    /// A request with another token.
+    pub(crate) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(token)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

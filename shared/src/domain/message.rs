@@ -1,9 +1,12 @@
 //! A message: an event, stored once and delivered byte for byte.
 //!
-//! Record: one byte of format (1), the header's length as 4 bytes little endian, the header as JSON,
-//! the exact bytes of the payload.
+//! Record: one byte of format, the header's length as 4 bytes little endian, the header as JSON, the
+//! exact bytes of the payload. In format 1 they stand there as they are, in format 2 as an
+//! [LZ4 block](https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md) after their number, 4 bytes
+//! little endian: stores keep what waits in memory, and JSON repeats itself.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use lz4_flex::block::{compress_prepend_size, decompress, uncompressed_size};
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, MessageOptions};
@@ -12,8 +15,15 @@ use crate::{
     time::Millis,
 };
 
-const RECORD_FORMAT: u8 = 1;
+const PLAIN: u8 = 1;
+const PACKED: u8 = 2;
 const PREFIX_LEN: usize = 5;
+/// Payloads below this are not worth packing…
+const WORTH_PACKING: usize = 512;
+/// …nor is what stays above this share of its size.
+const WORTH_KEEPING: (usize, usize) = (7, 8);
+/// A block of LZ4 holds at most so many bytes for each of its own: whoever claims more lies.
+const MOST_BYTES_PER_BYTE: usize = 255;
 
 /// What is known of a message besides its payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,11 +83,14 @@ pub enum RecordError {
     #[error("the record is cut off")]
     Cut,
     /// Written by a version that this one cannot read.
-    #[error("the record has format {0}, this version reads {RECORD_FORMAT}")]
+    #[error("the record has format {0}, this version reads {PLAIN} and {PACKED}")]
     Format(u8),
     /// The header is no JSON of a header.
     #[error("the record's header cannot be read")]
     Header(#[from] serde_json::Error),
+    /// The payload is no block of LZ4, or not of that length.
+    #[error("the record's payload cannot be unpacked")]
+    Payload,
 }
 
 impl Message {
@@ -93,27 +106,52 @@ impl Message {
     pub fn encode(&self) -> Result<Bytes, RecordError> {
         let header = serde_json::to_vec(&self.header)?;
         let length = u32::try_from(header.len()).map_err(|_| RecordError::Cut)?;
-        let mut record = BytesMut::with_capacity(PREFIX_LEN + header.len() + self.payload.len());
-        record.put_u8(RECORD_FORMAT);
+        let packed = pack(&self.payload);
+        let (format, payload) = match &packed {
+            Some(packed) => (PACKED, packed.as_slice()),
+            None => (PLAIN, &self.payload[..]),
+        };
+        let mut record = BytesMut::with_capacity(PREFIX_LEN + header.len() + payload.len());
+        record.put_u8(format);
         record.put_u32_le(length);
         record.put_slice(&header);
-        record.put_slice(&self.payload);
+        record.put_slice(payload);
         Ok(record.freeze())
     }
 
-    /// Reads a record. The payload shares the record's memory.
+    /// Reads a record. A payload that is not packed shares the record's memory.
     pub fn decode(record: &Bytes) -> Result<Self, RecordError> {
-        match record.first() {
+        let format = match record.first() {
             None => return Err(RecordError::Cut),
-            Some(&RECORD_FORMAT) => {}
+            Some(&format @ (PLAIN | PACKED)) => format,
             Some(&other) => return Err(RecordError::Format(other)),
-        }
+        };
         let length = record.get(1..PREFIX_LEN).and_then(|bytes| bytes.try_into().ok());
         let length = u32::from_le_bytes(length.ok_or(RecordError::Cut)?) as usize;
         let end = PREFIX_LEN.checked_add(length).ok_or(RecordError::Cut)?;
         let header = record.get(PREFIX_LEN..end).ok_or(RecordError::Cut)?;
-        Ok(Self { header: serde_json::from_slice(header)?, payload: record.slice(end..) })
+        let payload = match format {
+            PACKED => unpack(&record[end..])?,
+            _ => record.slice(end..),
+        };
+        Ok(Self { header: serde_json::from_slice(header)?, payload })
     }
+}
+
+/// The payload as a block, if that is worth it.
+fn pack(payload: &[u8]) -> Option<Vec<u8>> {
+    let (part, whole) = WORTH_KEEPING;
+    let packed = (payload.len() >= WORTH_PACKING).then(|| compress_prepend_size(payload))?;
+    (packed.len() < payload.len() / whole * part).then_some(packed)
+}
+
+fn unpack(packed: &[u8]) -> Result<Bytes, RecordError> {
+    let (length, block) = uncompressed_size(packed).map_err(|_| RecordError::Payload)?;
+    if length > block.len().saturating_mul(MOST_BYTES_PER_BYTE) {
+        return Err(RecordError::Payload);
+    }
+    let payload = decompress(block, length).map_err(|_| RecordError::Payload)?;
+    (payload.len() == length).then(|| payload.into()).ok_or(RecordError::Payload)
 }
 
 #[cfg(test)]
@@ -144,6 +182,25 @@ mod tests {
         }
 
         #[test]
+        fn so_is_a_payload_that_repeats_itself(part in ".{1,40}", times in 1usize..400) {
+            let message = Message { header: header(), payload: part.repeat(times).into() };
+            let record = message.encode().unwrap();
+            prop_assert!(record.len() < 1000 || record.len() < message.payload.len());
+            prop_assert_eq!(Message::decode(&record).unwrap(), message);
+        }
+
+        #[test]
+        fn a_packed_record_is_read_or_refused(at in 1usize..400, byte: u8) {
+            let payload = r#"{"a":[1,2,3,4,5,6,7,8]}"#.repeat(40).into();
+            let mut record = Message { header: header(), payload }.encode().unwrap().to_vec();
+            prop_assert_eq!(record[0], PACKED);
+            if let Some(there) = record.get_mut(at) {
+                *there = byte;
+            }
+            let _ = Message::decode(&record.into());
+        }
+
+        #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             let _ = Message::decode(&bytes.into());
         }
@@ -153,5 +210,25 @@ mod tests {
             let record = Message { header: header(), payload: Bytes::new() }.encode().unwrap();
             prop_assert!(Message::decode(&record.slice(..cut)).is_err());
         }
+    }
+
+    #[test]
+    fn a_block_that_claims_to_be_huge_is_refused() {
+        let header = serde_json::to_vec(&header()).unwrap();
+        let mut record = vec![PACKED];
+        record.extend((header.len() as u32).to_le_bytes());
+        record.extend(header);
+        record.extend(u32::MAX.to_le_bytes());
+        record.extend([0; 64]);
+        assert!(matches!(Message::decode(&record.into()), Err(RecordError::Payload)));
+    }
+
+    #[test]
+    fn what_cannot_be_packed_stays_as_it_is() {
+        let noise: Vec<u8> = (0..2000u32)
+            .flat_map(|n| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes())
+            .collect();
+        let record = Message { header: header(), payload: noise.into() }.encode().unwrap();
+        assert_eq!(record[0], PLAIN);
     }
 }

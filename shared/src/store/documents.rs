@@ -61,6 +61,8 @@ pub enum Kind {
     ApiKey,
     /// [`crate::domain::NamedLimit`] by name.
     Limit,
+    /// [`crate::domain::PortalAccess`] by the application's id.
+    Portal,
 }
 
 impl Kind {
@@ -70,6 +72,7 @@ impl Kind {
             Self::EventType => "event-type",
             Self::ApiKey => "api-key",
             Self::Limit => "limit",
+            Self::Portal => "portal",
         }
     }
 }

@@ -82,11 +82,16 @@ impl<'a> Operation<'a> {
         self
     }
 
+    /// Everybody may ask.
+    pub(super) fn without_token(self) -> Self {
+        self.value["security"] = json!([]);
+        self
+    }
+
     /// Everybody may ask, and nothing can go wrong.
     pub(super) fn open(self) -> Self {
-        self.value["security"] = json!([]);
         self.value["responses"] = json!({});
-        self
+        self.without_token()
     }
 
     pub(super) fn writes(self) -> Self {

@@ -18,6 +18,7 @@ use crate::api::{
     list::Listed,
     message::{ContentQuery, MessageIn, MessageOut},
     named_limit::{NamedLimitIn, NamedLimitOut},
+    portal::{ExchangeIn, ExchangeOut, ExpireIn, PortalAccessIn, PortalAccessOut},
     recipients::RecipientOut,
     replay::{DryRun, DryRunOut, SelectionIn},
 };
@@ -40,6 +41,7 @@ pub(super) fn document() -> Document {
     attempts(&mut api);
     replays(&mut api);
     background_tasks(&mut api);
+    portal_access(&mut api);
     api
 }
 
@@ -54,7 +56,7 @@ fn open_to_everybody(api: &mut Document) {
 
 fn api_keys(api: &mut Document) {
     api.tag("API key", "Tokens with a scope, which may be bound to one application.");
-    let (all, one) = ("/sluicegate/api-key", "/sluicegate/api-key/{id}");
+    let (all, one) = ("/sluicegate/api-key", "/sluicegate/api-key/{key}");
     api.get("sluicegate.api-key.list", all, "List API keys").lists::<ApiKeyOut<'_>>(&["order"]);
     api.post("sluicegate.api-key.create", all, "Create an API key")
         .describe("The answer is the only one that shows the key itself.")
@@ -307,4 +309,32 @@ fn background_tasks_at(api: &mut Document, id: &str, all: &str) {
     let cancel = &format!("{one}/cancel");
     api.post(&id("cancel"), cancel, "Cancel a task").returns::<TaskOut>(200);
     api.put(&id("cancel-by-put"), cancel, "Cancel a task").returns::<TaskOut>(200);
+}
+
+fn portal_access(api: &mut Document) {
+    api.tag("Authentication", "Access to the portal of one application.");
+    for (id, path) in [
+        ("authentication.app-portal-access", "/auth/app-portal-access/{app}"),
+        ("authentication.dashboard-access", "/auth/dashboard-access/{app}"),
+    ] {
+        api.post(id, path, "Make a link to the portal, and a token")
+            .body::<PortalAccessIn>()
+            .optional()
+            .returns::<PortalAccessOut<'_>>(200);
+    }
+    let exchange = "/auth/one-time-token";
+    api.post("authentication.exchange-one-time-token", exchange, "Exchange a link's code")
+        .describe("Open to everybody: the code, which is good once, is what is shown.")
+        .without_token()
+        .body::<ExchangeIn>()
+        .returns::<ExchangeOut<'_>>(200);
+    let expire = "/auth/app/{app}/expire-all";
+    api.post("authentication.expire-all", expire, "End tokens of the portal")
+        .body::<ExpireIn>()
+        .optional()
+        .returns_nothing();
+    api.post("authentication.logout", "/auth/logout", "End the token that is shown")
+        .describe("Only tokens of the portal can be ended so.")
+        .fails(&[400])
+        .returns_nothing();
 }

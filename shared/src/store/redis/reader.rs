@@ -1,6 +1,6 @@
 //! The blocking read.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ::redis::{Value, aio::MultiplexedConnection, pipe};
 
@@ -11,7 +11,10 @@ use super::{
     keys,
     leases::parse_lease,
 };
-use crate::store::{LONGEST_READ, LaneBatch, LaneRead, Reader, Result};
+use crate::{
+    placement::Lane,
+    store::{LONGEST_READ, LaneBatch, LaneRead, Reader, Result},
+};
 
 /// A reader with a connection of its own, which its reads block.
 pub(super) struct RedisReader {
@@ -19,12 +22,25 @@ pub(super) struct RedisReader {
     /// Taken out while a read is under way: a read that was dropped takes its connection with it,
     /// because the next one would have to wait behind it.
     connection: Option<MultiplexedConnection>,
+    /// The keys of lanes that were read: each read names all of them.
+    keys: BTreeMap<Lane, LaneKeys>,
+}
+
+struct LaneKeys {
+    stream: String,
+    lease: String,
+}
+
+impl LaneKeys {
+    fn new(lane: Lane) -> Self {
+        Self { stream: keys::lane(lane), lease: keys::lease(lane) }
+    }
 }
 
 impl RedisReader {
     pub(super) async fn connect(dialer: Dialer) -> Result<Self> {
         let connection = Some(dialer.dial().await?);
-        Ok(Self { dialer, connection })
+        Ok(Self { dialer, connection, keys: BTreeMap::new() })
     }
 }
 
@@ -42,18 +58,24 @@ impl Reader for RedisReader {
             tokio::time::sleep(wait).await;
             return Ok(Vec::new());
         }
-        let streams: Vec<String> = lanes.iter().map(|read| keys::lane(read.lane)).collect();
+        for LaneRead { lane, .. } in lanes {
+            self.keys.entry(*lane).or_insert_with(|| LaneKeys::new(*lane));
+        }
+        let keys: Vec<&LaneKeys> = lanes.iter().map(|read| &self.keys[&read.lane]).collect();
         let mut pipeline = pipe();
         pipeline.cmd("XREAD").arg("COUNT").arg(limit).arg("BLOCK").arg(wait.as_millis() as u64);
-        pipeline.arg("STREAMS").arg(&streams);
+        pipeline.arg("STREAMS");
+        for of in &keys {
+            pipeline.arg(&of.stream);
+        }
         for read in lanes {
             pipeline.arg(id_text(read.after));
         }
         // In the same round trip, and after the entries: a lane that was lost before they were read
         // shows here.
         pipeline.cmd("MGET");
-        for read in lanes {
-            pipeline.arg(keys::lease(read.lane));
+        for of in &keys {
+            pipeline.arg(&of.lease);
         }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -62,22 +84,22 @@ impl Reader for RedisReader {
         let reply: (Value, Vec<Option<String>>) =
             pipeline.query_async(&mut connection).await.map_err(failed)?;
         self.connection = Some(connection);
-        batches(lanes, &streams, reply)
+        batches(lanes, &keys, reply)
     }
 }
 
 fn batches(
     lanes: &[LaneRead],
-    streams: &[String],
+    keys: &[&LaneKeys],
     (news, leases): (Value, Vec<Option<String>>),
 ) -> Result<Vec<LaneBatch>> {
     let news: Option<Vec<(String, Value)>> = decode(news)?;
     news.unwrap_or_default()
         .into_iter()
         .map(|(stream, news)| {
-            let index = streams
+            let index = keys
                 .iter()
-                .position(|asked| *asked == stream)
+                .position(|of| of.stream == stream)
                 .ok_or_else(|| corrupt("redis answered for a stream that was not asked", stream))?;
             let lease =
                 leases.get(index).and_then(Option::as_deref).map(parse_lease).transpose()?;
