@@ -12,7 +12,8 @@ use crate::{
 
 /// What libraries tell below this is of no use to operators. Said first, so that `log.level` can name
 /// them and have it otherwise.
-const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,actix_server=warn";
+/// actix_http has an error for each client that sends what is no HTTP.
+const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,actix_server=warn,actix_http::h1::dispatcher=off";
 
 /// What `log.level` lets through.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {

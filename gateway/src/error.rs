@@ -8,6 +8,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     sealing::SealError,
@@ -23,7 +24,8 @@ const RETRY_AFTER_FULL_S: u64 = 5;
 pub(crate) type Result<T> = std::result::Result<T, ApiError>;
 
 /// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ValidationError")]
 pub(crate) struct Fault {
     /// Where: `body` or `query` or `path` or `header`, then the field.
     pub(crate) loc: Vec<Cow<'static, str>>,
@@ -125,7 +127,7 @@ impl ApiError {
                 ErrorKind::Conflict => "conflict",
                 ErrorKind::Unavailable | ErrorKind::Misconfigured => "store_unavailable",
                 ErrorKind::Ambiguous => "outcome_unknown",
-                ErrorKind::Fenced | ErrorKind::Corrupt => "internal",
+                ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => "internal",
             },
         }
     }
@@ -149,7 +151,7 @@ impl ApiError {
                  idempotency key"
             }
             ErrorKind::Misconfigured => "the store does not keep what is promised",
-            ErrorKind::Fenced | ErrorKind::Corrupt => "internal error",
+            ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => "internal error",
         }
         .to_owned()
     }
@@ -184,18 +186,28 @@ impl Form {
     }
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Detail<'a> {
-    Text(String),
-    Faults(&'a [Fault]),
+/// Why a request failed.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "HttpErrorOut")]
+pub(crate) struct Plain<'a> {
+    /// For programs.
+    code: &'static str,
+    /// For people.
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Plain<'a> {
+/// What is wrong with the fields of a request.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "HTTPValidationError")]
+pub(crate) struct Detailed<'a> {
+    /// For programs.
     code: &'static str,
-    detail: Detail<'a>,
-    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    detail: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
@@ -222,10 +234,13 @@ impl ApiError {
             _ => None,
         };
         let written = match form {
-            Form::Plain => {
-                let detail = faults.map_or_else(|| Detail::Text(self.detail()), Detail::Faults);
-                serde_json::to_string(&Plain { code, detail, request_id })
-            }
+            Form::Plain => match faults {
+                Some(detail) => serde_json::to_string(&Detailed { code, detail, request_id }),
+                None => {
+                    let detail = &self.detail();
+                    serde_json::to_string(&Plain { code, detail, request_id })
+                }
+            },
             Form::Problem => serde_json::to_string(&Problem {
                 kind: format!("urn:sluicegate:error:{code}"),
                 title: status.canonical_reason().unwrap_or(code),
@@ -270,7 +285,9 @@ impl ResponseError for ApiError {
                 // Not the 503 of a definite no: a client that counts what it published must be
                 // able to tell the two apart.
                 ErrorKind::Ambiguous => StatusCode::GATEWAY_TIMEOUT,
-                ErrorKind::Fenced | ErrorKind::Corrupt => StatusCode::INTERNAL_SERVER_ERROR,
+                ErrorKind::Fenced | ErrorKind::Corrupt | ErrorKind::NoPlace => {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
             },
         }
     }

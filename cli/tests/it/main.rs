@@ -11,6 +11,7 @@ mod delivery;
 mod filtering;
 mod halves;
 mod health;
+mod hostile;
 mod process;
 mod receiver;
 mod replaying;

@@ -2,6 +2,7 @@
 //! else.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{ApiKey, Scope},
@@ -12,6 +13,7 @@ use shared::{
 use super::{
     Api, MAX_TRIES,
     list::ListQuery,
+    openapi::{Time, Title},
     pause,
     record::{self, Record},
 };
@@ -24,29 +26,36 @@ use crate::{
 const MISSING: ApiError = ApiError::NotFound("API key");
 
 /// A key to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ApiKeyIn {
+#[schemars(extend("examples" = [{"name": "checkout service", "scope": "publish", "appId": "acme"}]))]
+pub(super) struct ApiKeyIn {
+    /// For people.
+    #[schemars(with = "Title")]
     name: String,
     scope: Scope,
     /// Id or uid of the only application that it is to be good for.
     app_id: Option<String>,
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
     managed_by: Option<String>,
     /// The key itself, where it was made elsewhere: `sluicegate secrets generate-api-key` prints one.
     key: Option<String>,
 }
 
-/// A key as it is shown.
-#[derive(Debug, Serialize)]
+/// An API key.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ApiKeyOut<'a> {
+pub(super) struct ApiKeyOut<'a> {
     id: &'a str,
     name: &'a str,
     scope: Scope,
     app_id: Option<String>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
+    #[schemars(with = "Option<Time>")]
     last_used_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     managed_by: Option<&'a str>,

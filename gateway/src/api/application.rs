@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use futures_util::future::try_join_all;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Application, ApplicationSettings},
@@ -21,6 +22,7 @@ use super::{
     application_settings::ApplicationSettingsIn,
     list::{ListQuery, gather},
     may_decide_again,
+    openapi::{Name, Rate, Time, Title},
     patch::Patch,
     pause,
     retry_policy::RetryBounds,
@@ -31,13 +33,23 @@ use crate::{
 };
 
 /// A change of an application, or a whole one.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"], "examples" = [{"name": "Acme Inc.", "uid": "acme"}]))]
 pub(super) struct ApplicationIn {
+    /// For people.
+    #[schemars(with = "Title")]
     name: Patch<String>,
+    /// A name of your own, by which it may be called instead of its id.
+    #[schemars(with = "Option<Name>")]
     uid: Patch<String>,
+    /// The older name of `throttleRate`.
+    #[schemars(with = "Option<Rate>")]
     rate_limit: Patch<u32>,
+    /// Most attempts per second over all its endpoints.
+    #[schemars(with = "Option<Rate>")]
     throttle_rate: Patch<u32>,
+    /// Of your own, at most 8192 bytes in all.
     metadata: Patch<BTreeMap<String, String>>,
     sluicegate: Patch<ApplicationSettingsIn>,
 }
@@ -96,8 +108,8 @@ impl ApplicationIn {
     }
 }
 
-/// An application as it is shown.
-#[derive(Debug, Serialize)]
+/// An application.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ApplicationOut<'a> {
     id: AppId,
@@ -110,7 +122,9 @@ pub(super) struct ApplicationOut<'a> {
     throttle_rate: Option<u32>,
     metadata: &'a BTreeMap<String, String>,
     sluicegate: &'a ApplicationSettings,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 
@@ -227,8 +241,9 @@ fn uid_taken() -> ApiError {
     ApiError::Conflict("an application with this uid exists".to_owned())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct CreateQuery {
+    /// Answer 200 with the application that has this uid already, instead of 409.
     #[serde(default)]
     get_if_exists: bool,
 }

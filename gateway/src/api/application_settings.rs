@@ -1,10 +1,11 @@
 //! The object `sluicegate` of an application: settings that the compatible API has no name for.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::domain::ApplicationSettings;
 
 use super::{
-    limit::{self, LimitIn},
+    limit::{self, LimitIn, MAX_LIMITS},
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
 };
@@ -12,13 +13,18 @@ use crate::ingest::Faults;
 
 const FIELD: &str = "sluicegate";
 
-/// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+/// Settings of an application. A name that is not known is a fault.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ApplicationSettingsIn {
+    /// Nothing is sent to its endpoints; what is published meanwhile waits.
     paused: Patch<bool>,
+    /// Limits over all its endpoints; all of them hold.
+    #[schemars(length(max = MAX_LIMITS))]
     limits: Patch<Vec<LimitIn>>,
+    /// When deliveries that failed are tried again.
     retry: Patch<RetryIn>,
+    /// Most bytes of messages that are not delivered yet; 0: as many as there is room for.
     #[serde(rename = "quotaBytes")]
     quota_bytes: Patch<u64>,
     #[serde(rename = "managedBy")]

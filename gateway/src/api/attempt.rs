@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     domain::{Attempt, AttemptStatus, Message, Trigger},
@@ -15,6 +16,7 @@ use super::{
     list::{ListQuery, Listed, gather},
     message::{Content, MessageOut, fits},
     message_filter::MessageFilter,
+    openapi::{StatusText, Time},
 };
 use crate::error::{ApiError, Result};
 
@@ -56,20 +58,28 @@ impl From<AttemptStatus> for Status {
     }
 }
 
-/// An attempt as it is shown.
-#[derive(Debug, Serialize)]
+/// An attempt.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct AttemptOut<'a> {
+#[schemars(rename = "MessageAttemptOut")]
+pub(super) struct AttemptOut<'a> {
     id: AttemptId,
     endpoint_id: EndpointId,
     msg_id: MessageId,
     url: &'a str,
+    /// The beginning of what the receiver answered.
     response: &'a str,
+    /// 0 where there was no answer.
     response_status_code: u16,
     response_duration_ms: u64,
+    #[schemars(with = "Status")]
     status: u8,
+    #[schemars(with = "StatusText")]
     status_text: &'static str,
+    /// 0: published, or a retry. 1: somebody asked for it.
+    #[schemars(range(max = 1))]
     trigger_type: u8,
+    #[schemars(with = "Time")]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     msg: Option<MessageOut<'a>>,

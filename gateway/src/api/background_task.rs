@@ -2,6 +2,7 @@
 //! application sees its tasks under that application.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{TaskStatus, TrackedTask},
@@ -12,34 +13,41 @@ use shared::{
 
 use super::{
     Api,
-    list::{ListQuery, Ordering, gather},
+    list::{ListQuery, MAX_LIMIT, Ordering, gather},
+    openapi::Time,
 };
 use crate::error::{ApiError, Result};
 
-/// A task as it is shown.
-#[derive(Debug, Serialize)]
+/// A task that sends many messages again.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "BackgroundTaskOut")]
 pub(super) struct TaskOut {
     id: TaskId,
+    #[schemars(extend("enum" = STATUSES))]
     status: &'static str,
     task: &'static str,
+    #[schemars(with = "Time")]
     updated_at: String,
     data: DataOut,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 struct DataOut {
     messages_sent: u64,
     sluicegate: ProgressOut,
 }
 
 /// What the API has beyond that of Svix.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 struct ProgressOut {
     app_id: AppId,
     endpoint_id: EndpointId,
+    #[schemars(with = "Time")]
     created_at: String,
     /// How many messages were looked at…
     done: u64,
@@ -53,6 +61,8 @@ struct ProgressOut {
 }
 
 /// The three states that SDKs know.
+const STATUSES: [&str; 3] = ["running", "finished", "failed"];
+
 fn status(status: TaskStatus) -> &'static str {
     match status {
         TaskStatus::Running => "running",
@@ -88,22 +98,26 @@ impl From<&TrackedTask> for TaskOut {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct TaskQuery {
+    #[schemars(range(min = 1, max = MAX_LIMIT))]
     limit: Option<usize>,
+    /// What a page named as its `iterator` or `prevIterator`.
+    #[schemars(length(min = 1))]
     iterator: Option<String>,
     order: Option<Ordering>,
+    #[schemars(extend("enum" = STATUSES))]
     status: Option<String>,
+    /// The kind of task, such as `endpoint.recover`.
     task: Option<String>,
 }
 
 impl TaskQuery {
     /// A filter that names what no task can be is a fault; a kind that we never run is not.
     fn check(&self) -> Result<()> {
-        let known = ["running", "finished", "failed"];
         match &self.status {
-            Some(status) if !known.contains(&status.as_str()) => {
-                Err(ApiError::query("status", format!("expected one of: {}", known.join(", "))))
+            Some(status) if !STATUSES.contains(&status.as_str()) => {
+                Err(ApiError::query("status", format!("expected one of: {}", STATUSES.join(", "))))
             }
             _ => Ok(()),
         }

@@ -3,9 +3,10 @@
 //! given up again.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
-    domain::{DeadLetter, Delivery, Generation, Queue},
+    domain::{DeadLetter, DeadReason, Delivery, Generation, Queue},
     id::{EndpointId, MessageId},
     store::{Cursor, Order, Page, Purge, Resend, Resent},
     time::Millis,
@@ -15,21 +16,24 @@ use super::{
     Api,
     list::{ListQuery, gather, parse_time},
     message_filter::MessageFilter,
+    openapi::Time,
 };
 use crate::error::{ApiError, Result};
 
 /// What ids start with.
 const PREFIX: &str = "dead_";
 
-/// A dead letter as it is shown.
-#[derive(Debug, Serialize)]
+/// A delivery that was given up.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DeadLetterOut {
+pub(super) struct DeadLetterOut {
     id: String,
     msg_id: MessageId,
     endpoint_id: EndpointId,
+    #[schemars(with = "DeadReason")]
     reason: &'static str,
     attempts: u32,
+    #[schemars(with = "Time")]
     timestamp: String,
 }
 
@@ -127,9 +131,18 @@ pub(super) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct PurgeQuery {
+    /// Those that were given up before this time go.
+    #[schemars(with = "Time")]
     before: Option<String>,
+}
+
+/// How many were removed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetterPurgeOut")]
+pub(super) struct PurgeOut {
+    purged: u64,
 }
 
 /// Removes all that were given up before a time.
@@ -143,5 +156,5 @@ pub(super) async fn purge(
     let before = query.before.as_deref().and_then(parse_time).ok_or_else(fault)?;
     let queue = api.queue(&app, &name).await?;
     let purged = api.store.purge_dead_letters(queue, &Purge::Before(before)).await?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "purged": purged })))
+    Ok(HttpResponse::Ok().json(PurgeOut { purged }))
 }

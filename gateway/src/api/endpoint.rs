@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{DisabledReason, Endpoint, EndpointSettings, Secret},
@@ -21,6 +22,7 @@ use super::{
     endpoint_settings::{SettingsIn, SettingsOut},
     endpoint_url, find_endpoint,
     list::{ListQuery, gather, page_of},
+    openapi::{Name, Rate, Time},
     patch::Patch,
     place::{Endpoints, OneEndpoint},
     retry_policy::RetryBounds,
@@ -35,21 +37,44 @@ const MAX_CHANNELS: usize = 64;
 const FIRST_VERSION: u32 = 1;
 
 /// A change of an endpoint, or a whole one.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct EndpointIn {
+#[schemars(extend("required" = ["url"], "examples" = [
+    {"url": "https://example.com/webhooks", "eventTypes": ["invoice.paid"], "throttleRate": 50}
+]))]
+pub(super) struct EndpointIn {
+    /// Where messages go: public and https, unless `allow_cidr` says otherwise.
+    #[schemars(with = "String", length(max = 2048), extend("format" = "uri"))]
     url: Patch<String>,
+    /// A name of your own, by which it may be called instead of its id.
+    #[schemars(with = "Option<Name>")]
     uid: Patch<String>,
+    #[schemars(length(max = 4096))]
     description: Patch<String>,
+    #[schemars(range(min = 1))]
     version: Patch<u32>,
+    /// It gets nothing new, and nothing is sent.
     disabled: Patch<bool>,
+    /// The older name of `eventTypes`.
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_FILTER_TYPES))]
     filter_types: Patch<Vec<String>>,
+    /// The types of messages that it wants; none means all.
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_FILTER_TYPES))]
     event_types: Patch<Vec<String>>,
+    /// It wants messages of at least one of these channels; none means all messages.
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_CHANNELS))]
     channels: Patch<Vec<String>>,
+    /// The older name of `throttleRate`.
+    #[schemars(with = "Option<Rate>")]
     rate_limit: Patch<u32>,
+    /// Most attempts per second.
+    #[schemars(with = "Option<Rate>")]
     throttle_rate: Patch<u32>,
+    /// Of your own, at most 8192 bytes in all.
     metadata: Patch<BTreeMap<String, String>>,
+    /// Sent with each attempt.
     headers: Patch<Headers>,
+    /// The signing secret, as `whsec_` and base64; made where none is given.
     secret: Patch<String>,
     sluicegate: Patch<SettingsIn>,
 }
@@ -217,8 +242,8 @@ impl Checked {
     }
 }
 
-/// An endpoint as it is shown: everything but its secrets and headers.
-#[derive(Debug, Serialize)]
+/// An endpoint: everything but its secrets and headers.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EndpointOut<'a> {
     id: EndpointId,
@@ -237,7 +262,9 @@ pub(super) struct EndpointOut<'a> {
     throttle_rate: Option<u32>,
     metadata: &'a BTreeMap<String, String>,
     sluicegate: SettingsOut<'a>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 

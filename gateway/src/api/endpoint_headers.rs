@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub(super) use shared::domain::Headers;
 use shared::{domain::Endpoint, store::Change, time::Millis};
@@ -83,15 +84,19 @@ fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|sensitive| sensitive.eq_ignore_ascii_case(name))
 }
 
-#[derive(Debug, Deserialize)]
+/// All headers of an endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct HeadersIn {
+#[schemars(rename = "EndpointHeadersIn")]
+pub(super) struct HeadersIn {
     headers: Headers,
 }
 
-#[derive(Debug, Deserialize)]
+/// A change of the headers of an endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct HeadersPatchIn {
+#[schemars(rename = "EndpointHeadersPatchIn")]
+pub(super) struct HeadersPatchIn {
     /// A value of null removes the header, as its name in `deleteHeaders` does.
     #[serde(default)]
     headers: BTreeMap<String, Option<String>>,
@@ -113,9 +118,11 @@ impl HeadersPatchIn {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// The headers of an endpoint.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct HeadersOut<'a> {
+#[schemars(rename = "EndpointHeadersOut")]
+pub(super) struct HeadersOut<'a> {
     headers: BTreeMap<&'a str, &'a str>,
     /// Names of headers whose values are kept back.
     sensitive: Vec<&'a str>,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Endpoint, Secret},
@@ -24,15 +25,23 @@ const MAX_OVERLAP_S: u64 = 7 * 86_400;
 /// How many secrets may sign at the same time: each one is a signature in each attempt.
 const MAX_SIGNING: usize = 8;
 
-#[derive(Debug, Serialize)]
-struct SecretOut {
+/// The signing secret of an endpoint.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EndpointSecretOut")]
+pub(super) struct SecretOut {
+    /// `whsec_` and base64.
     key: String,
 }
 
-#[derive(Default, Deserialize)]
+/// How a signing secret is rotated.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct RotateIn {
+#[schemars(rename = "EndpointSecretRotateIn")]
+pub(super) struct RotateIn {
+    /// The new secret, as `whsec_` and base64; made where none is given.
     key: Option<String>,
+    /// How long the old one signs beside it, in seconds; `gateway.secret_overlap` where it is not given.
+    #[schemars(range(max = MAX_OVERLAP_S))]
     grace_period_seconds: Option<u64>,
 }
 

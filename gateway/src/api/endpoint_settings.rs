@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::domain::{
@@ -9,7 +10,8 @@ use shared::domain::{
 };
 
 use super::{
-    limit::{self, LimitIn},
+    limit::{self, LimitIn, MAX_LIMITS},
+    openapi::{Name, Time},
     ordering::OrderingIn,
     patch::Patch,
     retry_policy::{RetryBounds, RetryIn},
@@ -21,34 +23,50 @@ const MAX_SHARED_LIMITS: usize = 8;
 const MAX_CONCURRENCY: u32 = 10_000;
 const MAX_OUTCOMES: usize = 64;
 
-/// A change of the settings. A name that is not known is a fault: nobody else's client sends any.
-#[derive(Clone, PartialEq, Default, Deserialize)]
+/// Settings of an endpoint. A name that is not known is a fault.
+#[derive(Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[schemars(rename = "EndpointSettingsIn")]
 pub(super) struct SettingsIn {
+    /// Nothing is sent; what is published meanwhile waits.
     paused: Patch<bool>,
+    /// Limits besides `throttleRate`; all of them hold.
+    #[schemars(length(max = MAX_LIMITS))]
     limits: Patch<Vec<LimitIn>>,
+    /// Names of limits that it shares with others.
     #[serde(rename = "sharedLimits")]
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_SHARED_LIMITS))]
     shared_limits: Patch<Vec<String>>,
+    /// Most attempts in flight at once.
+    #[schemars(range(min = 1, max = MAX_CONCURRENCY))]
     concurrency: Patch<u32>,
+    /// When deliveries that failed are tried again; the application's where there is none.
     retry: Patch<RetryIn>,
+    /// Whether messages arrive one after the other, and which.
     ordering: Patch<OrderingIn>,
+    /// What follows from an answer's status, where that is not what usually does.
+    #[schemars(length(max = MAX_OUTCOMES))]
     outcomes: Patch<Vec<OutcomeIn>>,
     filter: Patch<Value>,
     managed_by: Patch<String>,
     // Only shown: who sends back what he was shown need not take them out.
+    #[schemars(extend("readOnly" = true))]
     disabled_reason: Patch<String>,
+    #[schemars(extend("readOnly" = true))]
     disabled_at: Patch<String>,
 }
 
-/// The settings as they are shown, and why the endpoint is disabled.
-#[derive(Debug, Serialize)]
+/// Settings of an endpoint, and why it is disabled.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "EndpointSettingsOut")]
 pub(super) struct SettingsOut<'a> {
     #[serde(flatten)]
     settings: &'a EndpointSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     disabled_at: Option<String>,
 }
 
@@ -63,10 +81,14 @@ impl<'a> From<&'a Endpoint> for SettingsOut<'a> {
     }
 }
 
-#[derive(Clone, PartialEq, Deserialize)]
+/// What follows from certain statuses.
+#[derive(Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OutcomeIn {
+    /// One status from 200 to 599, or a range. Of the ranges that hold a status the narrowest counts.
+    #[schemars(regex(pattern = "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$"))]
     status: String,
+    #[schemars(with = "Then")]
     then: String,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     domain::{Endpoint, Limit, NamedLimit, Queue, ServingState},
@@ -10,23 +11,27 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, find_endpoint};
+use super::{Api, find_endpoint, openapi::Time};
 use crate::error::Result;
 
-/// An endpoint's serving state as it is shown.
-#[derive(Debug, Serialize)]
+/// How an endpoint is being served.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct StateOut {
+#[schemars(rename = "EndpointStateOut")]
+pub(super) struct StateOut {
     /// It gets nothing new, and nothing is sent.
     disabled: bool,
     /// Nothing is sent: it is paused, or its application is.
     paused: bool,
     /// When the owner wrote it down; `null` if nothing was worth it yet. The fields up to `limits` are
     /// as of then.
+    #[schemars(with = "Option<Time>")]
     as_of: Option<String>,
     breaker: BreakerOut,
     /// The receiver asked for nothing before this time.
+    #[schemars(with = "Option<Time>")]
     gate: Option<String>,
+    #[schemars(with = "Option<Time>")]
     failing_since: Option<String>,
     window: Option<usize>,
     limits: Vec<LimitOut>,
@@ -41,30 +46,35 @@ struct StateOut {
     owner: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 struct BreakerOut {
+    #[schemars(extend("enum" = ["closed", "open", "half-open"]))]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     until: Option<String>,
     openings: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LimitOut {
     #[serde(flatten)]
     limit: Limit,
     /// When it grants the next attempt.
+    #[schemars(with = "Time")]
     next: String,
 }
 
 /// What holds up an ordered queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BlockedOut {
     msg_id: String,
     attempts: u32,
+    #[schemars(with = "Time")]
     next_attempt: String,
     /// Deliveries in the queue, with this one.
     waiting: u64,
@@ -83,13 +93,14 @@ impl BlockedOut {
 }
 
 /// Limits that the endpoint shares with others.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SharedLimitOut {
     /// `application`, or the name of the limit.
     name: String,
     limits: Vec<Limit>,
     /// When they grant the next attempt that nobody has asked for yet.
+    #[schemars(with = "Time")]
     next: String,
 }
 

@@ -1,6 +1,7 @@
 //! Event types: what kinds of messages there are. A message may be of a kind that is not listed here.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
@@ -9,7 +10,13 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, list::ListQuery, patch::Patch, record::Record};
+use super::{
+    Api,
+    list::ListQuery,
+    openapi::{Name, Time, Title},
+    patch::Patch,
+    record::Record,
+};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
@@ -21,26 +28,37 @@ pub(super) const FEATURE_FLAGS: &str = "featureFlags";
 const MAX_FLAGS: usize = 64;
 
 /// A change of an event type, or a whole one.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["description"]))]
 pub(super) struct EventTypeIn {
     /// Only for creating one.
+    #[schemars(with = "Name")]
     pub(super) name: Patch<String>,
+    #[schemars(with = "String", length(max = 4096))]
     description: Patch<String>,
+    /// Not offered any more. Messages of this type are accepted all the same.
     archived: Patch<bool>,
     deprecated: Patch<bool>,
+    /// JSON Schemas by their version.
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     schemas: Patch<Value>,
+    #[schemars(with = "Option<Name>")]
     feature_flag: Patch<String>,
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_FLAGS))]
     feature_flags: Patch<Vec<String>>,
+    #[schemars(with = "Option<Title>")]
     group_name: Patch<String>,
     sluicegate: Patch<SettingsIn>,
 }
 
 /// The object `sluicegate`: what the compatible API has no name for. A name that is not known is a
 /// fault: nobody else's client sends any.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[schemars(rename = "EventTypeSettingsIn")]
 struct SettingsIn {
+    /// Whether payloads must be as the newest of the schemas says.
     validate: Patch<bool>,
     managed_by: Patch<String>,
 }
@@ -136,8 +154,9 @@ pub(super) fn empty(name: &str) -> EventType {
 }
 
 /// The object `sluicegate` as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "EventTypeSettingsOut")]
 struct SettingsOut<'a> {
     #[serde(flatten)]
     settings: &'a EventTypeSettings,
@@ -153,24 +172,28 @@ impl<'a> SettingsOut<'a> {
     }
 }
 
-/// An event type as it is shown.
-#[derive(Debug, Serialize)]
+/// An event type.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventTypeOut<'a> {
     name: &'a str,
     description: &'a str,
     archived: bool,
     deprecated: bool,
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     schemas: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     feature_flag: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
     feature_flags: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sluicegate: Option<SettingsOut<'a>>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 
@@ -286,8 +309,9 @@ pub(super) async fn patch(
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DeleteQuery {
+    /// Remove it, rather than archive it.
     #[serde(default)]
     expunge: bool,
 }

@@ -2,23 +2,30 @@
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::{domain::Limit, time::parse_duration};
 
-use super::patch::Patch;
+use super::{openapi::Span, patch::Patch};
 use crate::ingest::Faults;
 
-const MAX_LIMITS: usize = 8;
+pub(super) const MAX_LIMITS: usize = 8;
 const PER: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(7 * 24 * 60 * 60);
-const MAX_COUNT: u32 = 1_000_000;
+pub(super) const MAX_COUNT: u32 = 1_000_000;
 
 /// One limit.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitIn {
+    /// How many attempts may start…
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub(super) count: u32,
+    /// …within this time, from 100ms to 7d.
+    #[schemars(with = "Span")]
     pub(super) per: String,
+    /// How many of them may start at the same moment after a pause.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     pub(super) burst: Option<u32>,
 }
 

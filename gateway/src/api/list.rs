@@ -5,17 +5,22 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::DeadReason,
-    store::{Cursor, Order, Page, PageRequest, SharedStore},
+    store::{Cursor, ErrorKind, Order, Page, PageRequest, SharedStore},
     time::Millis,
 };
 
+use super::{
+    attempt::Status,
+    openapi::{Name, Time},
+};
 use crate::error::{ApiError, Result};
 
 const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 250;
+pub(super) const MAX_LIMIT: usize = 250;
 /// How many pages one request looks through for entries that pass its filters. A list that is not
 /// done then goes on behind the last one looked at, even if the page is empty.
 const MAX_PAGES: usize = 8;
@@ -30,31 +35,56 @@ const PREVIOUS: &str = "p_";
 const END: Cursor = Cursor(String::new());
 
 /// What lists can be asked for. Each list takes what fits it and ignores the rest.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct ListQuery {
+    /// Most entries of the page.
+    #[schemars(range(min = 1, max = MAX_LIMIT), extend("default" = DEFAULT_LIMIT))]
     limit: Option<usize>,
+    /// Where to go on: what a page of this list named as its `iterator` or, for going back,
+    /// `prevIterator`.
+    #[schemars(length(min = 1))]
     iterator: Option<String>,
     order: Option<Ordering>,
+    /// Only what is older than this time.
+    #[schemars(with = "Option<Time>")]
     before: Option<String>,
+    /// Only what is newer than this time.
+    #[schemars(with = "Option<Time>")]
     after: Option<String>,
+    /// Only attempts with this status: 0 success, 1 pending, 2 fail, 3 sending, 4 canceled.
+    #[schemars(with = "Option<Status>")]
     pub(super) status: Option<u8>,
+    /// Only attempts with an answer of this class, such as 400.
     pub(super) status_code_class: Option<u16>,
+    /// Only what has this channel.
     pub(super) channel: Option<String>,
+    /// Only what has this tag.
     pub(super) tag: Option<String>,
-    /// Comma-joined.
+    /// Only messages of these types, comma-joined.
+    #[schemars(with = "Option<Vec<Name>>")]
     event_types: Option<String>,
+    /// Only attempts at this endpoint, by id or uid.
     pub(super) endpoint_id: Option<String>,
+    /// Only what concerns this application, by id or uid.
     pub(super) app_id: Option<String>,
+    /// Whether payloads, responses or schemas are shown.
     pub(super) with_content: Option<bool>,
+    /// Whether attempts show their messages.
     pub(super) with_msg: Option<bool>,
+    /// Whether event types that were archived are listed.
     pub(super) include_archived: Option<bool>,
+    /// Whether applications without endpoints are left out.
     pub(super) exclude_apps_with_no_endpoints: Option<bool>,
+    /// Whether applications with an endpoint that is disabled are left out.
     pub(super) exclude_apps_with_disabled_endpoints: Option<bool>,
+    /// Only what was given up for this reason.
     pub(super) reason: Option<DeadReason>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Whether the oldest or the newest comes first.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub(super) enum Ordering {
     Ascending,
     Descending,
@@ -149,9 +179,13 @@ impl ListQuery {
         }
         match iterator.strip_prefix(PREVIOUS) {
             Some(cursor) => Ok((place(cursor), true)),
-            None => Err(ApiError::query("iterator", "not an iterator of this list")),
+            None => Err(not_of_this_list()),
         }
     }
+}
+
+fn not_of_this_list() -> ApiError {
+    ApiError::query("iterator", "not an iterator of this list")
 }
 
 /// Reads a time. SDKs of languages with naive times send them without offset, and mean UTC.
@@ -159,13 +193,17 @@ pub(super) fn parse_time(text: &str) -> Option<Millis> {
     Millis::parse(text).or_else(|| Millis::parse(&format!("{text}Z")))
 }
 
-/// A page on its way out.
-#[derive(Debug, Serialize)]
+/// A page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ListResponse_{T}_")]
 pub(super) struct Listed<T> {
     pub(super) data: Vec<T>,
+    /// Whether nothing comes behind it.
     done: bool,
+    /// Leads to the page behind.
     iterator: Option<String>,
+    /// Leads to the page before.
     prev_iterator: Option<String>,
 }
 
@@ -204,7 +242,11 @@ pub(super) async fn gather<T>(
     let mut data = Vec::new();
     let mut done = false;
     'pages: for _ in 0..MAX_PAGES {
-        let page = fetch(PageRequest { after: place.clone(), order, limit }).await?;
+        let page = fetch(PageRequest { after: place.clone(), order, limit }).await;
+        let page = page.map_err(|error| match error {
+            ApiError::Store(error) if error.kind() == ErrorKind::NoPlace => not_of_this_list(),
+            other => other,
+        })?;
         let last_page = page.done;
         let mut entries = page.entries.into_iter().peekable();
         while let Some((cursor, entry)) = entries.next() {

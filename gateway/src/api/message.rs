@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::HeaderName, web};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::{
@@ -18,6 +19,7 @@ use super::{
     application::ApplicationIn,
     list::{ListQuery, gather},
     message_settings::{MessageSettingsIn, MessageSettingsOut, Transformations, WishesIn},
+    openapi::{Name, Time},
 };
 use crate::{
     error::{ApiError, Result},
@@ -38,20 +40,38 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// Tells what the 202 stands for.
 pub(super) const DURABILITY: HeaderName = HeaderName::from_static("sluicegate-durability");
 
-#[derive(Deserialize)]
+/// A message to be published.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("examples" = [
+    {"eventType": "invoice.paid", "eventId": "evt_1", "payload": {"id": "in_1", "amount": 1200}}
+]))]
 pub(super) struct MessageIn<'a> {
+    #[schemars(with = "Name")]
     event_type: String,
-    /// Borrowed from the request's body: these very bytes are stored, signed and delivered.
+    // Borrowed from the request's body.
+    /// Any JSON, nested 128 deep at most: these very bytes are stored, signed and delivered.
     #[serde(borrow)]
     payload: &'a RawValue,
+    /// Endpoints with channels get it if they have one of these.
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_CHANNELS))]
     channels: Option<Vec<String>>,
+    /// For lists: each has 1 to 128 bytes, none of them control characters.
+    #[schemars(length(max = MAX_TAGS))]
     tags: Option<Vec<String>>,
+    /// A name of your own, by which it may be called. One that was used within 24 hours is a conflict.
+    #[schemars(with = "Option<Name>")]
     event_id: Option<String>,
     /// Created first, if there is no application of this name.
     application: Option<ApplicationIn>,
+    /// Nothing is sent before; at most 24 hours away.
+    #[schemars(with = "Option<Time>")]
     deliver_at: Option<String>,
+    /// How long the payload is kept once all deliveries have ended.
+    #[schemars(range(min = 1))]
     payload_retention_hours: Option<u32>,
+    /// The same in days. Give one of them.
+    #[schemars(range(min = 1))]
     payload_retention_period: Option<u32>,
     transformations_params: Option<Transformations>,
     sluicegate: Option<MessageSettingsIn>,
@@ -156,8 +176,8 @@ pub(super) fn accepted(api: &Api) -> HttpResponseBuilder {
     response
 }
 
-/// A message as it is shown.
-#[derive(Debug, Serialize)]
+/// A message.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageOut<'a> {
     id: MessageId,
@@ -167,8 +187,10 @@ pub(super) struct MessageOut<'a> {
     payload: &'a RawValue,
     channels: Option<&'a [String]>,
     tags: Option<&'a [String]>,
+    #[schemars(with = "Time")]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     deliver_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sluicegate: Option<MessageSettingsOut>,
@@ -242,8 +264,9 @@ impl Api {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ContentQuery {
+    /// Whether the payload is shown; `{}` where it is not.
     with_content: Option<bool>,
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config::Config,
     error::{ApiError, Result},
-    ingest::{BatchBody, read_json},
+    ingest::{BatchBody, read_object},
     publish::Publish,
     schema::Schemas,
 };
@@ -135,7 +135,7 @@ impl Batch<'_> {
         if text.len() > self.most_bytes {
             return Err(ApiError::TooLarge { limit: self.most_bytes });
         }
-        let input: MessageIn<'_> = read_json(text)?;
+        let input: MessageIn<'_> = read_object(text)?;
         if input.brings_application() {
             return Err(ApiError::field("application", "not in a batch: create it first"));
         }

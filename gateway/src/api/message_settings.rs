@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
     domain::MessageHeader,
     time::{Millis, parse_duration},
 };
 
-use super::endpoint_headers::{self, Headers};
+use super::{
+    endpoint_headers::{self, Headers},
+    openapi::{Span, Time},
+};
 use crate::{
     ingest::Faults,
     publish::{Expiry, Wishes},
@@ -23,20 +27,29 @@ const MOST_AWAY: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST_TTL: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The object `sluicegate`. A name that is not known is a fault: nobody else's client sends any.
-#[derive(Default, Deserialize)]
+/// Settings of a message. A name that is not known is a fault.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MessageSettingsIn {
+    /// Sent with each attempt.
     headers: Option<Headers>,
+    /// No attempt starts later.
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
+    /// The same as a duration. Give one of them.
+    #[schemars(with = "Option<Span>")]
     ttl: Option<String>,
     /// As the header `Idempotency-Key`, for messages that come with others.
     pub(super) idempotency_key: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Compatible names of what is not in the payload.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "TransformationsParams")]
 pub(super) struct Transformations {
+    // Known, so that it can be refused.
+    #[schemars(skip)]
     raw_payload: Option<IgnoredAny>,
     /// The compatible name of headers.
     headers: Option<Headers>,
@@ -146,11 +159,12 @@ impl WishesIn<'_> {
     }
 }
 
-/// The object `sluicegate` of a message as it is shown. Headers are not: they may hold secrets.
-#[derive(Debug, Serialize)]
+/// Settings of a message. Headers are not shown: they may hold secrets.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageSettingsOut {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     expunged: bool,

@@ -36,6 +36,7 @@ mod message_header;
 mod message_precheck;
 mod message_settings;
 mod named_limit;
+mod openapi;
 mod openapi_webhooks;
 mod ordering;
 mod patch;

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Limit, NamedLimit},
@@ -12,7 +13,13 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, limit::LimitIn, list::ListQuery, record::Record};
+use super::{
+    Api,
+    limit::{LimitIn, MAX_COUNT},
+    list::ListQuery,
+    openapi::{Span, Time},
+    record::Record,
+};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults},
@@ -22,30 +29,40 @@ const MISSING: ApiError = ApiError::NotFound("limit");
 /// Each dispatcher reads all of them again and again.
 const MOST: usize = 1000;
 
-/// A limit as it is sent: all of it.
-#[derive(Deserialize)]
+/// A limit with a name.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{"count": 100, "per": "10s"}]))]
 pub(super) struct NamedLimitIn {
+    /// How many attempts may start…
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     count: u32,
+    /// …within this time, from 100ms to 7d.
+    #[schemars(with = "Span")]
     per: String,
+    /// How many of them may start at the same moment after a pause.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
     burst: Option<u32>,
     #[serde(default)]
+    #[schemars(length(max = 4096))]
     description: String,
     #[serde(default, rename = "managedBy")]
     managed_by: Option<String>,
 }
 
-/// A limit as it is shown.
-#[derive(Serialize)]
+/// A limit with a name.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct NamedLimitOut<'a> {
+pub(super) struct NamedLimitOut<'a> {
     name: &'a str,
     description: &'a str,
     #[serde(flatten)]
     limit: Limit,
     #[serde(skip_serializing_if = "Option::is_none")]
     managed_by: Option<&'a str>,
+    #[schemars(with = "Time")]
     created_at: String,
+    #[schemars(with = "Time")]
     updated_at: String,
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use shared::domain::{OrderBy, Ordering, Poison};
@@ -9,13 +10,19 @@ use shared::domain::{OrderBy, Ordering, Poison};
 const MAX_POINTER: usize = 256;
 const MAX_ATTEMPTS: u32 = 64;
 
-/// An ordering as it is sent.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// Which messages arrive one after the other.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OrderingIn {
+    /// Among which messages there is an order: all, or those with the same value at `pointer`.
     #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["endpoint", "key"]))]
     by: String,
+    /// A JSON pointer (RFC 6901) such as `/customer/id`.
+    #[schemars(length(max = MAX_POINTER))]
     pointer: Option<String>,
+    /// What becomes of a message that fails again and again.
+    #[schemars(with = "Option<Poison>")]
     poison: Option<Value>,
 }
 

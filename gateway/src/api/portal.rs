@@ -6,6 +6,7 @@
 use std::{cell::Cell, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, http::header::HOST, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Capability, PortalAccess, PortalToken},
@@ -14,7 +15,7 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, application::ApplicationIn, record::Record};
+use super::{Api, application::ApplicationIn, openapi::Time, record::Record};
 use crate::{
     access::{Access, PortalSecret, Use, bearer_of},
     config::Config,
@@ -32,13 +33,20 @@ const PAGE: Duration = Duration::from_secs(24 * HOUR_S);
 const MAX_SESSION_ID: usize = 256;
 
 /// A wish for access. `featureFlags` are taken and mean nothing here.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct PortalAccessIn {
+#[schemars(rename = "AppPortalAccessIn")]
+pub(super) struct PortalAccessIn {
+    /// Created first, if there is no application of this name.
     application: Option<ApplicationIn>,
+    /// Only what `ViewBase` allows.
     read_only: Option<bool>,
+    /// What the token is good for; everything, where it is not given.
     capabilities: Option<Vec<Capability>>,
+    /// How long it is good, in seconds; a week, where it is not given.
+    #[schemars(range(min = HOUR_S, max = 7 * 24 * HOUR_S))]
     expiry: Option<u64>,
+    #[schemars(length(max = MAX_SESSION_ID))]
     session_id: Option<String>,
 }
 
@@ -67,30 +75,42 @@ impl PortalAccessIn {
     }
 }
 
-#[derive(Serialize)]
-struct PortalAccessOut<'a> {
+/// A link to the portal, and a token.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AppPortalAccessOut")]
+pub(super) struct PortalAccessOut<'a> {
+    /// Its fragment is a code that is good once.
     url: String,
     token: &'a str,
 }
 
-#[derive(Deserialize)]
+/// The code of a link.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ExchangeIn {
+#[schemars(rename = "OneTimeTokenIn")]
+pub(super) struct ExchangeIn {
     one_time_token: String,
 }
 
-#[derive(Serialize)]
+/// What a code was exchanged for.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ExchangeOut<'a> {
+#[schemars(rename = "OneTimeTokenOut")]
+pub(super) struct ExchangeOut<'a> {
     token: &'a str,
     app_id: AppId,
+    #[schemars(with = "Time")]
     expires_at: String,
 }
 
-#[derive(Default, Deserialize)]
+/// Which tokens end, and when.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct ExpireIn {
+#[schemars(rename = "ApplicationTokenExpireIn")]
+pub(super) struct ExpireIn {
+    /// In so many seconds.
     expiry: u64,
+    /// Those of these sessions; all, where none is named.
     session_ids: Vec<String>,
 }
 

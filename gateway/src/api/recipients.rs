@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     domain::{Attempt, AttemptStatus, Payload},
@@ -17,6 +18,7 @@ use super::{
     attempt::Status,
     endpoint::EndpointOut,
     list::{ListQuery, gather, page_of},
+    openapi::{StatusText, Time},
 };
 use crate::error::Result;
 
@@ -24,14 +26,18 @@ use crate::error::Result;
 pub(super) const MAX_ATTEMPTS: usize = 10_000;
 pub(super) const PAGE: usize = 250;
 
-/// An endpoint with the state of one message.
-#[derive(Debug, Serialize)]
+/// An endpoint, and how far one message got there.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct RecipientOut<'a> {
+#[schemars(rename = "MessageEndpointOut")]
+pub(super) struct RecipientOut<'a> {
     #[serde(flatten)]
     endpoint: EndpointOut<'a>,
+    #[schemars(with = "Status")]
     status: u8,
+    #[schemars(with = "StatusText")]
     status_text: &'static str,
+    #[schemars(with = "Option<Time>")]
     next_attempt: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 //! task, or says with `?dryRun=true` how much one would send.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{AttemptStatus, DeadReason, Endpoint, Limit, Selection, Task, TaskKind, TrackedTask},
@@ -11,7 +12,14 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, attempt::Status, background_task::TaskOut, find_endpoint, list::parse_time};
+use super::{
+    Api,
+    attempt::Status,
+    background_task::TaskOut,
+    find_endpoint,
+    list::parse_time,
+    openapi::{Name, Time},
+};
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults},
@@ -23,23 +31,35 @@ const MOST_LOOKED_AT: u64 = 5_000;
 const MOST_RUNNING: usize = 16;
 const MAX_EVENT_TYPES: usize = 64;
 
-/// What the four ask for.
-#[derive(Debug, Default, Deserialize)]
+/// Which messages are to be sent again.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct SelectionIn {
+#[schemars(rename = "ReplayIn", extend("examples" = [{"since": "2026-01-01T00:00:00Z"}]))]
+pub(super) struct SelectionIn {
+    /// From when on.
+    #[schemars(with = "Time")]
     since: Option<String>,
+    /// Now, where it is not given.
+    #[schemars(with = "Option<Time>")]
     until: Option<String>,
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_EVENT_TYPES))]
     event_types: Option<Vec<String>>,
     channel: Option<String>,
     tag: Option<String>,
+    /// For bulk-replay: those that succeeded (0) or failed (2).
+    #[schemars(extend("enum" = [0, 2, null]))]
     status: Option<u8>,
+    /// For bulk-replay: those whose last answer was of this class.
+    #[schemars(extend("enum" = [0, 100, 200, 300, 400, 500, null]))]
     status_code_class: Option<u16>,
+    /// For dead letters.
     reason: Option<DeadReason>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DryRun {
+    /// Say how many messages it would be, and begin nothing.
     dry_run: Option<bool>,
 }
 
@@ -102,9 +122,9 @@ impl SelectionIn {
 }
 
 /// What a task would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct DryRunOut {
+pub(super) struct DryRunOut {
     dry_run: bool,
     task: &'static str,
     /// How many messages it would send, if their bodies still live.

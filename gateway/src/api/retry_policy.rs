@@ -2,11 +2,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::{
     domain::{Delay, RetryPolicy, longest_course},
     time::parse_duration,
 };
+
+use super::openapi::Span;
 
 const MAX_STEPS: usize = 64;
 const DELAY: RangeInclusive<Duration> =
@@ -23,12 +26,18 @@ pub(crate) struct RetryBounds {
     pub(crate) message_lifetime: Duration,
 }
 
-/// A policy as it is sent.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+/// When deliveries that failed are tried again.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RetryIn {
+    /// Delays between the attempts, from 10ms to 30d each; after the last one a delivery is given up.
+    #[schemars(with = "Option<Vec<Span>>", length(max = MAX_STEPS))]
     schedule: Option<Vec<String>>,
+    /// How far each delay is spread either way, as a part of it.
+    #[schemars(range(min = 0.0, max = 1.0))]
     jitter: Option<f64>,
+    /// No attempt starts later than this after the message was accepted.
+    #[schemars(with = "Option<Span>")]
     horizon: Option<String>,
 }
 

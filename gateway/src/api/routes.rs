@@ -1,7 +1,8 @@
 //! Which path and method leads to which handler.
 
 use actix_web::{
-    Resource, guard,
+    HttpRequest, HttpResponse, Resource, guard,
+    http::header::{ALLOW, HeaderValue},
     web::{self, ServiceConfig},
 };
 
@@ -9,11 +10,12 @@ use super::{
     api_key, application, attempt, audit_log, background_task, comparison, content, dead_letter,
     endpoint, endpoint_headers, endpoint_message, endpoint_secret, endpoint_state, endpoint_stats,
     environment, event_type, event_type_import, example, health, message, message_batch,
-    message_precheck, named_limit, pausing, portal, recipients, replay, rewrap,
+    message_precheck, named_limit, openapi, pausing, portal, recipients, replay, rewrap,
 };
 use crate::{access, error::ApiError};
 
-/// All routes. Only health, and the exchange of a portal's code, are answered to everybody.
+/// All routes; what each takes and answers stands in `openapi/operations.rs`. Only health, documentation, and the
+/// exchange of a portal's code, are answered to everybody.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     for path in ["/api/v1/health", "/api/v1/health/ping"] {
         config.service(
@@ -22,6 +24,10 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::head().to(health::health)),
         );
     }
+    config
+        .service(resource("/api/v1/openapi.json").route(web::get().to(openapi::get)))
+        .service(resource("/docs").route(web::get().to(openapi::page)))
+        .service(resource("/docs/rapidoc.js").route(web::get().to(openapi::script)));
     config.service(resource("/api/v1/auth/one-time-token").route(web::post().to(portal::exchange)));
     let api = web::scope("/api/v1")
         .configure(api_keys)
@@ -317,7 +323,16 @@ fn portal_access(config: &mut ServiceConfig) {
 
 /// A path, with an answer in the API's shape to methods that it does not have.
 fn resource(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(async || Err::<(), _>(ApiError::MethodNotAllowed)))
+    web::resource(path).default_service(web::to(no_such_method))
+}
+
+async fn no_such_method(request: HttpRequest) -> HttpResponse {
+    let allowed = request.match_pattern().and_then(|path| openapi::methods(&path));
+    let mut response = HttpResponse::from_error(ApiError::MethodNotAllowed);
+    // The pages that are not part of the API can only be read.
+    let allowed = allowed.unwrap_or(HeaderValue::from_static("GET"));
+    response.headers_mut().insert(ALLOW, allowed);
+    response
 }
 
 async fn no_such_path() -> Result<(), ApiError> {

@@ -42,9 +42,10 @@ impl Body {
         &self.0
     }
 
-    /// Reads the body. What is no JSON at all is malformed, what has the wrong shape is invalid.
+    /// Reads the body, an object. What is no JSON at all is malformed, what has the wrong shape is
+    /// invalid.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
-        read_json(self.text()?)
+        read_object(self.text()?)
     }
 
     fn text(&self) -> Result<&str> {
@@ -69,7 +70,7 @@ impl BatchBody {
     pub(crate) fn values(&self) -> Result<Vec<&str>> {
         match self {
             Self::Array(body) => {
-                let values: Vec<&RawValue> = body.json()?;
+                let values: Vec<&RawValue> = read_json(body.text()?)?;
                 Ok(values.into_iter().map(RawValue::get).collect())
             }
             Self::Lines(body) => {
@@ -87,8 +88,21 @@ impl BatchBody {
     }
 }
 
-/// Reads one JSON value.
-pub(crate) fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+/// Reads a JSON object.
+pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    // A list of its fields' values would be read as the object.
+    if text.trim_ascii_start().starts_with('[') {
+        let msg = "expected an object, not a list".to_owned();
+        return Err(ApiError::Invalid(vec![Fault {
+            loc: vec!["body".into()],
+            msg,
+            kind: "type_error",
+        }]));
+    }
+    read_json(text)
+}
+
+fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => ApiError::Invalid(vec![Fault {
             loc: vec!["body".into()],
@@ -189,6 +203,13 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "it is only read")]
+    struct Named {
+        name: String,
+        count: u8,
+    }
+
     fn body(bytes: &'static [u8]) -> Body {
         Body(Bytes::from_static(bytes))
     }
@@ -203,7 +224,10 @@ mod tests {
 
     #[test]
     fn what_has_another_shape_is_invalid() {
-        assert!(matches!(body(b"[]").json::<String>(), Err(ApiError::Invalid(_))));
+        assert!(matches!(body(b"{}").json::<String>(), Err(ApiError::Invalid(_))));
+        let listed = body(br#" ["a", 1]"#).json::<Named>();
+        assert!(matches!(listed, Err(ApiError::Invalid(_))), "{listed:?}");
+        assert!(body(br#"{"name":"a","count":1}"#).json::<Named>().is_ok());
     }
 
     #[test]

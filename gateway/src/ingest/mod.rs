@@ -5,6 +5,6 @@ mod body;
 mod observe;
 mod validate;
 
-pub(crate) use body::{BatchBody, Body, read_json};
+pub(crate) use body::{BatchBody, Body, read_object};
 pub(crate) use observe::{REQUEST_ID, observe};
 pub(crate) use validate::{Faults, is_name, json_depth};

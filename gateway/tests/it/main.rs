@@ -18,6 +18,7 @@ mod history;
 mod jwt;
 mod limits;
 mod messages;
+mod openapi;
 mod openapi_import;
 mod operational;
 mod options;

@@ -1,5 +1,6 @@
 //! An attempt: one HTTP request of a delivery, and the dead letter of a delivery that was given up.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Delivery, Extra, Generation};
@@ -106,7 +107,7 @@ pub struct DeadLetter {
 }
 
 /// Why a delivery was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadReason {
     /// The retry schedule, or the horizon of the retry policy, came to its end.

@@ -1,5 +1,6 @@
 //! An event type: what kinds of messages there are, for the whole installation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
@@ -44,7 +45,7 @@ pub struct EventType {
 }
 
 /// The object `sluicegate` of an event type.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EventTypeSettings {
     /// Messages whose payloads do not fit the latest schema are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

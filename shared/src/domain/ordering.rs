@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,7 +11,7 @@ use super::{ORDERED_STRANDS, Payload, Strand};
 
 /// The object `ordering` of an endpoint. It is applied when a message is published: a change holds for
 /// messages from then on, and what waits already stays in the strand that it is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ordering {
     /// Among which messages there is an order.
     #[serde(flatten)]
@@ -22,7 +23,7 @@ pub struct Ordering {
 }
 
 /// Among which messages there is an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "camelCase")]
 pub enum OrderBy {
     /// All.
@@ -36,7 +37,7 @@ pub enum OrderBy {
 }
 
 /// What becomes of a message that blocks those behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Poison {
     /// After so many attempts it is a dead letter.

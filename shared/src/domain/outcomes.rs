@@ -2,13 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// One line of an endpoint's outcome table. Of the lines whose range holds a status the narrowest
 /// counts, and of several as narrow the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutcomeRule {
-    /// Which statuses.
+    /// Which statuses: one such as `409`, or a range such as `400-499`.
+    #[schemars(with = "String")]
     pub status: Statuses,
     /// What follows from them.
     pub then: Then,
@@ -23,7 +25,7 @@ impl OutcomeRule {
 }
 
 /// What follows from an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
     /// The message has arrived.

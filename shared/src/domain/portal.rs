@@ -1,12 +1,13 @@
 //! Who may look at an application through the portal, for how long, and what they may do there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Extra;
 use crate::time::Millis;
 
 /// What a token of the portal is good for, within its application. The names are those of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Capability {
     /// Reading all but secrets.
     ViewBase,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::text;
@@ -11,7 +12,7 @@ pub const JITTER: f64 = 0.2;
 
 /// The object `retry` of an endpoint or an application. It holds as a whole: the endpoint's goes before
 /// the application's, and what is not set in it is as the dispatcher's configuration says.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RetryPolicy {
     /// Delays between the attempts of one delivery; after the last one it is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,8 +26,9 @@ pub struct RetryPolicy {
 }
 
 /// A duration; in JSON a text such as `5m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(with = "String")]
 pub struct Delay(#[serde(with = "text")] pub Duration);
 
 impl RetryPolicy {

@@ -3,6 +3,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, Filter, Ordering, OutcomeRule, RetryPolicy};
@@ -10,7 +11,7 @@ use crate::time::text;
 
 /// The object `sluicegate` of an application: what holds for all its endpoints, as far as they do not
 /// say otherwise.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationSettings {
     /// Limits over all endpoints of the application, besides [`super::Application::rate_limit`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -40,7 +41,7 @@ impl ApplicationSettings {
 }
 
 /// The object `sluicegate` of an endpoint.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointSettings {
     /// Nothing is sent until it is resumed; what is published meanwhile waits.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -62,6 +63,7 @@ pub struct EndpointSettings {
     pub ordering: Option<Ordering>,
     /// What a payload must be like; every one is right, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub filter: Option<Filter>,
     /// What follows from an answer's status, where that is not what usually does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -82,12 +84,13 @@ impl EndpointSettings {
 }
 
 /// So many attempts per duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
     /// How many attempts may start…
     pub count: NonZeroU32,
     /// …within this time. In JSON a text such as `10s`.
     #[serde(with = "text")]
+    #[schemars(with = "String")]
     pub per: Duration,
     /// How many of them may start at the same moment after a pause; if it is not given, a hundredth of
     /// `count`, at least one, and one where endpoints share the limit.

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Settings that cannot work, or do not keep the promised durability.
     Misconfigured,
+    /// A cursor that is none of this list.
+    NoPlace,
 }
 
 impl ErrorKind {
@@ -29,7 +31,9 @@ impl ErrorKind {
     pub const fn is_transient(self) -> bool {
         match self {
             Self::Unavailable | Self::Ambiguous | Self::Full => true,
-            Self::Fenced | Self::Conflict | Self::Corrupt | Self::Misconfigured => false,
+            Self::Fenced | Self::Conflict | Self::Corrupt | Self::Misconfigured | Self::NoPlace => {
+                false
+            }
         }
     }
 
@@ -43,6 +47,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Corrupt => "corrupt",
             Self::Misconfigured => "misconfigured",
+            Self::NoPlace => "no_place",
         }
     }
 }

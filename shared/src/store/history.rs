@@ -21,7 +21,8 @@ pub enum Order {
 }
 
 /// A place in a list. Opaque: it holds only for the list and the engine that gave it out. Visible
-/// ASCII without commas.
+/// ASCII without commas. Any other text MUST be [`super::ErrorKind::NoPlace`], or a place between two
+/// entries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(pub String);

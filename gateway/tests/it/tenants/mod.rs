@@ -22,7 +22,7 @@ const ROUTES: &str = include_str!("routes.txt");
 const PREFIX: &str = "/api/v1";
 
 /// Routes of no application that every caller may use, and why.
-const OPEN: [(&str, &str); 12] = [
+const OPEN: [(&str, &str); 15] = [
     ("GET /api/v1/health", "for everybody"),
     ("HEAD /api/v1/health", "for everybody"),
     ("GET /api/v1/health/ping", "for everybody"),
@@ -31,6 +31,9 @@ const OPEN: [(&str, &str); 12] = [
     ("GET /api/v1/event-type/{name}", "shared by all applications"),
     ("POST /api/v1/auth/one-time-token", "the code names the application"),
     ("POST /api/v1/auth/logout", "ends the very token that is shown"),
+    ("GET /api/v1/openapi.json", "a fixed file"),
+    ("GET /docs", "a fixed file"),
+    ("GET /docs/rapidoc.js", "a fixed file"),
     ("GET /portal", "a fixed file"),
     ("GET /portal/portal.js", "a fixed file"),
     ("GET /portal/portal.css", "a fixed file"),

@@ -17,7 +17,9 @@ use super::{
 use crate::{
     domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId},
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
+    store::{
+        Cursor, ErrorKind, History, LogEntry, Order, Page, PageRequest, Purge, Result, StoreError,
+    },
     time::Millis,
 };
 
@@ -261,6 +263,6 @@ pub(super) fn place(cursor: &Cursor) -> Result<Vec<u8>> {
         Some(digits) if digits.len() % 2 == 0 => {
             Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
         }
-        _ => Err(corrupt("a place in a list")),
+        _ => Err(StoreError::new(ErrorKind::NoPlace, "the cursor is not one of this list")),
     }
 }

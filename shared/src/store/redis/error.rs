@@ -14,7 +14,7 @@ pub(super) fn failed(error: RedisError) -> StoreError {
         ErrorKind::Full => "redis refuses new work",
         ErrorKind::Corrupt => "redis holds something unreadable",
         ErrorKind::Misconfigured => "redis refuses this client",
-        ErrorKind::Fenced | ErrorKind::Conflict => "redis refused",
+        ErrorKind::Fenced | ErrorKind::Conflict | ErrorKind::NoPlace => "redis refused",
     };
     StoreError::caused_by(kind, what, error)
 }

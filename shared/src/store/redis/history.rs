@@ -12,7 +12,9 @@ use crate::{
     domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
     id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
     placement::Shard,
-    store::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge, Result},
+    store::{
+        Cursor, ErrorKind, History, LogEntry, Order, Page, PageRequest, Purge, Result, StoreError,
+    },
     time::Millis,
 };
 
@@ -368,15 +370,16 @@ fn pointer(text: &str) -> Result<(EndpointId, &str, usize)> {
         .ok_or_else(|| corrupt("a message's list of attempts cannot be read", text))
 }
 
-fn no_place(cursor: &str) -> crate::store::StoreError {
-    corrupt("the cursor is not one of this list", cursor)
+fn no_place(cursor: &str) -> StoreError {
+    StoreError::caused_by(ErrorKind::NoPlace, "the cursor is not one of this list", cursor)
 }
 
 /// The entry that a cursor names.
 fn entry_place(text: &str) -> Result<&str> {
-    let is_id = text
-        .split_once('-')
-        .is_some_and(|(major, minor)| major.parse::<u64>().is_ok() && minor.parse::<u64>().is_ok());
+    // The parser takes a sign, which Redis does not.
+    let is_number = |part: &str| !part.starts_with('+') && part.parse::<u64>().is_ok();
+    let is_id =
+        text.split_once('-').is_some_and(|(major, minor)| is_number(major) && is_number(minor));
     if is_id { Ok(text) } else { Err(no_place(text)) }
 }
 
@@ -387,5 +390,7 @@ fn packed_place(Cursor(text): &Cursor) -> Result<(String, usize)> {
 }
 
 fn list_place(Cursor(text): &Cursor) -> Result<usize> {
-    text.parse().map_err(|_| no_place(text))
+    // No list is longer, and Redis counts with signs.
+    let index: u32 = text.parse().map_err(|_| no_place(text))?;
+    Ok(index as usize)
 }

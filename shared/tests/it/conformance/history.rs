@@ -6,8 +6,8 @@ use shared::{
     domain::{DeadReason, Delivery, Tally},
     id::{AppId, MessageId},
     store::{
-        Cursor, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result, Settlement,
-        Verdict,
+        Cursor, ErrorKind, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result,
+        Settlement, Verdict,
     },
     time::Millis,
 };
@@ -25,6 +25,7 @@ crate::engines::on_each_engine! {
     an_empty_list_is_done,
     nobody_sees_what_is_anothers,
     cursors_are_visible_ascii_without_commas,
+    what_is_no_cursor_of_a_list_is_told,
     settled_messages_stay_listed,
     lists_are_read_from_a_time_on,
     records_are_read_at_once_as_one_by_one,
@@ -240,6 +241,30 @@ async fn cursors_are_visible_ascii_without_commas(bench: Bench) {
     for cursor in cursors {
         let fine = cursor.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         assert!(fine && !cursor.is_empty(), "{cursor:?}");
+    }
+}
+
+async fn what_is_no_cursor_of_a_list_is_told(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let delivery = fail(&bench, &tenant, 3).await;
+    let store = &bench.store;
+    for text in
+        ["", "0", "zz", "ü", "-1", "+1-+1", "1-1.x", "99999", "00", "18446744073709551615", "ffff"]
+    {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            let page = PageRequest { after: Some(Cursor(text.into())), order, limit: 2 };
+            let errors = [
+                store.messages(tenant.app, &page).await.err(),
+                store.endpoint_attempts(tenant.queue(0), &page).await.err(),
+                store.message_attempts(tenant.app, delivery.message, &page).await.err(),
+                store.dead_letters(tenant.queue(0), &page).await.err(),
+                store.applications(&page).await.err(),
+                store.tasks(&page).await.err(),
+            ];
+            for error in errors.into_iter().flatten() {
+                assert_eq!(error.kind(), ErrorKind::NoPlace, "{text:?}: {error}");
+            }
+        }
     }
 }
 
