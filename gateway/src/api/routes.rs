@@ -30,13 +30,14 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(resource("/docs/rapidoc.js").route(web::get().to(openapi::script)));
     config.service(resource("/api/v1/auth/one-time-token").route(web::post().to(portal::exchange)));
     let api = web::scope("/api/v1")
+        // First, because routes are tried one after the other, each by a regular expression.
+        .configure(messages)
         .configure(api_keys)
         .configure(applications)
         .configure(endpoints)
         .configure(operational_webhooks)
         .configure(event_types)
         .configure(named_limits)
-        .configure(messages)
         .configure(replays)
         .configure(background_tasks)
         .configure(secrets)
