@@ -43,10 +43,25 @@ struct Book {
     /// From here on an application steps back behind others.
     quarter: usize,
     shares: HashMap<AppId, Share>,
-    /// Applications that wait, in the order of their turns.
+    /// Applications that wait, in the order of their turns…
     turns: VecDeque<AppId>,
+    /// …and how many wait in all their lines.
+    waiting: Waiting,
     /// Somebody is granting what can be granted.
     serving: bool,
+}
+
+/// How many wait, so that nobody is looked for who is not there.
+#[derive(Default)]
+struct Waiting {
+    proven: usize,
+    unproven: usize,
+}
+
+impl Waiting {
+    fn line(&mut self, proven: bool) -> &mut usize {
+        if proven { &mut self.proven } else { &mut self.unproven }
+    }
 }
 
 /// One application.
@@ -117,10 +132,11 @@ impl Book {
     /// Takes a credit for whoever's turn it is, if that can be granted: whose, whether for one that is
     /// proven, and what is to happen with it.
     fn serve(&mut self) -> Option<(AppId, bool, Give)> {
-        if self.free == 0 {
+        let unproven_left = self.unproven > 0;
+        let somebody_can = self.waiting.proven > 0 || (unproven_left && self.waiting.unproven > 0);
+        if self.free == 0 || !somebody_can {
             return None;
         }
-        let unproven_left = self.unproven > 0;
         let modest = |app: &AppId| !self.has_its_quarter(*app) && self.can_serve(*app);
         let place = self.turns.iter().position(modest);
         let place = place.or_else(|| self.turns.iter().position(|app| self.can_serve(*app)))?;
@@ -128,6 +144,7 @@ impl Book {
         let share = self.shares.get_mut(&app)?;
         let proven = share.next(unproven_left)?;
         let give = share.line(proven).pop_front()?;
+        *self.waiting.line(proven) -= 1;
         share.served_proven = proven;
         if share.is_waiting() {
             self.turns.push_back(app);
@@ -146,6 +163,7 @@ impl Credits {
             quarter: (deliveries / 4).max(1),
             shares: HashMap::new(),
             turns: VecDeque::new(),
+            waiting: Waiting::default(),
             serving: false,
         };
         Self {
@@ -173,6 +191,7 @@ impl Credits {
         let share = book.shares.entry(app).or_default();
         let joins = !share.is_waiting();
         share.line(proven).push_back(Box::new(give));
+        *book.waiting.line(proven) += 1;
         if joins {
             book.turns.push_back(app);
         }

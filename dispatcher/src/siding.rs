@@ -18,7 +18,7 @@ use tokio::{
 use crate::connector::Connector;
 
 /// Attempts that begin at the same time…
-const STARTS: usize = 16;
+const STARTS: usize = 12;
 /// …as which one counts for so long, unless it has ended before.
 const START: Duration = Duration::from_millis(4);
 
