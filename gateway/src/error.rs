@@ -211,14 +211,18 @@ pub(crate) struct Detailed<'a> {
     request_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// Why a request failed, as RFC 9457 says it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Problem<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
+    /// For people.
     detail: String,
+    /// For programs.
     code: &'static str,
+    /// What is wrong with the fields, of a request that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [Fault]>,
     #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]

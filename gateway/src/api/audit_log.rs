@@ -9,6 +9,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     audit::{self, Entry, Written},
@@ -19,6 +20,7 @@ use shared::{
 use super::{
     Api,
     list::{ListQuery, gather},
+    openapi::Time,
 };
 use crate::{
     access::{Caller, publishes},
@@ -28,15 +30,23 @@ use crate::{
 
 const PREFIX: &str = "/api/v1/";
 
-#[derive(Serialize)]
+/// A change that was made through the API.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EntryOut<'a> {
+#[schemars(rename = "AuditEntryOut")]
+pub(super) struct EntryOut<'a> {
     id: String,
+    #[schemars(with = "Time")]
     timestamp: String,
+    /// The name of the token that was shown.
     actor: &'a str,
+    /// What was done, such as `endpoint.create`.
     action: &'a str,
+    /// Id or name of what was changed.
     object: Option<&'a str>,
+    /// The application that it belongs to.
     app_id: Option<AppId>,
+    /// The `x-request-id` of the answer.
     request_id: &'a str,
 }
 

@@ -1,7 +1,10 @@
 //! Comparing secrets: whether endpoints have the ones that somebody wants them to have. Who declares a
 //! thousand endpoints asks for all of them at once, and is told names only.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Endpoint, Headers, Secret},
@@ -17,31 +20,39 @@ use crate::{
 /// Endpoints that one request may name.
 const MOST: usize = 250;
 
-#[derive(Deserialize)]
+/// The secrets that endpoints are to have.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ComparisonIn {
+#[schemars(rename = "SecretComparisonIn")]
+pub(super) struct ComparisonIn {
     /// Id or uid; the operator's endpoints, if none is named.
     app_id: Option<String>,
+    #[schemars(length(max = MOST))]
     endpoints: Vec<WantedIn>,
 }
 
 /// What an endpoint is to have; what is left out may be anything.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "WantedSecretsIn")]
 struct WantedIn {
     /// Id or uid.
     endpoint_id: String,
     secret: Option<String>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
     headers: Option<Headers>,
 }
 
-#[derive(Serialize)]
-struct ComparisonOut<'a> {
+/// The endpoints that have others.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecretComparisonOut")]
+pub(super) struct ComparisonOut<'a> {
     different: Vec<DifferentOut<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "DifferentSecretsOut")]
 struct DifferentOut<'a> {
     /// As it was asked for.
     endpoint_id: &'a str,

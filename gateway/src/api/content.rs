@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{AppId, AttemptId},
@@ -48,14 +49,18 @@ pub(super) async fn expunge_message(
     Ok(HttpResponse::NoContent().finish())
 }
 
-#[derive(Deserialize)]
-struct MessagesIn {
+/// The messages to expunge.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct MessagesIn {
+    /// Ids or event ids.
+    #[schemars(length(max = MAX_IDS))]
     ids: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct ExpungedOut<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ExpungedOut<'a> {
     /// What became of each message that was named.
+    #[schemars(extend("additionalProperties" = {"type": "string", "enum": ["expunged", "not-found"]}))]
     results: BTreeMap<&'a str, &'static str>,
 }
 

@@ -6,6 +6,7 @@
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     domain::{Attempt, Generation, Message, MessageHeader, Queue},
@@ -19,6 +20,7 @@ use super::{
     attempt::Status,
     list::{ListQuery, gather},
     message::{Content, MessageOut, fits},
+    openapi::{StatusText, Time},
     recipients::{MAX_ATTEMPTS, PAGE, progress},
 };
 use crate::error::Result;
@@ -32,13 +34,17 @@ struct EndpointMessage {
     next: Option<Millis>,
 }
 
-#[derive(Debug, Serialize)]
+/// A message, and how far it got at an endpoint.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EndpointMessageOut<'a> {
+pub(super) struct EndpointMessageOut<'a> {
     #[serde(flatten)]
     message: MessageOut<'a>,
+    #[schemars(with = "Status")]
     status: u8,
+    #[schemars(with = "StatusText")]
     status_text: &'static str,
+    #[schemars(with = "Option<Time>")]
     next_attempt: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::{Destination, Queue, Strand, Tally},
@@ -11,16 +12,20 @@ use shared::{
     time::Millis,
 };
 
-use super::{Api, list::parse_time};
+use super::{Api, list::parse_time, openapi::Time};
 use crate::error::{ApiError, Result};
 
 /// How far back is looked unless the client says otherwise; history lives for less, mostly.
 const WINDOW: Duration = Duration::from_secs(28 * 86_400);
 
 /// The hours that count: those of both times with all between.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct WindowQuery {
+    /// From the hour of this time on; 28 days before `until`, if it is left out.
+    #[schemars(with = "Option<Time>")]
     since: Option<String>,
+    /// To the hour of this time; now, if it is left out.
+    #[schemars(with = "Option<Time>")]
     until: Option<String>,
 }
 
@@ -43,8 +48,9 @@ impl WindowQuery {
 }
 
 /// Deliveries by how they ended, each in the hour when it did.
-#[derive(Debug, Serialize)]
-struct StatsOut {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EndpointStatsOut")]
+pub(super) struct StatsOut {
     success: u64,
     /// What waits now, whenever it was published.
     pending: u64,
@@ -57,10 +63,12 @@ struct StatsOut {
 }
 
 /// Attempts by how they ended.
-#[derive(Debug, Serialize)]
-struct AttemptStatsOut {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EndpointAttemptStatsOut")]
+pub(super) struct AttemptStatsOut {
     success: u64,
     fail: u64,
+    /// Always 0: no attempt is cancelled.
     canceled: u64,
 }
 

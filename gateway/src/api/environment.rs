@@ -1,6 +1,7 @@
 //! The environment as one document: what all applications share, to be kept or taken elsewhere.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{domain::EventType, time::Millis};
@@ -8,6 +9,7 @@ use shared::{domain::EventType, time::Millis};
 use super::{
     Api,
     event_type::{EventTypeIn, EventTypeOut},
+    openapi::Time,
     record::{Record, decode},
 };
 use crate::{
@@ -20,10 +22,12 @@ const VERSION: u8 = 1;
 /// How many event types one request may bring.
 const MAX_EVENT_TYPES: usize = 1_000;
 
-#[derive(Debug, Serialize)]
+/// What all applications share.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EnvironmentOut<'a> {
+pub(super) struct EnvironmentOut<'a> {
     version: u8,
+    #[schemars(with = "Time")]
     created_at: String,
     /// With those that are archived.
     event_types: Vec<EventTypeOut<'a>>,
@@ -33,11 +37,18 @@ struct EnvironmentOut<'a> {
     connectors: [Value; 0],
 }
 
-#[derive(Deserialize)]
+/// What all applications are to share.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EnvironmentIn {
+pub(super) struct EnvironmentIn {
+    /// Each with its name.
+    #[schemars(length(max = MAX_EVENT_TYPES))]
     event_types: Option<Vec<EventTypeIn>>,
+    /// There are none: to be left out, or empty.
+    #[schemars(extend("maxProperties" = 0))]
     settings: Option<serde_json::Map<String, Value>>,
+    /// There are none: to be left out, or empty.
+    #[schemars(length(max = 0))]
     connectors: Option<Vec<Value>>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::{domain::EventType, store::Kind, time::Millis};
@@ -23,21 +24,30 @@ use crate::{
 const MAX_EVENTS: usize = 500_000;
 const MAX_REPEATED: usize = 50_000;
 
-#[derive(Deserialize)]
+/// An OpenAPI document: either `spec` or `specRaw`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ImportIn {
+#[schemars(rename = "EventTypeImportOpenApiIn")]
+pub(super) struct ImportIn {
+    /// Only say what would be done.
     dry_run: Option<bool>,
+    /// Archive all event types that are not in it.
     replace_all: Option<bool>,
+    /// The document itself.
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     spec: Option<Value>,
+    /// The document as a text, YAML or JSON.
     spec_raw: Option<String>,
 }
 
-#[derive(Serialize)]
-struct ImportOut {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EventTypeImportOpenApiOut")]
+pub(super) struct ImportOut {
     data: DataOut,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EventTypeImportOpenApiOutData")]
 struct DataOut {
     /// The names of those that were created, changed, brought back or archived.
     modified: Vec<String>,
@@ -45,14 +55,18 @@ struct DataOut {
     to_modify: Option<Vec<WebhookOut>>,
 }
 
-#[derive(Serialize)]
+/// The event type that a webhook would make.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "EventTypeFromOpenApi")]
 struct WebhookOut {
     name: String,
     description: String,
+    #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     schemas: Option<Value>,
     deprecated: bool,
     group_name: Option<String>,
+    #[schemars(with = "Option<Vec<String>>")]
     feature_flags: Option<Value>,
 }
 

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::domain::EventType;
@@ -9,6 +10,7 @@ use shared::domain::EventType;
 use super::{
     Api, find_endpoint,
     message::{ContentQuery, MessageOut, accepted, check_payload, idempotency},
+    openapi::Name,
 };
 use crate::{
     error::{ApiError, Result},
@@ -20,9 +22,13 @@ use crate::{
 const PING: &str = "svix.ping";
 const PING_PAYLOAD: &[u8] = br#"{"success":true}"#;
 
-#[derive(Deserialize)]
+/// Which example to send.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ExampleIn<'a> {
+#[schemars(rename = "EventExampleIn")]
+pub(super) struct ExampleIn<'a> {
+    /// One that is listed; `svix.ping` need not be.
+    #[schemars(with = "Name")]
     event_type: String,
     /// Which of the schema's examples; the first if it is left out.
     example_index: Option<usize>,

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header::HeaderValue, web};
 use futures_util::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use shared::domain::MessageHeader;
@@ -13,6 +14,7 @@ use shared::id::MessageId;
 use super::{
     Api,
     message::{DURABILITY, IDEMPOTENCY_KEY, MessageIn},
+    openapi::Time,
 };
 use crate::{
     config::Config,
@@ -23,13 +25,15 @@ use crate::{
 };
 
 /// How many messages one request may bring.
-const MAX_MESSAGES: usize = 1000;
+pub(super) const MAX_MESSAGES: usize = 1000;
 /// How many of them are under way at once: more than the writer takes at a time, and a share of the
 /// queue that leaves room for others.
 const UNDER_WAY: usize = 192;
 
-#[derive(Serialize)]
-struct BatchOut {
+/// What became of a batch.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageBatchOut")]
+pub(super) struct BatchOut {
     /// How many were accepted…
     accepted: usize,
     /// …and how many were not.
@@ -38,8 +42,10 @@ struct BatchOut {
     data: Vec<ItemOut>,
 }
 
-#[derive(Serialize)]
+/// What became of one message: it was accepted, or why not.
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "MessageBatchItemOut")]
 enum ItemOut {
     #[serde(rename_all = "camelCase")]
     Accepted {
@@ -47,6 +53,7 @@ enum ItemOut {
         id: MessageId,
         #[serde(skip_serializing_if = "Option::is_none")]
         event_id: Option<String>,
+        #[schemars(with = "Time")]
         timestamp: String,
     },
     Failed {

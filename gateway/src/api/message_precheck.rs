@@ -1,9 +1,10 @@
 //! Whether anybody would get a message: for producers to whom making one is dear.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Api;
+use super::{Api, openapi::Name};
 use crate::{
     error::Result,
     ingest::{Body, Faults},
@@ -11,15 +12,21 @@ use crate::{
 
 const MAX_CHANNELS: usize = 64;
 
-#[derive(Deserialize)]
+/// A message that may be sent.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct PrecheckIn {
+#[schemars(rename = "MessagePrecheckIn")]
+pub(super) struct PrecheckIn {
+    #[schemars(with = "Name")]
     event_type: String,
+    #[schemars(with = "Option<Vec<Name>>", length(max = MAX_CHANNELS))]
     channels: Option<Vec<String>>,
 }
 
-#[derive(Serialize)]
-struct PrecheckOut {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessagePrecheckOut")]
+pub(super) struct PrecheckOut {
+    /// Whether an endpoint would get it, as far as can be told without its payload.
     active: bool,
 }
 

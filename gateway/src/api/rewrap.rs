@@ -2,12 +2,13 @@
 //! everything runs. What is sealed with it already is left alone, so it can be repeated at will.
 
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::{
     domain::Endpoint,
     id::{AppId, EndpointId},
     operational,
-    store::{Change, Configuration, Cursor, Order, PageRequest},
+    store::{Change, Configuration, Cursor, ErrorKind, Order, PageRequest},
 };
 
 use super::{Api, may_decide_again, pause};
@@ -18,27 +19,32 @@ const PAGE: usize = 100;
 /// Endpoints that are written at once: each of them wakes its lane.
 const WRITTEN_AT_ONCE: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Query {
     /// Where the page before ended.
     iterator: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize)]
+/// What one page of applications came to.
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Rewrapped {
+#[schemars(rename = "RewrapOut")]
+pub(super) struct Rewrapped {
     /// Endpoints that were looked at.
     endpoints: usize,
     /// Those that were written.
     rewrapped: usize,
     unreadable: Vec<Unreadable>,
+    /// Leads to the next page.
     iterator: Option<String>,
+    /// Whether nothing comes behind it.
     done: bool,
 }
 
 /// An endpoint that stays as it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "UnreadableOut")]
 struct Unreadable {
     app_id: AppId,
     endpoint_id: EndpointId,
@@ -88,7 +94,10 @@ pub(super) async fn rewrap_page(
         api.rewrap(operational::APPLICATION, &mut all).await?;
     }
     let request = PageRequest { after, order: Order::OldestFirst, limit: PAGE };
-    let page = api.store.applications(&request).await?;
+    let page = api.store.applications(&request).await.map_err(|error| match error.kind() {
+        ErrorKind::NoPlace => ApiError::query("iterator", "is not one of a page before"),
+        _ => error.into(),
+    })?;
     for (Cursor(place), app) in page.entries {
         api.rewrap(app, &mut all).await?;
         all.iterator = Some(place);

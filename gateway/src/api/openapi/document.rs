@@ -6,11 +6,11 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::operation::{Failure, Operation};
-use crate::error::{Detailed, Plain};
+use crate::error::{Detailed, Plain, Problem};
 
 const DESCRIPTION: &str = "A webhook gateway. Requests carry `Authorization: Bearer <token>`. Every answer is JSON; errors are \
-     `{code, detail}`, where `code` is for programs and `detail` for people, or a list of what is wrong \
-     with the fields (422). What cannot be read as HTTP is answered 400 without a body.";
+     `{code, detail, requestId}`, where `code` is for programs and `detail` for people, or a list of what is wrong \
+     with the fields (422); who accepts `application/problem+json` gets them in the form of RFC 9457. What cannot be read as HTTP is answered 400 without a body.";
 
 /// Operations by path and method, and the schemas that they need.
 pub(super) struct Document {
@@ -101,6 +101,7 @@ impl Document {
     pub(super) fn finish(mut self) -> Value {
         self.outputs.subschema_for::<Plain<'_>>();
         self.outputs.subschema_for::<Detailed<'_>>();
+        self.outputs.subschema_for::<Problem<'_>>();
         let mut schemas = self.changes;
         schemas.append(&mut self.inputs.take_definitions(true));
         schemas.append(&mut self.outputs.take_definitions(true));
@@ -119,6 +120,14 @@ impl Document {
             "components": {
                 "schemas": schemas,
                 "responses": Failure::components(),
+                "headers": {
+                    "RequestId": {
+                        "description": "The `x-request-id` or `svix-req-id` of the request, or one \
+                            that was made for it. Logs and errors name it.",
+                        "required": true,
+                        "schema": { "type": "string", "minLength": 1, "maxLength": 64 },
+                    },
+                },
                 "securitySchemes": {
                     "token": {
                         "type": "http",

@@ -19,7 +19,11 @@ const FAILURES: [Failure; 14] = [
     Failure(413, "PayloadTooLarge", "The body is larger than `gateway.body_limit`."),
     Failure(415, "UnsupportedMediaType", "The body is encoded, or not `application/json`."),
     Failure(422, "ValidationError", "Fields of the body or the query are not valid."),
-    Failure(429, "TooManyRequests", "Too many wrong tokens, or a quota is used up."),
+    Failure(
+        429,
+        "TooManyRequests",
+        "Too many requests (`rate_limited`), wrong tokens, or messages.",
+    ),
     Failure(500, "InternalError", "Something is wrong with what is stored."),
     Failure(503, "Unavailable", "Nothing was changed: the store is full or not available."),
     Failure(504, "OutcomeUnknown", "The store did not answer: it may have happened."),
@@ -35,14 +39,18 @@ impl Failure {
                 422 => "HTTPValidationError",
                 _ => "HttpErrorOut",
             };
-            let mut response =
-                json!({ "description": description, "content": content(&reference(schema)) });
+            let mut response = json!({
+                "description": description,
+                "headers": headers(),
+                "content": {
+                    "application/json": { "schema": reference(schema) },
+                    "application/problem+json": { "schema": reference("Problem") },
+                },
+            });
             if matches!(status, 429 | 503) {
-                response["headers"] = json!({
-                    "Retry-After": {
-                        "description": "Seconds after which it may be tried again.",
-                        "schema": { "type": "integer" },
-                    },
+                response["headers"]["retry-after"] = json!({
+                    "description": "Seconds after which it may be tried again.",
+                    "schema": { "type": "integer" },
                 });
             }
             ((*name).to_owned(), response)
@@ -53,6 +61,11 @@ impl Failure {
 
 fn reference(schema: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+/// What every response has.
+fn headers() -> Value {
+    json!({ "x-request-id": { "$ref": "#/components/headers/RequestId" } })
 }
 
 fn content(schema: &Value) -> Value {
@@ -171,6 +184,17 @@ impl<'a> Operation<'a> {
         self.fails(&WITH_BODY)
     }
 
+    /// Takes a list of up to so many, as JSON or one a line.
+    pub(super) fn batch<T: JsonSchema>(self, most: usize) -> Self {
+        let one = self.inputs.subschema_for::<T>().to_value();
+        let all = json!({ "type": "array", "minItems": 1, "maxItems": most, "items": one });
+        let lines = json!({ "type": "string", "description": "One a line." });
+        let mut content = content(&all);
+        content["application/x-ndjson"] = json!({ "schema": lines });
+        self.value["requestBody"] = json!({ "required": true, "content": content });
+        self.fails(&WITH_BODY)
+    }
+
     /// The body may be left out.
     pub(super) fn optional(self) -> Self {
         self.value["requestBody"]["required"] = false.into();
@@ -214,7 +238,7 @@ impl<'a> Operation<'a> {
             202 => "It was accepted.",
             _ => "It was done.",
         };
-        let mut response = json!({ "description": description });
+        let mut response = json!({ "description": description, "headers": headers() });
         if let Some(schema) = schema {
             response["content"] = content(schema);
         }

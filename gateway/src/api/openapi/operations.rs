@@ -8,20 +8,33 @@ use crate::api::{
     api_key::{ApiKeyIn, ApiKeyOut},
     application::{ApplicationIn, ApplicationOut, CreateQuery},
     attempt::AttemptOut,
+    audit_log::EntryOut,
     background_task::{TaskOut, TaskQuery},
+    comparison::{ComparisonIn, ComparisonOut},
+    content::{ExpungedOut, MessagesIn},
     dead_letter::{DeadLetterOut, PurgeOut, PurgeQuery},
     endpoint::{EndpointIn, EndpointOut},
     endpoint_headers::{HeadersIn, HeadersOut, HeadersPatchIn},
+    endpoint_message::EndpointMessageOut,
     endpoint_secret::{RotateIn, SecretOut},
     endpoint_state::StateOut,
+    endpoint_stats::{AttemptStatsOut, StatsOut, WindowQuery},
+    environment::{EnvironmentIn, EnvironmentOut},
     event_type::{DeleteQuery, EventTypeIn, EventTypeOut},
+    event_type_import::{ImportIn, ImportOut},
+    example::ExampleIn,
     list::Listed,
     message::{ContentQuery, MessageIn, MessageOut},
+    message_batch::{BatchOut, MAX_MESSAGES},
+    message_precheck::{PrecheckIn, PrecheckOut},
     named_limit::{NamedLimitIn, NamedLimitOut},
     portal::{ExchangeIn, ExchangeOut, ExpireIn, PortalAccessIn, PortalAccessOut},
     recipients::RecipientOut,
     replay::{DryRun, DryRunOut, SelectionIn},
+    rewrap,
 };
+
+const IDEMPOTENCY_KEY: &str = "Makes repeating the request safe: 1 to 256 bytes.";
 
 /// The whole document.
 pub(super) fn all() -> Value {
@@ -41,7 +54,9 @@ pub(super) fn document() -> Document {
     attempts(&mut api);
     replays(&mut api);
     background_tasks(&mut api);
+    secrets(&mut api);
     portal_access(&mut api);
+    audit_log(&mut api);
     api
 }
 
@@ -108,6 +123,30 @@ fn endpoints(api: &mut Document) {
     api.post("endpoint.resume", &format!("{one}/resume"), "Go on").returns::<EndpointOut<'_>>(200);
     api.get("endpoint.get-state", &format!("{one}/state"), "See what holds an endpoint up")
         .returns::<StateOut>(200);
+    api.get("endpoint.get-stats", &format!("{one}/stats"), "Count deliveries by how they ended")
+        .query::<WindowQuery>()
+        .returns::<StatsOut>(200);
+    let attempts = format!("{one}/attempt-stats");
+    api.get("sluicegate.endpoint.get-attempt-stats", &attempts, "Count attempts by how they ended")
+        .query::<WindowQuery>()
+        .returns::<AttemptStatsOut>(200);
+    api.post("endpoint.send-example", &format!("{one}/send-example"), "Send an example")
+        .describe("Whatever the endpoint's filters say.")
+        .header("idempotency-key", IDEMPOTENCY_KEY, 256)
+        .query::<ContentQuery>()
+        .body::<ExampleIn<'_>>()
+        .returns::<MessageOut<'_>>(202);
+    let messages = format!("{one}/msg");
+    api.get("message-attempt.list-attempted-messages", &messages, "List messages that were tried")
+        .lists::<EndpointMessageOut<'_>>(&[
+        "before",
+        "after",
+        "status",
+        "channel",
+        "tag",
+        "event_types",
+        "with_content",
+    ]);
 }
 
 fn operational_webhooks(api: &mut Document) {
@@ -176,6 +215,17 @@ fn event_types(api: &mut Document) {
     api.delete("event-type.delete", one, "Archive or remove an event type")
         .query::<DeleteQuery>()
         .returns_nothing();
+    let import = &format!("{all}/import/openapi");
+    api.post("event-type.import-openapi", import, "Make event types of an OpenAPI document")
+        .describe("One for each of its webhooks.")
+        .body::<ImportIn>()
+        .returns::<ImportOut>(200);
+    api.post("environment.export", "/environment/export", "Get what all applications share")
+        .returns::<EnvironmentOut<'_>>(200);
+    api.post("environment.import", "/environment/import", "Replace or create event types")
+        .describe("Those that it does not name stay.")
+        .body::<EnvironmentIn>()
+        .returns_nothing();
 }
 
 fn named_limits(api: &mut Document) {
@@ -207,10 +257,28 @@ fn messages(api: &mut Document) {
             "An `Idempotency-Key` that comes again with the same body is answered as at first; with \
              another body 422. The header `Sluicegate-Durability` says what the answer promises.",
         )
-        .header("idempotency-key", "Makes repeating the request safe: 1 to 256 bytes.", 256)
+        .header("idempotency-key", IDEMPOTENCY_KEY, 256)
         .query::<ContentQuery>()
         .body::<MessageIn<'_>>()
         .returns::<MessageOut<'_>>(202);
+    api.post("sluicegate.message.create-batch", &format!("{all}/batch"), "Publish many messages")
+        .describe(
+            "Each is judged by itself. 202 if all were accepted, 200 if some were not: `data` says \
+             what became of each, in their order.",
+        )
+        .header("idempotency-key", IDEMPOTENCY_KEY, 256)
+        .batch::<MessageIn<'_>>(MAX_MESSAGES)
+        .returns::<BatchOut>(200)
+        .returns::<BatchOut>(202);
+    let precheck = &format!("{all}/precheck/active");
+    api.post("message.precheck", precheck, "Ask whether an endpoint would get a message")
+        .body::<PrecheckIn>()
+        .returns::<PrecheckOut>(200);
+    let expunge = &format!("{all}/bulk-expunge");
+    api.post("sluicegate.message.bulk-expunge", expunge, "Remove the content of messages")
+        .describe("What is not found stops none of the others.")
+        .body::<MessagesIn>()
+        .returns::<ExpungedOut<'_>>(200);
     api.get("message.get", one, "Get a message")
         .query::<ContentQuery>()
         .returns::<MessageOut<'_>>(200);
@@ -309,6 +377,28 @@ fn background_tasks_at(api: &mut Document, id: &str, all: &str) {
     let cancel = &format!("{one}/cancel");
     api.post(&id("cancel"), cancel, "Cancel a task").returns::<TaskOut>(200);
     api.put(&id("cancel-by-put"), cancel, "Cancel a task").returns::<TaskOut>(200);
+}
+
+fn secrets(api: &mut Document) {
+    api.tag("Secret", "Signing secrets and header values, as they are kept.");
+    let rewrap = "/sluicegate/secrets/rewrap";
+    api.post("sluicegate.secrets.rewrap", rewrap, "Seal all secrets with the first key")
+        .describe(
+            "A page of applications at a time: ask again with the `iterator` of the answer until it \
+             is `done`. 409 where no key is configured.",
+        )
+        .query::<rewrap::Query>()
+        .returns::<rewrap::Rewrapped>(200);
+    let compare = "/sluicegate/secrets/compare";
+    api.post("sluicegate.secrets.compare", compare, "Ask which endpoints have other secrets")
+        .body::<ComparisonIn>()
+        .returns::<ComparisonOut<'_>>(200);
+}
+
+fn audit_log(api: &mut Document) {
+    api.tag("Audit log", "Which changes were made through the API, and by whom.");
+    api.get("sluicegate.audit-log.list", "/sluicegate/audit-log", "List changes")
+        .lists::<EntryOut<'_>>(&["order", "before", "after", "app_id"]);
 }
 
 fn portal_access(api: &mut Document) {

@@ -101,7 +101,7 @@ fn all_that_is_referred_to_is_there_and_nothing_else() {
             wanted.insert(reference.clone());
         }
     });
-    for kind in ["schemas", "responses"] {
+    for kind in ["schemas", "responses", "headers"] {
         for name in document["components"][kind].as_object().unwrap().keys() {
             let reference = format!("#/components/{kind}/{name}");
             assert!(wanted.contains(&reference), "{reference} is referred to by nobody");
