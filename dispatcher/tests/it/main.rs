@@ -14,6 +14,7 @@ mod ordering;
 mod outages;
 mod pausing;
 mod policies;
+mod reading;
 mod replaying;
 mod resuming;
 mod retrying;

@@ -19,6 +19,9 @@ use shared::{
     time::Millis,
 };
 
+/// As long as the reader waits for a lane to take its part, so that both end at the same time.
+const DAWDLING: Duration = Duration::from_millis(2);
+
 /// A call that an owner makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
@@ -39,6 +42,8 @@ pub(crate) enum Poison {
     Refused,
     /// It panics, for ever.
     Panics,
+    /// It succeeds, and holds up its thread with all the lanes there for a moment.
+    Dawdles,
 }
 
 /// The store.
@@ -62,6 +67,8 @@ pub(crate) struct Scripted {
     pub(crate) hides_nudges: Arc<AtomicBool>,
     /// Calls for bodies.
     pub(crate) fetches: AtomicUsize,
+    /// Connections asked for to read with.
+    pub(crate) readers: AtomicUsize,
 }
 
 impl Scripted {
@@ -77,6 +84,7 @@ impl Scripted {
             rereads: Arc::default(),
             hides_nudges: Arc::default(),
             fetches: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
         })
     }
 
@@ -131,6 +139,10 @@ fn readable(poisoned: &Poisoned, call: Call, lanes: impl IntoIterator<Item = Lan
         None => Ok(()),
         Some(Poison::Refused) => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
         Some(Poison::Panics) => panic!("as the script says"),
+        Some(Poison::Dawdles) => {
+            std::thread::sleep(DAWDLING);
+            Ok(())
+        }
     }
 }
 
@@ -305,6 +317,7 @@ impl Leases for Scripted {
 impl Lanes for Scripted {
     async fn reader(&self) -> Result<Box<dyn Reader>> {
         self.present()?;
+        self.readers.fetch_add(1, Ordering::SeqCst);
         let inner = self.inner.reader().await?;
         let (poisoned, rereads) = (Arc::clone(&self.poisoned), Arc::clone(&self.rereads));
         let hides_nudges = Arc::clone(&self.hides_nudges);

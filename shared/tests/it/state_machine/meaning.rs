@@ -12,8 +12,8 @@ use shared::{
     id::AppId,
     placement::Lane,
     store::{
-        Change, Entry, EntryId, Expand, FanOut, Fence, Park, Place, Publication, Resend, Settle,
-        Settlement, StateChange, Take, Target, Verdict, Version,
+        Bucket, Change, Entry, EntryId, Expand, FanOut, Fence, Park, Place, Publication, Resend,
+        Settle, Settlement, StateChange, Take, Target, Verdict, Version,
     },
 };
 
@@ -86,9 +86,8 @@ impl Universe {
             Operation::CancelTask { nth } => self.cancel_task(*nth),
             Operation::Advance(advance) => self.advance(advance, earlier.len()).await,
             Operation::Take { chosen, version, cells, spread } => {
-                // Whether a deleted application's bucket is remembered is left open.
                 let mut chosen = *chosen;
-                chosen[0] &= self.is_configured(self.apps[0]).await;
+                chosen[0] &= self.agree_on(&self.buckets[0]).await;
                 let chosen = self.buckets.iter().zip(chosen).enumerate().filter(|(_, it)| it.1);
                 let buckets: Vec<_> =
                     chosen.map(|(nth, (bucket, _))| metered(bucket, nth, *version)).collect();
@@ -102,6 +101,14 @@ impl Universe {
                 match &pair[0] {
                     Call::Resend(_) => None,
                     Call::Advance(_, step) if self.may_differ(step).await => None,
+                    Call::Take(take) => {
+                        for metered in &take.buckets {
+                            if !self.agree_on(&metered.bucket).await {
+                                return None;
+                            }
+                        }
+                        Some(pair.clone())
+                    }
                     Call::Publish(batch) => {
                         for publication in batch {
                             if self.is_over(&publication.header).await {
@@ -113,6 +120,15 @@ impl Universe {
                     _ => Some(pair.clone()),
                 }
             }
+        }
+    }
+
+    /// Whether both sides must know the same of a bucket: whether a deleted application's is
+    /// remembered is left open.
+    async fn agree_on(&self, bucket: &Bucket) -> bool {
+        match bucket {
+            Bucket::Application(app) => self.is_configured(*app).await,
+            Bucket::Named(_) => true,
         }
     }
 
