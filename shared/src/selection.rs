@@ -151,7 +151,7 @@ impl Selecting<'_> {
                 Candidate::Message(header) => {
                     self.fits(header)
                         && (self.task.kind != TaskKind::ReplayMissing
-                            || self.endpoint.listens(&header.event_type, &header.channels))
+                            || self.endpoint.may_want(header))
                 }
             }
     }

@@ -35,6 +35,10 @@ async fn an_example_goes_to_one_endpoint_whatever_it_asks_for() {
     let queue = Queue::live(app, picky["id"].as_str().unwrap().parse().unwrap());
     let (_, delivery) = first_delivery(&stored.store, queue.lane()).await;
     assert_eq!(delivery.endpoint, queue.endpoint, "and not {other}");
+    // Nor has another endpoint missed them.
+    let path = format!("/app/acme/endpoint/{other}/replay-missing?dryRun=true");
+    let missed = api.post(&path, json!({"since": "2020-01-01T00:00:00Z"})).await.expect(200);
+    assert_eq!(missed["messages"], 0);
 }
 
 #[tokio::test]

@@ -132,15 +132,19 @@ impl Endpoint {
 
     /// Whether a message goes to this endpoint: the one place that decides it.
     pub fn wants(&self, message: &MessageHeader, payload: &Payload<'_>) -> bool {
-        if let Some(only) = message.options.only {
-            return !self.disabled && only == self.id;
-        }
-        self.listens(&message.event_type, &message.channels)
-            && self.settings.filter.as_ref().is_none_or(|filter| filter.matches(payload))
+        let filter = self.settings.filter.as_ref().filter(|_| message.options.only.is_none());
+        self.may_want(message) && filter.is_none_or(|filter| filter.matches(payload))
     }
 
-    /// Whether it wants messages of this type and these channels, as far as they can be told without
-    /// the payload.
+    /// The same, as far as it can be told without the payload.
+    pub fn may_want(&self, message: &MessageHeader) -> bool {
+        match message.options.only {
+            Some(only) => !self.disabled && only == self.id,
+            None => self.listens(&message.event_type, &message.channels),
+        }
+    }
+
+    /// Whether it asks for messages of this type and these channels.
     pub fn listens(&self, event_type: &str, channels: &[String]) -> bool {
         !self.disabled
             && (self.filter_types.is_empty()
