@@ -78,29 +78,31 @@ impl Compiler {
             .chain(args)
             .map(|arg| self.node(arg, depth))
             .collect::<Result<_>>()?;
-        let unknown = |args: Vec<Node>| {
+        let count = args.len();
+        let unknown = || {
             format!(
-                "`{name}` is not supported with {} arguments: there are && || ! ?: == != < <= > >= in + - * \
-                     / % has size startsWith endsWith contains",
-                args.len()
+                "`{name}` is not supported with {count} arguments: there are && || ! ?: == != < <= > >= in + - * \
+                     / % has size startsWith endsWith contains"
             )
         };
-        if let Ok([one]) = <[Node; 1]>::try_from(args.clone()) {
-            let one = Box::new(one);
-            return match name.as_str() {
-                op::LOGICAL_NOT => Ok(Node::Not(one)),
-                op::NEGATE => Ok(Node::Negate(one)),
-                "size" => Ok(Node::Size(one)),
-                _ => Err(unknown(args)),
-            };
-        }
-        if let Ok(three) = <[Node; 3]>::try_from(args.clone()) {
-            return match name.as_str() {
-                op::CONDITIONAL => Ok(Node::Conditional(Box::new(three))),
-                _ => Err(unknown(args)),
-            };
-        }
-        let two = <[Node; 2]>::try_from(args).map(Box::new).map_err(unknown)?;
+        let args = match <[Node; 1]>::try_from(args) {
+            Ok([one]) => {
+                let one = Box::new(one);
+                return match name.as_str() {
+                    op::LOGICAL_NOT => Ok(Node::Not(one)),
+                    op::NEGATE => Ok(Node::Negate(one)),
+                    "size" => Ok(Node::Size(one)),
+                    _ => Err(unknown()),
+                };
+            }
+            Err(args) => args,
+        };
+        let args = match <[Node; 3]>::try_from(args) {
+            Ok(three) if name == op::CONDITIONAL => return Ok(Node::Conditional(Box::new(three))),
+            Ok(_) => return Err(unknown()),
+            Err(args) => args,
+        };
+        let two = <[Node; 2]>::try_from(args).map(Box::new).map_err(|_| unknown())?;
         let compare = |comparison, two| Ok(Node::Compare(comparison, two));
         let arithmetic = |operator, two| Ok(Node::Arithmetic(operator, two));
         match name.as_str() {
@@ -125,7 +127,7 @@ impl Compiler {
             "startsWith" => Ok(Node::Text(TextTest::StartsWith, two)),
             "endsWith" => Ok(Node::Text(TextTest::EndsWith, two)),
             "contains" => Ok(Node::Text(TextTest::Contains, two)),
-            _ => Err(unknown(two.to_vec())),
+            _ => Err(unknown()),
         }
     }
 }
