@@ -137,7 +137,8 @@ impl FromRequest for BatchBody {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let lines = is_plain(&request) && media(&request) == Some(LINES.to_owned());
+            let lines = is_plain(&request)
+                && media(&request).is_some_and(|media| media.eq_ignore_ascii_case(LINES));
             if !lines {
                 check_media(&request)?;
             }
@@ -182,7 +183,7 @@ fn announced_length(request: &HttpRequest) -> Option<usize> {
 
 /// Refuses bodies that say they are something else than plain JSON.
 fn check_media(request: &HttpRequest) -> Result<()> {
-    let json = media(request).is_none_or(|media| media == "application/json");
+    let json = media(request).is_none_or(|media| media.eq_ignore_ascii_case("application/json"));
     if is_plain(request) && json { Ok(()) } else { Err(ApiError::UnsupportedMedia) }
 }
 
@@ -191,10 +192,10 @@ fn is_plain(request: &HttpRequest) -> bool {
     coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The media type that the request names, in lower case and without its parameters.
-fn media(request: &HttpRequest) -> Option<String> {
+/// The media type that the request names, without its parameters.
+fn media(request: &HttpRequest) -> Option<&str> {
     let media = request.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
-    Some(media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    Some(media.split(';').next().unwrap_or_default().trim())
 }
 
 #[cfg(test)]
