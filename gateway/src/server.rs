@@ -54,6 +54,7 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         longest_retention: config.longest_retention,
         bulletin: Bulletin::new(Arc::clone(&store)),
         keys: config.keys.clone(),
+        schemas: Schemas::new(Arc::clone(&store)),
         retry_bounds: RetryBounds {
             schedule: config.retry_schedule.clone(),
             request_timeout: config.request_timeout,
@@ -61,7 +62,6 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
         },
     });
     let quota_bytes = config.quota_bytes;
-    let schemas = web::Data::new(Schemas::new(Arc::clone(&store)));
     let cors_origins = config.cors_origins.clone();
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
@@ -74,7 +74,6 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
             .app_data(config.clone())
             .app_data(access.clone())
             .app_data(api.clone())
-            .app_data(schemas.clone())
             .app_data(web::Data::new(publish))
             .app_data(web::Data::new(metrics.clone()))
             .app_data(

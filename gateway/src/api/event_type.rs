@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, is_name},
-    schema::{self, Schemas},
+    schema,
 };
 
 /// Where an event type keeps its flags, if there are more than one.
@@ -225,6 +225,18 @@ impl Record for EventType {
 }
 
 impl Api {
+    /// Writes an event type as [`Api::write_record`] does. What this process knew of its schema is
+    /// forgotten.
+    pub(super) async fn write_event_type(
+        &self,
+        name: &str,
+        decide: impl AsyncFn(Option<EventType>) -> Result<EventType>,
+    ) -> Result<EventType> {
+        let written = self.write_record(name, decide).await?;
+        self.schemas.forget(name).await;
+        Ok(written)
+    }
+
     /// Replaces an event type, or creates it; whether it did.
     pub(super) async fn put_event_type(
         &self,
@@ -236,7 +248,7 @@ impl Api {
         faults.into_result()?;
         let new = input.create(name)?;
         let put = self
-            .write_record(name, async |old: Option<EventType>| {
+            .write_event_type(name, async |old| {
                 let Some(mut old) = old else { return Ok(new.clone()) };
                 input.apply(&mut old)?;
                 Ok(old)
@@ -250,24 +262,19 @@ impl Api {
 const MISSING: ApiError = ApiError::NotFound("event type");
 
 /// Creates an event type; one that was archived comes back.
-pub(super) async fn create(
-    api: web::Data<Api>,
-    schemas: web::Data<Schemas>,
-    body: Body,
-) -> Result<HttpResponse> {
+pub(super) async fn create(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
     let name = input.name.value().filter(|name| is_name(name));
     let name = name.ok_or_else(|| ApiError::field("name", "expected a-z A-Z 0-9 - _ ."))?;
     let new = api
-        .write_record(name, async |old: Option<EventType>| match old {
+        .write_event_type(name, async |old| match old {
             Some(old) if !old.archived => {
                 Err(ApiError::Conflict("an event type with this name exists".to_owned()))
             }
             Some(_) | None => input.create(name),
         })
         .await?;
-    schemas.forget(name).await;
     Ok(HttpResponse::Created().json(EventTypeOut::new(&new, true)))
 }
 
@@ -278,34 +285,30 @@ pub(super) async fn get(api: web::Data<Api>, path: web::Path<String>) -> Result<
 
 pub(super) async fn put(
     api: web::Data<Api>,
-    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?.whole();
     input.check()?;
     let (put, created) = api.put_event_type(&path, &input).await?;
-    schemas.forget(&path).await;
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(EventTypeOut::new(&put, true)))
 }
 
 pub(super) async fn patch(
     api: web::Data<Api>,
-    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse> {
     let input = body.json::<EventTypeIn>()?;
     input.check()?;
     let patched = api
-        .write_record(&path, async |old: Option<EventType>| {
+        .write_event_type(&path, async |old| {
             let mut event_type = old.ok_or(MISSING)?;
             input.apply(&mut event_type)?;
             Ok(event_type)
         })
         .await?;
-    schemas.forget(&path).await;
     Ok(HttpResponse::Ok().json(EventTypeOut::new(&patched, true)))
 }
 
@@ -319,21 +322,20 @@ pub(super) struct DeleteQuery {
 /// Archives an event type; with `expunge` it is removed.
 pub(super) async fn delete(
     api: web::Data<Api>,
-    schemas: web::Data<Schemas>,
     path: web::Path<String>,
     query: web::Query<DeleteQuery>,
 ) -> Result<HttpResponse> {
     if query.expunge {
         let was_there = api.store.delete_document(Kind::EventType, &path).await?;
         was_there.then_some(()).ok_or(MISSING)?;
+        api.schemas.forget(&path).await;
     } else {
-        api.write_record(&path, async |old: Option<EventType>| {
+        api.write_event_type(&path, async |old| {
             let event_type = old.ok_or(MISSING)?;
             Ok(EventType { archived: true, updated_at: Millis::now(), ..event_type })
         })
         .await?;
     }
-    schemas.forget(&path).await;
     Ok(HttpResponse::NoContent().finish())
 }
 

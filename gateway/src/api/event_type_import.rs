@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults},
-    schema::{self, Schemas},
+    schema,
 };
 
 /// Most events and repetitions by aliases that are read of YAML: a short text can stand for a long one.
@@ -116,11 +116,7 @@ impl Webhook {
 }
 
 /// Creates or changes an event type for each webhook; `replaceAll` archives all others.
-pub(super) async fn import(
-    api: web::Data<Api>,
-    schemas: web::Data<Schemas>,
-    body: Body,
-) -> Result<HttpResponse> {
+pub(super) async fn import(api: web::Data<Api>, body: Body) -> Result<HttpResponse> {
     let input: ImportIn = body.json()?;
     let dry_run = input.dry_run.unwrap_or(false);
     let replace_all = input.replace_all.unwrap_or(false);
@@ -155,21 +151,19 @@ pub(super) async fn import(
         return Ok(HttpResponse::Ok().json(ImportOut { data }));
     }
     for (webhook, _) in changed {
-        api.write_record(&webhook.name, async |old: Option<EventType>| {
+        api.write_event_type(&webhook.name, async |old| {
             let new = webhook.apply(old)?;
             Ok(EventType { updated_at: Millis::now(), ..new })
         })
         .await?;
-        schemas.forget(&webhook.name).await;
         data.modified.push(webhook.name.clone());
     }
     for other in others {
-        api.write_record(&other.name, async |old: Option<EventType>| {
+        api.write_event_type(&other.name, async |old| {
             let old = old.ok_or(ApiError::NotFound("event type"))?;
             Ok(EventType { archived: true, updated_at: Millis::now(), ..old })
         })
         .await?;
-        schemas.forget(&other.name).await;
         data.modified.push(other.name.clone());
     }
     Ok(HttpResponse::Ok().json(ImportOut { data }))

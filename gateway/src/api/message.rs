@@ -25,7 +25,6 @@ use crate::{
     error::{ApiError, Result},
     ingest::{Body, Faults, json_depth},
     publish::{Event, Publish, Wishes, event_key, idempotency_key},
-    schema::Schemas,
 };
 
 const MAX_CHANNELS: usize = 64;
@@ -282,7 +281,6 @@ impl ContentQuery {
 pub(super) async fn create(
     api: web::Data<Api>,
     publish: web::Data<Publish>,
-    schemas: web::Data<Schemas>,
     request: HttpRequest,
     path: web::Path<String>,
     query: web::Query<ContentQuery>,
@@ -291,7 +289,7 @@ pub(super) async fn create(
     let input: MessageIn<'_> = body.json()?;
     let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
     let event = input.read(&api, body.bytes(), body.bytes(), key)?;
-    schemas.judge(&event.event_type, &event.payload).await?;
+    api.schemas.judge(&event.event_type, &event.payload).await?;
     let header = match (publish.publish(&path, &event).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();

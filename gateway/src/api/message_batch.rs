@@ -21,7 +21,6 @@ use crate::{
     error::{ApiError, Result},
     ingest::{BatchBody, read_object},
     publish::Publish,
-    schema::Schemas,
 };
 
 /// How many messages one request may bring.
@@ -85,7 +84,6 @@ impl ItemOut {
 pub(super) async fn create(
     api: web::Data<Api>,
     publish: web::Data<Publish>,
-    schemas: web::Data<Schemas>,
     config: web::Data<Config>,
     request: HttpRequest,
     path: web::Path<String>,
@@ -102,7 +100,6 @@ pub(super) async fn create(
     let batch = Batch {
         api: &api,
         publish: &publish,
-        schemas: &schemas,
         app: &app,
         body: &body,
         most_bytes: config.body_limit,
@@ -125,7 +122,6 @@ pub(super) async fn create(
 struct Batch<'a> {
     api: &'a Api,
     publish: &'a Publish,
-    schemas: &'a Schemas,
     app: &'a str,
     body: &'a BatchBody,
     most_bytes: usize,
@@ -153,7 +149,7 @@ impl Batch<'_> {
             key
         });
         let event = input.read(self.api, self.body.bytes(), text.as_bytes(), key.as_deref())?;
-        self.schemas.judge(&event.event_type, &event.payload).await?;
+        self.api.schemas.judge(&event.event_type, &event.payload).await?;
         let result = self.publish.publish(self.app, &event).await;
         if matches!(result, Err(ApiError::Store(_))) {
             self.broken.set(true);

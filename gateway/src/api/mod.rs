@@ -66,7 +66,10 @@ use shared::{
     time::Millis,
 };
 
-use crate::error::{ApiError, Result};
+use crate::{
+    error::{ApiError, Result},
+    schema::Schemas,
+};
 
 /// How often a change is decided again because somebody else was faster, or the answer was lost.
 const MAX_TRIES: u64 = 24;
@@ -83,6 +86,7 @@ pub(crate) struct Api {
     pub(crate) retry_bounds: RetryBounds,
     pub(crate) bulletin: Bulletin,
     pub(crate) keys: KeyRing,
+    pub(crate) schemas: Schemas,
 }
 
 impl Api {
