@@ -28,6 +28,8 @@ use crate::{
 
 /// Bodies in one call: at 1 MiB each, what two calls hold before it is weighed.
 const BATCH: usize = 64;
+/// Of them for endpoints that are not proven, while both kinds wait: hundreds may begin at once.
+const UNPROVEN: usize = BATCH / 4;
 
 /// The actor: one where a read can span all shards, otherwise one a shard.
 pub(crate) type Fetcher = Batcher<Fetching>;
@@ -36,6 +38,8 @@ pub(crate) type Fetcher = Batcher<Fetching>;
 pub(crate) struct Wish {
     pub(crate) fence: Fence,
     pub(crate) lane: Addr<LaneActor>,
+    /// Whether the endpoints have answered well.
+    pub(crate) proven: bool,
     pub(crate) taken: Vec<Taken>,
 }
 
@@ -69,7 +73,8 @@ pub(crate) enum Found {
 /// What waits, in order of arrival.
 #[derive(Default)]
 pub(crate) struct Fetching {
-    waiting: VecDeque<Wish>,
+    proven: VecDeque<Wish>,
+    unproven: VecDeque<Wish>,
 }
 
 impl Stage for Fetching {
@@ -78,22 +83,17 @@ impl Stage for Fetching {
     const CALLS: usize = 2;
 
     fn add(&mut self, wish: Wish) {
-        self.waiting.push_back(wish);
+        match wish.proven {
+            true => self.proven.push_back(wish),
+            false => self.unproven.push_back(wish),
+        }
     }
 
     fn take(&mut self) -> Option<Vec<Wish>> {
-        let (mut batch, mut room) = (Vec::new(), BATCH);
-        while room > 0
-            && let Some(mut wish) = self.waiting.pop_front()
-        {
-            if wish.taken.len() > room {
-                let taken = wish.taken.split_off(room);
-                let (fence, lane) = (wish.fence.clone(), wish.lane.clone());
-                self.waiting.push_front(Wish { fence, lane, taken });
-            }
-            room -= wish.taken.len();
-            batch.push(wish);
-        }
+        let kept = if self.unproven.is_empty() { 0 } else { UNPROVEN };
+        let mut batch = Vec::new();
+        let left = fill(&mut batch, &mut self.proven, BATCH - kept);
+        fill(&mut batch, &mut self.unproven, left + kept);
         (!batch.is_empty()).then_some(batch)
     }
 
@@ -144,6 +144,22 @@ impl Stage for Fetching {
         }
         Ok(())
     }
+}
+
+/// Moves wishes for so many deliveries, and answers how many more it could have been.
+fn fill(batch: &mut Vec<Wish>, waiting: &mut VecDeque<Wish>, mut room: usize) -> usize {
+    while room > 0
+        && let Some(mut wish) = waiting.pop_front()
+    {
+        if wish.taken.len() > room {
+            let taken = wish.taken.split_off(room);
+            let (fence, lane) = (wish.fence.clone(), wish.lane.clone());
+            waiting.push_front(Wish { fence, lane, proven: wish.proven, taken });
+        }
+        room -= wish.taken.len();
+        batch.push(wish);
+    }
+    room
 }
 
 /// As [`find`], for deliveries of an application whose configuration must be loaded.

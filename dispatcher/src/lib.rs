@@ -112,6 +112,9 @@ impl Dispatcher {
             .map(|arbiter| Ok(Worker { arbiter: arbiter.handle(), connector: connector()? }))
             .collect::<Result<Vec<_>, reqwest::Error>>()?;
         let (attempts, loads) = (Arbiter::new(), Arbiter::new());
+        for arbiter in [&attempts, &loads] {
+            arbiter.spawn_fn(siding::let_others_go_first);
+        }
         let siding = Siding::new(attempts.handle(), connector()?);
         let metrics = Metrics::new(metrics)?;
         let basis = Basis {

@@ -71,8 +71,17 @@ impl LaneActor {
         if self.to_fetch.is_empty() {
             return;
         }
-        let taken = mem::take(&mut self.to_fetch);
-        let fence = self.tenure.fence().clone();
-        tell(&self.fetcher, Enqueue(Wish { fence, lane: ctx.address(), taken }));
+        let is_proven = |taken: &Taken| {
+            let seat = self.seats.get(&taken.delivery().destination());
+            seat.is_some_and(|seat| seat.brain.is_proven())
+        };
+        let (proven, unproven): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.to_fetch).into_iter().partition(is_proven);
+        for (proven, taken) in [(true, proven), (false, unproven)] {
+            if !taken.is_empty() {
+                let (fence, lane) = (self.tenure.fence().clone(), ctx.address());
+                tell(&self.fetcher, Enqueue(Wish { fence, lane, proven, taken }));
+            }
+        }
     }
 }

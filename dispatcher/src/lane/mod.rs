@@ -53,6 +53,7 @@ use arriving::Wish;
 use backlog::Backlog;
 pub(crate) use event::{Arrivals, Drain, Event, Lost, Reread, Stuck};
 pub(crate) use fetching::Taken;
+use foldhash::fast::RandomState;
 use seat::Seat;
 use shared::{
     domain::{Delivery, Destination, Queue},
@@ -110,9 +111,9 @@ pub(crate) struct LaneActor {
     settler: Addr<Settler>,
     reader: Addr<Reader>,
     node: Addr<Node>,
-    seats: HashMap<Destination, Seat>,
+    seats: HashMap<Destination, Seat, RandomState>,
     /// All that is in hand: what is read a second time is recognised by it.
-    held: HashMap<Delivery, Held>,
+    held: HashMap<Delivery, Held, RandomState>,
     /// Entries up to this one have arrived.
     position: EntryId,
     wishes: Vec<Wish>,
@@ -172,8 +173,8 @@ impl LaneActor {
             settler: around.settler,
             reader: around.reader,
             node: around.node,
-            seats: HashMap::new(),
-            held: HashMap::new(),
+            seats: HashMap::default(),
+            held: HashMap::default(),
             position: EntryId::START,
             wishes: Vec::new(),
             configuring: HashSet::new(),
