@@ -227,13 +227,13 @@ REDIS = Row(
     "Redis",
     [
         Panel(
-            "Memory",
+            "Memory of Redis",
             "bytes",
             "Used, and `maxmemory`. Good: a quarter free, because the copy that a rewrite makes needs room too. 0: no maximum, and "
             "then nothing warns before the machine is full.",
             {
-                "used": "max by (deployment) (sluicegate_redis_memory_used_bytes{$here})",
-                "maximum": "max by (deployment) (sluicegate_redis_memory_max_bytes{$here})",
+                "used": "max (sluicegate_redis_memory_used_bytes{$here})",
+                "maximum": "max (sluicegate_redis_memory_max_bytes{$here})",
             },
         ),
         Panel(
@@ -250,7 +250,7 @@ REDIS = Row(
             "Replicas",
             "short",
             "Connected replicas. Good: at least one with durability `replicated`; 0 is right for all others.",
-            {"{{deployment}} replicas": "min by (deployment) (sluicegate_redis_connected_replicas{$here})"},
+            {"replicas": "min (sluicegate_redis_connected_replicas{$here})"},
         ),
         Panel(
             "Replication lag",

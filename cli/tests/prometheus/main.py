@@ -1,0 +1,266 @@
+"""See `run`."""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import traceback
+
+import pictures
+from boards import Board, mistakes
+from expressions import selectors
+from processes import Site, wait_until
+from server import Prometheus, Refused
+from traffic import Traffic
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+RULES = ROOT / "deploy/prometheus"
+BOARDS = [Board(ROOT / f"deploy/grafana/dashboards/{name}.json") for name in ("overview", "destination", "runtime")]
+# What makes waiting short; and the objective for ages, which would need minutes to be missed.
+QUICK = {"dispatcher__lease_ttl": "1500ms", "dispatcher__lease_renewal": "400ms", "dispatcher__request_timeout": "3s"}
+SHORTENED = [(r"for: \w+", "for: 1s"), (r"vector\((?:300|3600)\)", "vector(4)")]
+ROLES = {"gateway": "production", "dispatcher": "production", "all-in-one": "trial"}
+CONFIGURATION = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ["{rules}/*.yaml"]
+scrape_configs:
+  - job_name: sluicegate
+    static_configs:
+"""
+
+passed = failed = 0
+
+
+def step(what, problems):
+    """Tells how it ended: well if there are no problems."""
+    global passed, failed
+    if problems:
+        failed += 1
+        print(f"FAILED  {what}", *problems, sep="\n        ", flush=True)
+    else:
+        passed += 1
+        print(f"ok      {what}", flush=True)
+
+
+def output_of(*command, **more):
+    """What a command complains of, by lines; nothing if it ends well."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **more)
+    return (done.stdout + done.stderr).splitlines() if done.returncode else []
+
+
+def promtool(*arguments):
+    return output_of("promtool", *arguments)
+
+
+# What can be said without a server.
+
+
+def check_files():
+    step("the dashboards are as generated", output_of(ROOT / "deploy/grafana/generate", "--check"))
+    for board in BOARDS:
+        step(f"dashboard {board.name}: all panels are explained", mistakes(board))
+    step("promtool checks the configuration and its rules", promtool("check", "config", RULES / "prometheus.yaml"))
+    tests = sorted((RULES / "tests").glob("*.yaml"))
+    step("promtool passes the tests of the rules", promtool("test", "rules", *tests))
+
+
+def rule_tests():
+    """How often tests want an alert to fire with a severity, and to be silent."""
+    fires, silent = {}, {}
+    for path in (RULES / "tests").glob("*.yaml"):
+        for alert, expected in re.findall(r"alertname: (\w+)\n\s+exp_alerts:(.*?)(?=\n  - name|\Z)", path.read_text(), re.S):
+            for severity in re.findall(r"severity: (\w+)", expected):
+                fires[alert, severity] = fires.get((alert, severity), 0) + 1
+            if expected.strip() == "[]":
+                silent[alert] = silent.get(alert, 0) + 1
+    return fires, silent
+
+
+def check_alerts(alerts):
+    fires, silent = rule_tests()
+    problems, runbooks = [], set()
+    for alert in alerts:
+        name, severity = alert["name"], alert["labels"].get("severity")
+        same = [other for other in alerts if other["name"] == name]
+        if not fires.get((name, severity)):
+            problems.append(f"{name} ({severity}) is fired by no test")
+        if silent.get(name, 0) < len(same):
+            problems.append(f"{name} has fewer tests that do not fire it than rules")
+        if severity not in ("page", "ticket") or not {"summary", "description"} <= alert["annotations"].keys():
+            problems.append(f"{name} lacks a severity, a summary or a description")
+        words = re.findall("[A-Z][a-z]+", name.removeprefix("Sluicegate"))
+        runbook = f"docs/runbooks/{'-'.join(words).lower()}.md"
+        runbooks.add(ROOT / runbook)
+        if alert["annotations"].get("runbook_url") != runbook:
+            problems.append(f"{name} does not lead to {runbook}")
+    kept = {path for path in (ROOT / "docs/runbooks").glob("*.md") if path.name != "README.md"}
+    problems += [f"{path.relative_to(ROOT)} is missing" for path in sorted(runbooks - kept)]
+    problems += [f"{path.relative_to(ROOT)} belongs to no alert" for path in sorted(kept - runbooks)]
+    step(f"{len(alerts)} alerts: tests that fire them and that do not, texts, runbooks", problems)
+
+
+# What needs one.
+
+
+def configure(site):
+    """Rules with nothing changed but how long they wait; a scrape each second."""
+    rules = site.directory / "rules"
+    rules.mkdir()
+    for path in (RULES / "rules").glob("*.yaml"):
+        text = path.read_text()
+        for pattern, replacement in SHORTENED:
+            text = re.sub(pattern, replacement, text)
+        (rules / path.name).write_text(text)
+    configuration = CONFIGURATION.format(rules=rules)
+    for name, deployment in ROLES.items():
+        labels = f"{{deployment: {deployment}, instance: {name}}}"
+        configuration += f'      - {{targets: ["{site.admin[name]}"], labels: {labels}}}\n'
+    path = site.directory / "prometheus.yaml"
+    path.write_text(configuration)
+    return path
+
+
+def fires(prometheus, alert, **labels):
+    """Waits until an alert with these labels fires."""
+
+    def found():
+        return [
+            firing
+            for firing in prometheus.firing()
+            if firing["alertname"] == alert and labels.items() <= firing.items()
+        ]
+
+    wait_until(f"{alert} {labels} to fire", found)
+    step(f"{alert} fires {labels}", [])
+
+
+def ends(prometheus, alert):
+    wait_until(f"{alert} to end", lambda: all(firing["alertname"] != alert for firing in prometheus.firing()))
+    step(f"{alert} ends", [])
+
+
+def pages(prometheus):
+    return {(firing["alertname"], firing.get("endpoint")) for firing in prometheus.firing() if firing["severity"] == "page"}
+
+
+def disturb(site, prometheus, traffic, dispatcher):
+    """A dead receiver with a backlog, a killed dispatcher, a full Redis."""
+    fires(prometheus, "SluicegateEndpointBehind", severity="page", endpoint=traffic.endpoints["warehouse"])
+    fires(prometheus, "SluicegateEndpointBehind", severity="ticket", tier="standard")
+    expected = {("SluicegateEndpointBehind", traffic.endpoints["warehouse"])}
+    step("nothing else pages", sorted(map(str, pages(prometheus) - expected)))
+
+    site.kill("dispatcher")
+    fires(prometheus, "SluicegateLaneUnowned", severity="page", deployment="production")
+    fires(prometheus, "SluicegateProcessDown", instance="dispatcher")
+    dispatcher()
+    ends(prometheus, "SluicegateLaneUnowned")
+
+    memory = site.redis_memory()
+    site.ask_redis("CONFIG", "SET", "maxmemory", str(memory))
+    fires(prometheus, "SluicegateRedisMemory", severity="page")
+    fires(prometheus, "SluicegateIngestRefused", severity="page")
+    site.ask_redis("CONFIG", "SET", "maxmemory", "1gb")
+    ends(prometheus, "SluicegateRedisMemory")
+
+
+def lacks(prometheus, names, expression):
+    """What is wrong with an expression: a metric that there is not, or no data; nothing if nothing is."""
+    unknown = [name for name, _ in selectors(expression) if name not in names]
+    if unknown:
+        return f"there is no {', '.join(unknown)}: {expression}"
+    try:
+        return None if prometheus.query(expression) else f"no data: {expression}"
+    except Refused as error:
+        return f"{error}: {expression}"
+
+
+def check_boards(prometheus, names, traffic):
+    for board in BOARDS:
+        problems = []
+        for variable, metric, label in board.variables():
+            values = prometheus.label_values(label, metric)
+            if not values:
+                problems.append(f"no values of {label} for the variable {variable['name']}")
+            board.choose(variable["name"], variable["allValue"] or traffic.endpoints["search-index"])
+        expressions = [(panel["title"], query) for panel in board.panels() for _, query in board.queries(panel)]
+        expressions += [("annotations", expression) for expression in board.annotations()]
+        for title, expression in expressions:
+            if problem := lacks(prometheus, names, expression):
+                problems.append(f"{title}: {problem}")
+        step(f"dashboard {board.name}: {len(expressions)} expressions of {len(board.panels())} panels return data", problems)
+
+
+def check_rules(prometheus, names, rules):
+    problems = [f"{rule['name']}: {rule.get('lastError')}" for rule in rules if rule["health"] != "ok"]
+    recorded = [rule for rule in rules if rule["type"] == "recording"]
+    for rule in recorded:
+        problems += [f"{rule['name']}: {problem}" for problem in [lacks(prometheus, names, rule["query"])] if problem]
+    step(f"{len(recorded)} recording rules return data", problems)
+    problems = []
+    for alert in rules:
+        if alert["type"] == "alerting":
+            # Empty while nothing is wrong, but not for want of what it looks at.
+            for _, selector in selectors(alert["query"]):
+                if problem := lacks(prometheus, names, selector):
+                    problems.append(f"{alert['name']}: {problem}")
+    step("all selectors of all alerts return data", problems)
+
+
+def check_metrics(site):
+    for name in ROLES:
+        complaints = subprocess.run(["promtool", "check", "metrics"], input=site.metrics(name), capture_output=True, text=True)
+        step(f"promtool checks the metrics of the {name}", (complaints.stdout + complaints.stderr).splitlines())
+
+
+def live(site, seconds, draw):
+    site.reserve(*ROLES)
+    site.redis()
+    site.ask_redis("CONFIG", "SET", "maxmemory", "1gb")
+    receivers, gateway = site.receivers(), site.role("gateway", "gateway", **QUICK)
+    traffic = Traffic(gateway, receivers)
+    pinned = ",".join(traffic.endpoints[name] for name in ("orders", "warehouse"))
+
+    def dispatcher():
+        site.role("dispatcher", "dispatcher", metrics__pinned_endpoints=pinned, **QUICK)
+
+    dispatcher()
+    trial = site.role("all-in-one", store="embedded")
+    prometheus = Prometheus(site.prometheus(configure(site)))
+    started = time.time()
+    with traffic, Traffic(trial, receivers, share=0.1):
+        time.sleep(seconds)
+        step("Prometheus scrapes all of them", [target["lastError"] for target in prometheus.targets() if target["health"] != "up"])
+        check_metrics(site)
+        disturb(site, prometheus, traffic, dispatcher)
+        names, rules = prometheus.metrics(), prometheus.rules()
+        check_alerts([rule for rule in rules if rule["type"] == "alerting"])
+        check_rules(prometheus, names, rules)
+        check_boards(prometheus, names, traffic)
+    print(f"answers to producers: {dict(sorted(traffic.answers.items()))}")
+    if draw:
+        for board in BOARDS:
+            picture = pictures.draw(board.json, board.queries, prometheus, started, time.time())
+            (draw / f"{board.name}.svg").write_text(picture, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/debug/sluicegate")
+    parser.add_argument("--draw", type=pathlib.Path, metavar="DIRECTORY")
+    parser.add_argument("--seconds", type=int, default=15)
+    given = parser.parse_args()
+    check_files()
+    try:
+        with Site(given.binary.resolve(), ROOT / "target/debug/loadtests") as site:
+            live(site, given.seconds, given.draw and given.draw.resolve())
+    except Exception:
+        step("the live part", traceback.format_exc().splitlines())
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(not passed or failed > 0)
+
+
+if __name__ == "__main__":
+    main()
