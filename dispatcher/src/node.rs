@@ -14,9 +14,11 @@ use shared::{placement::Lane, store::Epoch};
 
 use crate::{
     connector::Connector,
+    destinations::{SurveyAll, Surveyed},
     fetcher::Fetcher,
     lane::{Drain, LaneActor, Lost, Reread, Stuck, Surroundings},
     mail::tell,
+    metrics::Renewal,
     ownership::{Gained, Ownership, Round},
     parts::Parts,
     reader::{Reader, Unwatch},
@@ -151,10 +153,13 @@ impl Node {
             };
             (ownership, round, result)
         };
-        ctx.spawn(round.into_actor(self).map(|(ownership, round, result), me, ctx| {
+        ctx.spawn(round.into_actor(self).map(move |(ownership, round, result), me, ctx| {
             let well = result.is_ok();
             if let Err(error) = result {
                 me.parts.metrics.store_error(error.kind());
+                if round.renewed == 0 && !matches!(what, Task::Seek) {
+                    me.parts.metrics.renewed(Renewal::Failed, ownership.held());
+                }
                 tracing::warn!(%error, "keeping the lanes failed, trying again");
             }
             me.round_ended(ownership, round, ctx);
@@ -180,6 +185,8 @@ impl Node {
         for LaneFenced { lane, epoch } in std::mem::take(&mut self.fenced) {
             ownership.forget(lane, epoch);
         }
+        self.parts.metrics.renewed(Renewal::Renewed, round.renewed);
+        self.parts.metrics.renewed(Renewal::Lost, round.lost.len());
         for lane in round.lost {
             self.lose(lane);
         }
@@ -196,6 +203,7 @@ impl Node {
             }
         }
         self.parts.metrics.lanes.set(ownership.held() as i64);
+        self.parts.metrics.nodes.set(ownership.nodes() as i64);
         self.ownership = Some(ownership);
         self.release_drained(ctx);
     }
@@ -236,6 +244,7 @@ impl Node {
         if let Some(before) = self.lanes.insert(lane, running) {
             tell(&before.actor, Lost);
         }
+        self.parts.metrics.gained(unclean, 1);
         tracing::debug!(%lane, unclean, "lane gained");
     }
 
@@ -285,6 +294,7 @@ impl Node {
                 tell(&running.actor, Lost);
             }
         }
+        self.parts.metrics.handed_over.inc_by(lanes.len() as u64);
         let release = async move {
             for lane in lanes {
                 if let Err(error) = ownership.release(lane).await {
@@ -356,6 +366,15 @@ impl Handler<Drained> for Node {
     fn handle(&mut self, Drained { lane, epoch }: Drained, ctx: &mut Self::Context) {
         self.drained.push((lane, epoch));
         self.release_drained(ctx);
+    }
+}
+
+impl Handler<SurveyAll> for Node {
+    type Result = ResponseFuture<Vec<Surveyed>>;
+
+    fn handle(&mut self, SurveyAll(survey): SurveyAll, _: &mut Self::Context) -> Self::Result {
+        let asked: Vec<_> = self.lanes.values().map(|lane| lane.actor.send(survey)).collect();
+        Box::pin(async move { join_all(asked).await.into_iter().flatten().collect() })
     }
 }
 

@@ -111,6 +111,8 @@ impl Bench {
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
             keys: Default::default(),
+            worst_endpoints: 10,
+            pinned_endpoints: Vec::new(),
         };
         change(&mut config);
         let metrics = Registry::new();
