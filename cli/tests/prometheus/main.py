@@ -20,6 +20,7 @@ RULES = ROOT / "deploy/prometheus"
 BOARDS = [Board(ROOT / f"deploy/grafana/dashboards/{name}.json") for name in ("overview", "destination", "runtime")]
 # What makes waiting short; and the objective for ages, which would need minutes to be missed.
 QUICK = {"dispatcher__lease_ttl": "1500ms", "dispatcher__lease_renewal": "400ms", "dispatcher__request_timeout": "3s"}
+REPLICATED = {"durability": "replicated"}
 SHORTENED = [(r"for: \w+", "for: 1s"), (r"vector\((?:300|3600)\)", "vector(4)")]
 ROLES = {"gateway": "production", "dispatcher": "production", "all-in-one": "trial"}
 CONFIGURATION = """
@@ -31,11 +32,13 @@ scrape_configs:
 """
 
 passed = failed = 0
+BEGAN = time.monotonic()
 
 
 def step(what, problems):
     """Tells how it ended: well if there are no problems."""
     global passed, failed
+    what = f"{what} ({time.monotonic() - BEGAN:.0f} s)"
     if problems:
         failed += 1
         print(f"FAILED  {what}", *problems, sep="\n        ", flush=True)
@@ -146,7 +149,7 @@ def pages(prometheus):
 
 
 def disturb(site, prometheus, traffic, dispatcher):
-    """A dead receiver with a backlog, a killed dispatcher, a full Redis."""
+    """A dead receiver with a backlog, a killed dispatcher, a full Redis, and one without its replica."""
     fires(prometheus, "SluicegateEndpointBehind", severity="page", endpoint=traffic.endpoints["warehouse"])
     fires(prometheus, "SluicegateEndpointBehind", severity="ticket", tier="standard")
     expected = {("SluicegateEndpointBehind", traffic.endpoints["warehouse"])}
@@ -164,6 +167,11 @@ def disturb(site, prometheus, traffic, dispatcher):
     fires(prometheus, "SluicegateIngestRefused", severity="page")
     site.ask_redis("CONFIG", "SET", "maxmemory", "1gb")
     ends(prometheus, "SluicegateRedisMemory")
+
+    site.kill("replica")
+    fires(prometheus, "SluicegateRedisReplication", severity="page", deployment="production")
+    site.replica()
+    ends(prometheus, "SluicegateRedisReplication")
 
 
 def lacks(prometheus, names, expression):
@@ -218,16 +226,15 @@ def check_metrics(site):
 def live(site, seconds, draw):
     site.reserve(*ROLES)
     site.redis()
-    site.ask_redis("CONFIG", "SET", "maxmemory", "1gb")
-    receivers, gateway = site.receivers(), site.role("gateway", "gateway", **QUICK)
+    receivers, gateway = site.receivers(), site.role("gateway", "gateway", **REPLICATED)
     traffic = Traffic(gateway, receivers)
-    pinned = ",".join(traffic.endpoints[name] for name in ("orders", "warehouse"))
+    pinned = ",".join(f"{traffic.application}/{traffic.endpoints[name]}" for name in ("search-index", "warehouse"))
 
     def dispatcher():
-        site.role("dispatcher", "dispatcher", metrics__pinned_endpoints=pinned, **QUICK)
+        site.role("dispatcher", "dispatcher", metrics__pinned_endpoints=pinned, **QUICK, **REPLICATED)
 
     dispatcher()
-    trial = site.role("all-in-one", store="embedded")
+    trial = site.role("all-in-one", store="embedded", durability="disk")
     prometheus = Prometheus(site.prometheus(configure(site)))
     started = time.time()
     with traffic, Traffic(trial, receivers, share=0.1):

@@ -53,10 +53,11 @@ def _lines(panel, queries, prometheus, span, size):
     custom = panel["fieldConfig"]["defaults"]["custom"]
     stacked = custom["stacking"]["mode"] == "normal"
     if stacked:
-        series = _pile_up(series, step)
+        series = _pile_up([(name, values) for name, values in series if any(value for _, value in values)], step)
     left, top, bottom = 62, 30, 58
     wide, high = size[0] - left - 12, size[1] - top - bottom
-    ticks = _ticks(max((value for _, values in series for _, value in values), default=1))
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    ticks = _ticks(max((value for _, values in series for _, value in values), default=1), unit)
     most = ticks[-1]
 
     def x(at):
@@ -65,7 +66,6 @@ def _lines(panel, queries, prometheus, span, size):
     def y(value):
         return round(top + high - min(value, most) / most * high, 1)
 
-    unit = panel["fieldConfig"]["defaults"]["unit"]
     parts = []
     for tick in ticks:
         parts.append(f'<path d="M{left} {y(tick)}h{wide}" stroke="#e8e8e8"/>')
@@ -73,7 +73,8 @@ def _lines(panel, queries, prometheus, span, size):
     for minutes in range(int((end - start) // 60) + 1):
         at = end - minutes * 60
         if at >= start and (end - start < 600 or minutes % 5 == 0):
-            parts.append(_text(x(at), top + high + 14, f"-{minutes} min" if minutes else "now", anchor="middle"))
+            name, anchor = (f"-{minutes} min", "middle") if minutes else ("now", "end")
+            parts.append(_text(x(at), top + high + 14, name, anchor=anchor))
     for bound, colour in _bounds(panel):
         if bound <= most:
             parts.append(f'<path d="M{left} {y(bound)}h{wide}" stroke="{colour}" stroke-dasharray="5 4"/>')
@@ -134,7 +135,7 @@ def _number(panel, queries, prometheus, span, size):
         colour, x = GOOD, size[0] * (index + 0.5) / len(found)
         for bound, beyond in _bounds(panel):
             colour = beyond if value >= bound else colour
-        parts.append(_text(x, middle, with_unit(value, unit), size=26, weight="bold", anchor="middle", fill=colour))
+        parts.append(_text(x, middle, with_unit(value, unit), size=26 if len(found) == 1 else 18, weight="bold", anchor="middle", fill=colour))
         if len(found) > 1:
             parts.append(_text(x, middle + 20, name, anchor="middle"))
     return parts or [_text(size[0] / 2, middle, "no data", anchor="middle")]
@@ -143,6 +144,7 @@ def _number(panel, queries, prometheus, span, size):
 def _table(panel, queries, prometheus, span, size):
     organize = next(change["options"] for change in panel["transformations"] if change["id"] == "organize")
     labels = sorted(organize["renameByName"], key=lambda label: organize["indexByName"][label])
+    titles = [organize["renameByName"][label] for label in labels]
     unit = panel["fieldConfig"]["defaults"]["unit"]
     rows = [
         (value, [with_unit(value, unit) if label == "Value" else metric.get(label, "") for label in labels])
@@ -150,8 +152,9 @@ def _table(panel, queries, prometheus, span, size):
         for metric, value in prometheus.query(expression)
     ]
     rows.sort(key=lambda row: -row[0])
-    left = [12 + index * (size[0] - 24) / len(labels) for index in range(len(labels))]
-    parts = [_text(x, 42, organize["renameByName"][label], fill="#777") for x, label in zip(left, labels)]
+    longest = [max(map(len, column)) + 3 for column in zip(*[titles, *[cells for _, cells in rows]])]
+    left = [12 + sum(longest[:index]) * (size[0] - 24) / sum(longest) for index in range(len(labels))]
+    parts = [_text(x, 42, title, fill="#777") for x, title in zip(left, titles)]
     for index, (_, cells) in enumerate(rows[: int((size[1] - 50) // 17)]):
         y = 60 + 17 * index
         parts.append(f'<path d="M10 {y - 13}h{size[0] - 20}" stroke="#eee"/>')
@@ -172,10 +175,13 @@ def _legend(legend, labels):
     return legend
 
 
-def _ticks(most):
+def _ticks(most, unit):
     """Four or five round numbers from 0 to at least so much."""
-    if most <= 0 or not math.isfinite(most):
+    if most <= 0:
         return [0, 1]
+    if unit == "bytes" and most >= 1024:
+        scale = 1024 ** min(int(math.log2(most) // 10), 4)
+        return [tick * scale for tick in _ticks(most / scale, "")]
     rough = most / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)

@@ -99,14 +99,25 @@ class Site:
         process.wait()
 
     def redis(self):
+        """Starts one with a replica, for the durability `replicated`."""
         self.redis_port = free_port()
+        self._redis("redis", self.redis_port, "--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0")
+        self.replica()
+        wait_until("Redis and its replica", lambda: "state=online" in self.ask_redis("INFO", "replication"))
+
+    def replica(self):
+        self._redis("replica", free_port(), "--replicaof", f"127.0.0.1 {self.redis_port}")
+
+    def _redis(self, name, port, *settings):
+        directory = self.directory / f"{name}-data"
+        directory.mkdir(exist_ok=True)
         self.start(
-            "redis",
-            *("redis-server", "--port", self.redis_port, "--bind", "127.0.0.1", "--dir", self.directory),
-            *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+            name,
+            *("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", directory),
+            *("--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "1gb"),
             *("--maxmemory-policy", "noeviction", "--stream-node-max-bytes", "512"),
+            *settings,
         )
-        wait_until("Redis", lambda: self.ask_redis("PING") == "PONG")
 
     def ask_redis(self, *words):
         """The reply to a command; nothing if there is none."""

@@ -1,6 +1,7 @@
 """One endpoint: how far behind it is, and what holds it up."""
 
 from dashboard import DEPLOYMENT, Dashboard, Panel, Row, Variable
+from queries import labels
 
 UID = "sluicegate-destination"
 ENDPOINT = Variable(
@@ -17,8 +18,7 @@ def greatest(metric):
 
 
 def total(metric, where=""):
-    labels = f"$here, {where}" if where else "$here"
-    return f"sum (sluicegate_endpoint_{metric}{{{labels}}})"
+    return f"sum (sluicegate_endpoint_{metric}{{{labels(where)}}})"
 
 
 NOW = Row(

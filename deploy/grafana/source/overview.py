@@ -2,19 +2,13 @@
 
 from dashboard import DEPLOYMENT, Dashboard, Panel, Row
 from destination import UID as DESTINATION
+from queries import quantile, rate
 
 UID = "sluicegate-overview"
 
 
-def quantiles(histogram, *shares):
-    buckets = f"sum by (le) (rate({histogram}_bucket{{$here}}[$__rate_interval]))"
-    return {f"p{share * 100:g}": f"histogram_quantile({share}, {buckets})" for share in shares}
-
-
-def rate(counter, by="", where=""):
-    labels = f"$here, {where}" if where else "$here"
-    grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (rate({counter}{{{labels}}}[$__rate_interval]))"
+def quantiles(histogram):
+    return {f"p{share * 100:g}": quantile(share, histogram) for share in (0.5, 0.9, 0.99)}
 
 
 NOW = Row(
@@ -101,21 +95,21 @@ SIGNALS = Row(
             "s",
             "From the acceptance of a message to the end of the attempt that delivered it, retries included. Good: close to what "
             "receivers take; p99 shows endpoints that are retried.",
-            quantiles("sluicegate_dispatcher_delivery_seconds", 0.5, 0.9, 0.99),
+            quantiles("sluicegate_dispatcher_delivery_seconds"),
         ),
         Panel(
             "Queueing delay",
             "s",
             "From when a delivery was due to the start of its attempt: what Sluicegate, limits and windows add. Good: p50 of "
             "milliseconds; p99 rises with endpoints that are limited or slow.",
-            quantiles("sluicegate_dispatcher_queueing_seconds", 0.5, 0.9, 0.99),
+            quantiles("sluicegate_dispatcher_queueing_seconds"),
         ),
         Panel(
             "Latency of acceptance",
             "s",
             "How long a message's request takes to be stored and answered. Good: p99 of some milliseconds; the store's fsync is "
             "most of it.",
-            quantiles("sluicegate_gateway_publish_duration_seconds", 0.5, 0.9, 0.99),
+            quantiles("sluicegate_gateway_publish_duration_seconds"),
         ),
         Panel(
             "Saturation",
@@ -164,6 +158,7 @@ BACKLOG = Row(
                 "{{tier}}": "max by (tier) (sluicegate_dispatcher_oldest_due_age_seconds{$here})",
                 "{{tier}}, allowed": "max by (tier) (sluicegate_oldest_due_age_seconds:limit)",
             },
+            width=12,
         ),
         Panel(
             "Deliveries that wait",
@@ -171,14 +166,7 @@ BACKLOG = Row(
             "By tier, due or not, so that retries of the next day count too. Good: flat.",
             {"{{tier}}": "sum by (tier) (sluicegate_dispatcher_backlog_deliveries{$here})"},
             stacked=True,
-        ),
-        Panel(
-            "Endpoints with work, by state",
-            "short",
-            "Good: most are `serving`. `open`: their receivers are down. `throttled`: their own limits hold them up. "
-            "`deferred`: they asked for a pause. `closed`: paused or disabled.",
-            {"{{state}}": "sum by (state) (sluicegate_dispatcher_endpoints{$here})"},
-            stacked=True,
+            width=12,
         ),
         Panel(
             "Worst destinations by age",
@@ -186,7 +174,7 @@ BACKLOG = Row(
             "Whose oldest delivery has been due longest. Good: seconds at most. An endpoint's name leads to its dashboard; those "
             "that are not among a process's worst are summed up as `other`.",
             {"Oldest due": "topk (10, max by (application, endpoint, tier) (sluicegate_endpoint_oldest_due_age_seconds{$here}))"},
-            "table",
+            "table", 12,
             columns={"application": "Application", "endpoint": "Endpoint", "tier": "Tier"},
             link=DESTINATION,
         ),
@@ -195,7 +183,7 @@ BACKLOG = Row(
             "short",
             "For whom most deliveries wait. Good: none stands out.",
             {"Waiting": "topk (10, sum by (application, endpoint, tier) (sluicegate_endpoint_backlog_deliveries{$here}))"},
-            "table",
+            "table", 12,
             columns={"application": "Application", "endpoint": "Endpoint", "tier": "Tier"},
             link=DESTINATION,
         ),
@@ -207,9 +195,18 @@ BACKLOG = Row(
                 "Failing": "topk (10, sum by (application, endpoint, tier) "
                 '(sluicegate_endpoint_attempts_per_second{$here, class!="delivered"}) > 0)'
             },
-            "table",
+            "table", 12,
             columns={"application": "Application", "endpoint": "Endpoint", "tier": "Tier"},
             link=DESTINATION,
+        ),
+        Panel(
+            "Endpoints with work, by state",
+            "short",
+            "Good: most are `serving`. `open`: their receivers are down. `throttled`: their own limits hold them up. "
+            "`deferred`: they asked for a pause. `closed`: paused or disabled.",
+            {"{{state}}": "sum by (state) (sluicegate_dispatcher_endpoints{$here})"},
+            width=12,
+            stacked=True,
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """The machinery: processes, the stages of the path, lanes and their leases, the store."""
 
 from dashboard import DEPLOYMENT, Dashboard, Panel, Row, Variable
+from queries import quantile, rate
 
 UID = "sluicegate-runtime"
 INSTANCE = Variable(
@@ -11,16 +12,8 @@ INSTANCE = Variable(
 )
 
 
-def rate(counter, by="", where=""):
-    labels = f"$here, {where}" if where else "$here"
-    grouped = f"sum by ({by})" if by else "sum"
-    return f"{grouped} (rate({counter}{{{labels}}}[$__rate_interval]))"
-
-
-def p99(histogram, by="", where=""):
-    labels = f"$here, {where}" if where else "$here"
-    grouping = f"le, {by}" if by else "le"
-    return f"histogram_quantile(0.99, sum by ({grouping}) (rate({histogram}_bucket{{{labels}}}[$__rate_interval])))"
+def p99(histogram, by=""):
+    return quantile(0.99, histogram, by)
 
 
 PROCESSES = Row(
