@@ -3,16 +3,13 @@
 import json
 import re
 
-# What Grafana puts in for intervals, at a scrape each second.
-INTERVALS = {"__rate_interval": "15s", "__interval": "5s", "__range": "1h"}
-
 
 class Board:
     def __init__(self, path):
         self.name = path.stem
         self.json = json.loads(path.read_text(encoding="utf-8"))
         self.title = self.json["title"]
-        self.values = dict(INTERVALS)
+        self.values = {}
 
     def panels(self):
         return [panel for panel in self.json["panels"] if panel["type"] != "row"]

@@ -175,24 +175,27 @@ def disturb(site, prometheus, traffic, dispatcher):
 
 
 def lacks(prometheus, names, expression):
-    """What is wrong with an expression: a metric that there is not, or no data; nothing if nothing is."""
+    """What is wrong with an expression: it cannot be asked, names a metric that there is not, or has no data."""
+    try:
+        data = prometheus.query(expression)
+    except Refused as error:
+        return f"{error}: {expression}"
     unknown = [name for name, _ in selectors(expression) if name not in names]
     if unknown:
         return f"there is no {', '.join(unknown)}: {expression}"
-    try:
-        return None if prometheus.query(expression) else f"no data: {expression}"
-    except Refused as error:
-        return f"{error}: {expression}"
+    return None if data else f"no data: {expression}"
 
 
 def check_boards(prometheus, names, traffic):
     for board in BOARDS:
         problems = []
+        # From before the disturbances until after them.
+        board.choose("__rate_interval", "2m")
         for variable, metric, label in board.variables():
             values = prometheus.label_values(label, metric)
             if not values:
                 problems.append(f"no values of {label} for the variable {variable['name']}")
-            board.choose(variable["name"], variable["allValue"] or traffic.endpoints["search-index"])
+            board.choose(variable["name"], variable["allValue"] or traffic.endpoints["crm"])
         expressions = [(panel["title"], query) for panel in board.panels() for _, query in board.queries(panel)]
         expressions += [("annotations", expression) for expression in board.annotations()]
         for title, expression in expressions:
@@ -228,7 +231,7 @@ def live(site, seconds, draw):
     site.redis()
     receivers, gateway = site.receivers(), site.role("gateway", "gateway", **REPLICATED)
     traffic = Traffic(gateway, receivers)
-    pinned = ",".join(f"{traffic.application}/{traffic.endpoints[name]}" for name in ("search-index", "warehouse"))
+    pinned = ",".join(f"{traffic.application}/{traffic.endpoints[name]}" for name in ("crm", "warehouse"))
 
     def dispatcher():
         site.role("dispatcher", "dispatcher", metrics__pinned_endpoints=pinned, **QUICK, **REPLICATED)
@@ -237,6 +240,8 @@ def live(site, seconds, draw):
     trial = site.role("all-in-one", store="embedded", durability="disk")
     prometheus = Prometheus(site.prometheus(configure(site)))
     started = time.time()
+    # What happens before the first scrape is no change.
+    wait_until("a scrape of each", lambda: len(prometheus.query("sluicegate_ready")) == len(ROLES))
     with traffic, Traffic(trial, receivers, share=0.1):
         time.sleep(seconds)
         step("Prometheus scrapes all of them", [target["lastError"] for target in prometheus.targets() if target["health"] != "up"])
@@ -249,6 +254,7 @@ def live(site, seconds, draw):
     print(f"answers to producers: {dict(sorted(traffic.answers.items()))}")
     if draw:
         for board in BOARDS:
+            board.choose("__rate_interval", "15s")
             picture = pictures.draw(board.json, board.queries, prometheus, started, time.time())
             (draw / f"{board.name}.svg").write_text(picture, encoding="utf-8")
 

@@ -92,6 +92,7 @@ ATTEMPTS = Row(
             "`unknown`: never sent. Good: all `delivered`.",
             {"{{class}}": "sum by (class) (sluicegate_endpoint_attempts_per_second{$here})"},
             stacked=True,
+            width=12,
         ),
         Panel(
             "In flight",
@@ -99,6 +100,7 @@ ATTEMPTS = Row(
             "Attempts prepared or under way. Good: far below its window. At its window all the time, the receiver is slow: it "
             "gets no more at once until it answers sooner.",
             {"in flight": total("attempts_in_flight")},
+            width=12,
         ),
         Panel(
             "State",
@@ -106,7 +108,7 @@ ATTEMPTS = Row(
             "1 for the state that it is in. Good: `serving`. `throttled`: its limits. `deferred`: it asked for a pause. `open`, "
             "`half_open`: its breaker. `closed`: paused or disabled.",
             {"{{state}}": "max by (state) (sluicegate_endpoint_state{$here})"},
-            width=8,
+            width=12,
         ),
         Panel(
             "Wait for its limits",
@@ -114,6 +116,7 @@ ATTEMPTS = Row(
             "How long its rate limits still hold up the next attempt. Good: 0, or steady at what its limits ask for while it has "
             "a backlog.",
             {"wait": greatest("limiter_wait_seconds")},
+            width=12,
         ),
     ],
 )
