@@ -5,6 +5,8 @@ from destination import UID as DESTINATION
 from queries import quantile, rate
 
 UID = "sluicegate-overview"
+# Reasons to refuse a message that are no fault of the producer.
+OURS = "internal|outcome_unknown|overloaded|secret_unreadable|store_full|store_unavailable"
 
 
 def quantiles(histogram):
@@ -85,9 +87,16 @@ SIGNALS = Row(
         Panel(
             "Messages refused",
             "reqps",
-            "Messages that were not accepted, by the code that the producer got. Good: nothing but producers' own mistakes "
-            "(validation_failed, authentication_failed). store_full, store_unavailable and overloaded are ours.",
-            {"{{reason}}": rate("sluicegate_gateway_messages_refused_total", "reason") + " > 0"},
+            "Messages that were not accepted: through a fault of ours, by the code that the producer got, and all that were "
+            "answered 4xx, for which Runtime, *Errors by code* says more. Good: nothing but some 4xx.",
+            {
+                "{{reason}}": rate("sluicegate_gateway_messages_refused_total", "reason", f'reason=~"{OURS}"'),
+                "{{status}}": rate(
+                    "sluicegate_gateway_request_duration_seconds_count",
+                    "status",
+                    'method="POST", route=~".*/msg(/batch)?", status="4xx"',
+                ),
+            },
             stacked=True,
         ),
         Panel(

@@ -95,7 +95,7 @@ impl Counts {
     fn tell(&self) -> impl Iterator<Item = Vital> {
         let reconnects = Vital::counter(
             "sluicegate_store_reconnects_total",
-            "Connections to Redis that replaced a broken one",
+            "Connections to Redis that broke and were replaced",
             self.reconnects.load(Ordering::Relaxed),
         );
         let scripts = ScriptError::ALL.into_iter().map(|kind| {
