@@ -22,6 +22,7 @@ class Board:
                 yield variable, metric, label
 
     def choose(self, variable, value):
+        """What stands for the variable from now on."""
         self.values[variable] = value
 
     def filled_in(self, expression):

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy/prometheus"
 BOARDS = [Board(ROOT / f"deploy/grafana/dashboards/{name}.json") for name in ("overview", "destination", "runtime")]
 # What makes waiting short; and the objective for ages, which would need minutes to be missed.
-QUICK = {"dispatcher__lease_ttl": "1500ms", "dispatcher__lease_renewal": "400ms", "dispatcher__request_timeout": "3s"}
+QUICK = {"dispatcher__lease_ttl": "1500ms", "dispatcher__lease_renewal": "400ms", "dispatcher__request_timeout": "5s"}
 REPLICATED = {"durability": "replicated"}
 SHORTENED = [(r"for: \w+", "for: 1s"), (r"vector\((?:300|3600)\)", "vector(4)")]
 ROLES = {"gateway": "production", "dispatcher": "production", "all-in-one": "trial"}
@@ -154,7 +154,8 @@ def disturb(site, prometheus, traffic, dispatcher):
     fires(prometheus, "SluicegateEndpointBehind", severity="ticket", tier="standard")
     # One is down, and one may get less than is sent to it; the third of those that are pinned is well.
     late = {("SluicegateEndpointBehind", traffic.endpoints[name]) for name in ("warehouse", "crm")}
-    step("nothing else pages", sorted(map(str, pages(prometheus) - late)))
+    wait_until(f"no other pages than {late}", lambda: pages(prometheus) <= late)
+    step("nothing else pages", [])
 
     site.kill("dispatcher")
     fires(prometheus, "SluicegateLaneUnowned", severity="page", deployment="production")
@@ -162,63 +163,65 @@ def disturb(site, prometheus, traffic, dispatcher):
     dispatcher()
     ends(prometheus, "SluicegateLaneUnowned")
 
-    memory = site.redis_memory()
-    site.ask_redis("CONFIG", "SET", "maxmemory", str(memory))
+    site.ask_redis("CONFIG", "SET", "maxmemory", str(site.redis_memory()))
     fires(prometheus, "SluicegateRedisMemory", severity="page")
     fires(prometheus, "SluicegateIngestRefused", severity="page")
     site.ask_redis("CONFIG", "SET", "maxmemory", "1gb")
-    ends(prometheus, "SluicegateRedisMemory")
-
     site.kill("replica")
     fires(prometheus, "SluicegateRedisReplication", severity="page", deployment="production")
+    ends(prometheus, "SluicegateRedisMemory")
     site.replica()
     ends(prometheus, "SluicegateRedisReplication")
 
 
-def lacks(prometheus, names, expression):
+def lacks(prometheus, expression):
     """What is wrong with an expression: it cannot be asked, names a metric that there is not, or has no data."""
     try:
-        data = prometheus.query(expression)
+        if prometheus.query(expression):
+            return None
+        names = prometheus.metrics()
     except Refused as error:
         return f"{error}: {expression}"
     unknown = [name for name, _ in selectors(expression) if name not in names]
-    if unknown:
-        return f"there is no {', '.join(unknown)}: {expression}"
-    return None if data else f"no data: {expression}"
+    return f"there is no {', '.join(unknown)}: {expression}" if unknown else f"no data: {expression}"
 
 
-def check_boards(prometheus, names, traffic):
+def check_data(what, prometheus, expressions):
+    """All of them, each with the name of where it stands; once more those that lack data, in case a scrape was late."""
+    for patience in (10, 0):
+        lacking = [(where, expression) for where, expression in expressions if lacks(prometheus, expression)]
+        if not lacking:
+            break
+        time.sleep(patience)
+    step(what, [f"{where}: {lacks(prometheus, expression)}" for where, expression in lacking])
+
+
+def check_boards(prometheus, traffic):
     for board in BOARDS:
-        problems = []
         # From before the disturbances until after them.
         board.choose("__rate_interval", "2m")
         for variable, metric, label in board.variables():
             values = prometheus.label_values(label, metric)
-            if not values:
-                problems.append(f"no values of {label} for the variable {variable['name']}")
+            step(f"dashboard {board.name}: the variable {variable['name']} has values", [] if values else [metric])
             board.choose(variable["name"], variable["allValue"] or traffic.endpoints["crm"])
         expressions = [(panel["title"], query) for panel in board.panels() for _, query in board.queries(panel)]
         expressions += [("annotations", expression) for expression in board.annotations()]
-        for title, expression in expressions:
-            if problem := lacks(prometheus, names, expression):
-                problems.append(f"{title}: {problem}")
-        step(f"dashboard {board.name}: {len(expressions)} expressions of {len(board.panels())} panels return data", problems)
+        what = f"dashboard {board.name}: {len(expressions)} expressions of {len(board.panels())} panels return data"
+        check_data(what, prometheus, expressions)
 
 
-def check_rules(prometheus, names, rules):
-    problems = [f"{rule['name']}: {rule.get('lastError')}" for rule in rules if rule["health"] != "ok"]
-    recorded = [rule for rule in rules if rule["type"] == "recording"]
-    for rule in recorded:
-        problems += [f"{rule['name']}: {problem}" for problem in [lacks(prometheus, names, rule["query"])] if problem]
-    step(f"{len(recorded)} recording rules return data", problems)
-    problems = []
-    for alert in rules:
-        if alert["type"] == "alerting":
-            # Empty while nothing is wrong, but not for want of what it looks at.
-            for _, selector in selectors(alert["query"]):
-                if problem := lacks(prometheus, names, selector):
-                    problems.append(f"{alert['name']}: {problem}")
-    step("all selectors of all alerts return data", problems)
+def check_rules(prometheus, rules):
+    step("all rules are evaluated", [f"{rule['name']}: {rule.get('lastError')}" for rule in rules if rule["health"] != "ok"])
+    recorded = [(rule["name"], rule["query"]) for rule in rules if rule["type"] == "recording"]
+    check_data(f"{len(recorded)} recording rules return data", prometheus, recorded)
+    # Alerts are empty while nothing is wrong, but not for want of what they look at.
+    looked_at = {
+        (rule["name"], selector)
+        for rule in rules
+        if rule["type"] == "alerting"
+        for _, selector in selectors(rule["query"])
+    }
+    check_data(f"{len(looked_at)} selectors of alerts return data", prometheus, sorted(looked_at))
 
 
 def check_metrics(site):
@@ -242,16 +245,16 @@ def live(site, seconds, draw):
     prometheus = Prometheus(site.prometheus(configure(site)))
     started = time.time()
     # What happens before the first scrape is no change.
-    wait_until("a scrape of each", lambda: len(prometheus.query("sluicegate_ready")) == len(ROLES))
+    wait_until("a scrape of each", lambda: len(prometheus.query("sluicegate_ready == 1")) == len(ROLES))
+    step("Prometheus scrapes all of them", [])
     with traffic, Traffic(trial, receivers, share=0.1):
         time.sleep(seconds)
-        step("Prometheus scrapes all of them", [target["lastError"] for target in prometheus.targets() if target["health"] != "up"])
         check_metrics(site)
         disturb(site, prometheus, traffic, dispatcher)
-        names, rules = prometheus.metrics(), prometheus.rules()
+        rules = prometheus.rules()
         check_alerts([rule for rule in rules if rule["type"] == "alerting"])
-        check_rules(prometheus, names, rules)
-        check_boards(prometheus, names, traffic)
+        check_rules(prometheus, rules)
+        check_boards(prometheus, traffic)
     print(f"answers to producers: {dict(sorted(traffic.answers.items()))}")
     if draw:
         for board in BOARDS:
@@ -264,7 +267,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/debug/sluicegate")
     parser.add_argument("--draw", type=pathlib.Path, metavar="DIRECTORY")
-    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=10)
     given = parser.parse_args()
     check_files()
     try:

@@ -44,9 +44,6 @@ class Prometheus:
         """The names of all that was scraped or recorded."""
         return set(self._get("label/__name__/values"))
 
-    def targets(self):
-        return self._get("targets", state="active")["activeTargets"]
-
     def rules(self):
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 

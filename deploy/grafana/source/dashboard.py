@@ -218,7 +218,6 @@ def _datasource():
         "multi": False,
         "includeAll": False,
         "options": [],
-        "current": {},
     }
 
 
@@ -241,8 +240,7 @@ def _variable(variable):
         # Also what has no such label.
         "allValue": ".*" if variable.every else None,
         "options": [],
-        "current": {"text": "All", "value": "$__all"} if variable.every else {},
-    }
+    } | ({"current": {"text": "All", "value": "$__all"}} if variable.every else {})
 
 
 def _dashboard_link(other):
@@ -250,7 +248,9 @@ def _dashboard_link(other):
         "type": "link",
         "title": other.title,
         "url": f"/d/{other.uid}",
+        "tooltip": other.description,
         "icon": "dashboard",
+        "asDropdown": False,
         "keepTime": True,
         "includeVars": True,
         "targetBlank": False,
