@@ -40,6 +40,7 @@ mod settler;
 mod siding;
 mod store_clock;
 mod tenure;
+mod workers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +51,7 @@ use destinations::{Alive, Gauges};
 pub use destinations::{Destinations, Page, Query, QueryError, Sort};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
-use node::{Leave, Node, Stages, Worker};
+use node::{Leave, Node};
 use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
@@ -65,6 +66,7 @@ use shared::{
     store::{Owner, SharedStore},
 };
 use siding::Siding;
+use workers::{Stages, Worker};
 
 /// A running dispatcher.
 pub struct Dispatcher {

@@ -5,24 +5,22 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture,
+    WrapFuture,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use shared::{placement::Lane, store::Epoch};
 
 use crate::{
-    connector::Connector,
     destinations::{SurveyAll, Surveyed},
-    fetcher::Fetcher,
     lane::{Drain, LaneActor, Lost, Reread, Stuck, Surroundings},
     mail::tell,
     metrics::Renewal,
     ownership::{Gained, Ownership, Round},
     parts::Parts,
     reader::{Reader, Unwatch},
-    settler::Settler,
+    workers::{Stages, Worker},
 };
 
 /// How soon it looks again for lanes that it should hold and another node still does.
@@ -53,23 +51,6 @@ struct Drained {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Release;
-
-/// A thread that serves lanes, with what lives on it.
-pub(crate) struct Worker {
-    pub(crate) arbiter: ArbiterHandle,
-    pub(crate) connector: Arc<Connector>,
-}
-
-/// The stages that lanes share: one of each where the store's calls can span all shards, otherwise
-/// one a shard.
-pub(crate) struct Stages {
-    pub(crate) fetchers: Vec<Addr<Fetcher>>,
-    pub(crate) settlers: Vec<Addr<Settler>>,
-}
-
-fn stage<A: Actor>(stages: &[Addr<A>], lane: Lane) -> Addr<A> {
-    stages[lane.shard().index() % stages.len()].clone()
-}
 
 /// The actor.
 pub(crate) struct Node {
@@ -230,8 +211,8 @@ impl Node {
         };
         let around = Surroundings {
             unclean,
-            fetcher: stage(&self.stages.fetchers, lane),
-            settler: stage(&self.stages.settlers, lane),
+            fetcher: self.stages.fetcher(lane),
+            settler: self.stages.settler(lane),
             reader: self.reader.clone(),
             node: ctx.address(),
             tenure: Arc::clone(&tenure),

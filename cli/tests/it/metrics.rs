@@ -16,6 +16,8 @@ use crate::{
 
 /// Name to type and labels.
 type Families = BTreeMap<String, (String, BTreeSet<String>)>;
+/// Name and label to values.
+type Values = BTreeMap<(String, String), BTreeSet<String>>;
 
 fn documented() -> Families {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
@@ -32,6 +34,30 @@ fn documented() -> Families {
     }
     assert!(families.len() > 80, "the page is read");
     families
+}
+
+/// Labels whose values the page lists, and whether all of them are there from the start.
+fn listed() -> Vec<((String, String), BTreeSet<String>, bool)> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut listed = Vec::new();
+    for row in page.lines().filter(|row| row.starts_with("| `sluice")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        for (before, after) in cells[3].match_indices("` (").map(|(at, _)| cells[3].split_at(at)) {
+            let label = before.rsplit('`').next().unwrap();
+            let values = after[3..].split(')').next().unwrap();
+            // Those of another place are not listed here.
+            if values.contains('…') || values.contains("as `") || !values.starts_with('`') {
+                continue;
+            }
+            let from_the_start = !cells[3].contains("as they come");
+            for name in quoted(cells[1]) {
+                listed.push(((name, label.to_owned()), quoted(values).collect(), from_the_start));
+            }
+        }
+    }
+    assert!(listed.len() > 20, "the page is read");
+    listed
 }
 
 fn quoted(text: &str) -> impl Iterator<Item = String> {
@@ -51,7 +77,7 @@ fn outside_of_parentheses(text: &str) -> String {
 }
 
 /// Adds what a page in Prometheus' text format has.
-fn read(page: &str, families: &mut Families) {
+fn read(page: &str, families: &mut Families, values: &mut Values) {
     let mut family = String::new();
     for line in page.lines() {
         if let Some(described) = line.strip_prefix("# TYPE ") {
@@ -59,10 +85,14 @@ fn read(page: &str, families: &mut Families) {
             family = name.to_owned();
             families.entry(family.clone()).or_default().0 = kind.to_owned();
         } else if let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
-            let labels = labels.split("\",").map(|label| label.split('=').next().unwrap());
-            let labels = labels.filter(|label| *label != "le" && !label.starts_with('}'));
-            let known = &mut families.get_mut(&family).unwrap().1;
-            known.extend(labels.map(str::to_owned));
+            let labels = labels.rsplit_once('}').unwrap().0.trim_end_matches('"');
+            for (label, value) in labels.split("\",").filter_map(|label| label.split_once("=\"")) {
+                if label != "le" {
+                    families.get_mut(&family).unwrap().1.insert(label.to_owned());
+                    let of = (family.clone(), label.to_owned());
+                    values.entry(of).or_default().insert(value.to_owned());
+                }
+            }
         }
     }
 }
@@ -109,11 +139,11 @@ async fn what_is_exported_is_documented_and_the_other_way_round() {
         deployment.ready().await;
         traffic(&deployment.gateway, &mut receiver).await;
     }
-    let mut found = Families::new();
+    let (mut found, mut values) = (Families::new(), Values::new());
     until("all is exported that is documented", async || {
         found.clear();
         for process in deployments.iter().flat_map(|deployment| deployment.all()) {
-            read(&scrape(process).await, &mut found);
+            read(&scrape(process).await, &mut found, &mut values);
         }
         let missing: Vec<_> = wanted.keys().filter(|name| !found.contains_key(*name)).collect();
         if !missing.is_empty() {
@@ -123,6 +153,15 @@ async fn what_is_exported_is_documented_and_the_other_way_round() {
     })
     .await;
     assert_eq!(found, wanted);
+    for (of, wanted, from_the_start) in listed() {
+        let found = values.get(&of).cloned().unwrap_or_default();
+        assert!(found.is_subset(&wanted), "{of:?}: {found:?} are not all of {wanted:?}");
+        // What can only be one at a time, or is of certain processes.
+        let one = ["durability", "role", "store", "part"].contains(&of.1.as_str())
+            || of.0 == "sluicegate_endpoint_state"
+            || (of.0.starts_with("sluicegate_endpoint_") && of.1 == "tier");
+        assert!(found == wanted || one || !from_the_start, "{of:?}: {found:?}, not {wanted:?}");
+    }
     deployments.into_iter().for_each(|deployment| deployment.stop());
 }
 
