@@ -17,6 +17,7 @@ from traffic import Traffic
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 RULES = ROOT / "deploy/prometheus"
+RUNBOOKS = ROOT / "docs/runbooks"
 BOARDS = [Board(ROOT / f"deploy/grafana/dashboards/{name}.json") for name in ("overview", "destination", "runtime")]
 # What makes waiting short; and the objective for ages, which would need minutes to be missed.
 QUICK = {"dispatcher__lease_ttl": "1500ms", "dispatcher__lease_renewal": "400ms", "dispatcher__request_timeout": "5s"}
@@ -64,6 +65,9 @@ def check_files():
     step("the dashboards are as generated", output_of(ROOT / "deploy/grafana/generate", "--check"))
     for board in BOARDS:
         step(f"dashboard {board.name}: all panels are explained", mistakes(board))
+    titles = {panel["title"] for board in BOARDS for panel in board.panels()}
+    named = [(path.name, name) for path in RUNBOOKS.glob("*-*.md") for name in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", path.read_text())]
+    step("runbooks name panels that there are", [f"{where}: {name}" for where, name in named if name not in titles])
     step("promtool checks the configuration and its rules", promtool("check", "config", RULES / "prometheus.yaml"))
     tests = sorted((RULES / "tests").glob("*.yaml"))
     step("promtool passes the tests of the rules", promtool("test", "rules", *tests))
@@ -98,7 +102,7 @@ def check_alerts(alerts):
         runbooks.add(ROOT / runbook)
         if alert["annotations"].get("runbook_url") != runbook:
             problems.append(f"{name} does not lead to {runbook}")
-    kept = {path for path in (ROOT / "docs/runbooks").glob("*.md") if path.name != "README.md"}
+    kept = {path for path in RUNBOOKS.glob("*.md") if path.name != "README.md"}
     problems += [f"{path.relative_to(ROOT)} is missing" for path in sorted(runbooks - kept)]
     problems += [f"{path.relative_to(ROOT)} belongs to no alert" for path in sorted(kept - runbooks)]
     step(f"{len(alerts)} alerts: tests that fire them and that do not, texts, runbooks", problems)
