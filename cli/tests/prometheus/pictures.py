@@ -135,7 +135,7 @@ def _number(panel, queries, prometheus, span, size):
         colour, x = GOOD, size[0] * (index + 0.5) / len(found)
         for bound, beyond in _bounds(panel):
             colour = beyond if value >= bound else colour
-        parts.append(_text(x, middle, with_unit(value, unit), size=26 if len(found) == 1 else 18, weight="bold", anchor="middle", fill=colour))
+        parts.append(_text(x, middle, with_unit(value, unit), size=26 if len(found) == 1 else 16, weight="bold", anchor="middle", fill=colour))
         if len(found) > 1:
             parts.append(_text(x, middle + 20, name, anchor="middle"))
     return parts or [_text(size[0] / 2, middle, "no data", anchor="middle")]
@@ -179,8 +179,12 @@ def _ticks(most, unit):
     """Four or five round numbers from 0 to at least so much."""
     if most <= 0:
         return [0, 1]
+    scale = 1
     if unit == "bytes" and most >= 1024:
         scale = 1024 ** min(int(math.log2(most) // 10), 4)
+    elif unit == "s" and most >= 120:
+        scale = 60
+    if scale > 1:
         return [tick * scale for tick in _ticks(most / scale, "")]
     rough = most / 4
     power = 10 ** math.floor(math.log10(rough))
