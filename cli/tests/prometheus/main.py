@@ -48,9 +48,9 @@ def step(what, problems):
         print(f"ok      {what}", flush=True)
 
 
-def output_of(*command, **more):
+def output_of(*command):
     """What a command complains of, by lines; nothing if it ends well."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **more)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     return (done.stdout + done.stderr).splitlines() if done.returncode else []
 
 
@@ -66,7 +66,8 @@ def check_files():
     for board in BOARDS:
         step(f"dashboard {board.name}: all panels are explained", mistakes(board))
     titles = {panel["title"] for board in BOARDS for panel in board.panels()}
-    named = [(path.name, name) for path in RUNBOOKS.glob("*-*.md") for name in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", path.read_text())]
+    emphasis = re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)")
+    named = [(path.name, name) for path in RUNBOOKS.glob("*-*.md") for name in emphasis.findall(path.read_text())]
     step("runbooks name panels that there are", [f"{where}: {name}" for where, name in named if name not in titles])
     step("promtool checks the configuration and its rules", promtool("check", "config", RULES / "prometheus.yaml"))
     tests = sorted((RULES / "tests").glob("*.yaml"))
@@ -112,7 +113,7 @@ def check_alerts(alerts):
 
 
 def configure(site):
-    """Rules with nothing changed but how long they wait; a scrape each second."""
+    """The rules with nothing changed but how long they wait, and which age is too much; a scrape each second."""
     rules = site.directory / "rules"
     rules.mkdir()
     for path in (RULES / "rules").glob("*.yaml"):
@@ -207,7 +208,7 @@ def check_boards(prometheus, traffic):
         for variable, metric, label in board.variables():
             values = prometheus.label_values(label, metric)
             step(f"dashboard {board.name}: the variable {variable['name']} has values", [] if values else [metric])
-            board.choose(variable["name"], variable["allValue"] or traffic.endpoints["crm"])
+            board.choose(variable["name"], variable.get("allValue") or traffic.endpoints["crm"])
         expressions = [(panel["title"], query) for panel in board.panels() for _, query in board.queries(panel)]
         expressions += [("annotations", expression) for expression in board.annotations()]
         what = f"dashboard {board.name}: {len(expressions)} expressions of {len(board.panels())} panels return data"

@@ -135,7 +135,8 @@ def _number(panel, queries, prometheus, span, size):
         colour, x = GOOD, size[0] * (index + 0.5) / len(found)
         for bound, beyond in _bounds(panel):
             colour = beyond if value >= bound else colour
-        parts.append(_text(x, middle, with_unit(value, unit), size=26 if len(found) == 1 else 16, weight="bold", anchor="middle", fill=colour))
+        big = 26 if len(found) == 1 else 16
+        parts.append(_text(x, middle, with_unit(value, unit), size=big, weight="bold", anchor="middle", fill=colour))
         if len(found) > 1:
             parts.append(_text(x, middle + 20, name, anchor="middle"))
     return parts or [_text(size[0] / 2, middle, "no data", anchor="middle")]

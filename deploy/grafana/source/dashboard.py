@@ -223,6 +223,8 @@ def _datasource():
 
 def _variable(variable):
     query = f"label_values({variable.metric}, {variable.name})"
+    # All: also what has no such label.
+    every = {"allValue": ".*", "current": {"text": "All", "value": "$__all"}} if variable.every else {}
     return {
         "name": variable.name,
         "label": variable.label,
@@ -237,10 +239,9 @@ def _variable(variable):
         "regex": "",
         "multi": variable.every,
         "includeAll": variable.every,
-        # Also what has no such label.
-        "allValue": ".*" if variable.every else None,
         "options": [],
-    } | ({"current": {"text": "All", "value": "$__all"}} if variable.every else {})
+        **every,
+    }
 
 
 def _dashboard_link(other):
