@@ -3,11 +3,15 @@
 use std::io;
 
 use anyhow::anyhow;
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use prometheus::Registry;
+use tracing_subscriber::{
+    EnvFilter, filter::ParseError, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::{
     config::{LogFormat, LogSettings},
     exit,
+    metrics::LogLines,
 };
 
 /// What libraries tell below this is of no use to operators. Said first, so that `log.level` can name
@@ -21,12 +25,13 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
 }
 
 /// Starts logging for the whole process.
-pub(crate) fn start(settings: &LogSettings) -> exit::Result<()> {
+pub(crate) fn start(settings: &LogSettings, metrics: &Registry) -> exit::Result<()> {
     let filter = filter(&settings.level).map_err(|error| anyhow!(error))?;
+    let counted = LogLines::register(metrics).map_err(|error| anyhow!(error))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match settings.format {
-        LogFormat::Text => lines.with_ansi(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(false).finish().with(counted).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).finish().with(counted).try_init(),
     };
     started.map_err(|error| anyhow!(error).into())
 }

@@ -10,6 +10,7 @@ mod health;
 mod keys;
 mod listen;
 mod logging;
+mod metrics;
 mod private;
 mod readiness;
 mod rewrap;

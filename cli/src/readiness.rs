@@ -74,6 +74,21 @@ impl Readiness {
         store.into_iter().chain(self.dead()).collect()
     }
 
+    /// All parts, and whether each is well.
+    pub(crate) fn parts(&self) -> Vec<(String, bool)> {
+        let store = self.store.borrow().clone();
+        let answers = store.wrong.is_none() && store.at.elapsed() <= FRESH_FOR;
+        let mut parts = vec![("store".to_owned(), answers)];
+        for probe in self.probes.iter() {
+            let well = probe.check().is_ok();
+            match parts.iter_mut().find(|(name, _)| *name == probe.name) {
+                Some((_, all_well)) => *all_well &= well,
+                None => parts.push((probe.name.clone(), well)),
+            }
+        }
+        parts
+    }
+
     /// Parts that have died.
     fn dead(&self) -> impl Iterator<Item = String> {
         self.probes

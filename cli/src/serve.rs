@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use dispatcher::Dispatcher;
 use gateway::Gateway;
-use prometheus::{Registry, process_collector::ProcessCollector};
+use prometheus::Registry;
 use shared::{health::Probe, sealing::KeyRing, store::SharedStore};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -18,7 +18,7 @@ use crate::{
     config::{Config, Settings},
     declare,
     exit::{Failure, Result},
-    keys, logging,
+    keys, logging, metrics,
     readiness::Readiness,
     store, sweep,
     token::ApiToken,
@@ -31,24 +31,26 @@ const OVERRUN: Duration = Duration::from_secs(1);
 /// Serves until it is told to stop, or a part dies.
 pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     let settings = config.settings;
-    logging::start(&settings.log)?;
+    let metrics = Registry::new();
+    logging::start(&settings.log, &metrics)?;
     let mut signals = Signals::listen()?;
     let declared = Some(settings.apply_at_start.clone())
         .filter(|path| role.takes_messages() && !path.as_os_str().is_empty());
     if let Some(path) = &declared {
         declare::check(path)?;
     }
-    let store = store::open(&settings).await?;
+    let store = store::open(&settings, &metrics).await?;
     let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
     let keys = keys::find_or_make(&settings)?;
-    let metrics = Registry::new();
-    metrics.register(Box::new(ProcessCollector::for_self())).context("metrics of the process")?;
-
     let parts =
         Parts::start(&settings, role, (token.as_ref(), &keys.ring), &store, &metrics).await?;
     let (readiness, asking) = Readiness::watch(parts.probes(), store.clone());
+    metrics::register(&metrics, &settings, role, readiness.clone())
+        .context("metrics of the process")?;
     let sweeping = actix_rt::spawn(sweep::run(store.clone()));
-    let admin = match admin::bind(settings.admin_listen, metrics, readiness.clone()) {
+    let destinations = parts.dispatcher.as_ref().map(Dispatcher::destinations);
+    let shown = admin::Shown { metrics, readiness: readiness.clone(), destinations };
+    let admin = match admin::bind(settings.admin_listen, shown) {
         Ok(admin) => admin,
         Err(error) => {
             parts.stop(Instant::now() + settings.shutdown_grace).await;

@@ -1,6 +1,8 @@
 //! Opens the store that the settings choose.
 
-use shared::store::{SharedStore, embedded, redis};
+use anyhow::Context;
+use prometheus::Registry;
+use shared::store::{SharedStore, embedded, observed, redis};
 
 use crate::{
     config::{Settings, StoreChoice},
@@ -11,14 +13,16 @@ use crate::{
 /// The embedded store has a directory of its own inside of the data directory.
 const DIRECTORY: &str = "store";
 
-/// Opens it. Fails if it cannot keep the promised durability, or another process has it.
-pub(crate) async fn open(settings: &Settings) -> Result<SharedStore> {
+/// Opens it, with metrics of its calls. Fails if it cannot keep the promised durability, or another
+/// process has it.
+pub(crate) async fn open(settings: &Settings, metrics: &Registry) -> Result<SharedStore> {
     let (durability, lifetimes) = (settings.durability, settings.lifetimes());
-    match &settings.store {
+    let store: SharedStore = match &settings.store {
         StoreChoice::Embedded => {
             private_directory(&settings.data_dir)?;
-            Ok(embedded::open(&settings.data_dir.join(DIRECTORY), durability, lifetimes)?)
+            embedded::open(&settings.data_dir.join(DIRECTORY), durability, lifetimes)?
         }
-        StoreChoice::Redis(url) => Ok(redis::open(url.as_str(), durability, lifetimes).await?),
-    }
+        StoreChoice::Redis(url) => redis::open(url.as_str(), durability, lifetimes).await?,
+    };
+    Ok(observed(store, metrics).context("metrics of the store")?)
 }

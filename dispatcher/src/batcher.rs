@@ -5,16 +5,24 @@
 //! then goes on by itself, beside the shared calls, and its lane starts nothing before that is over:
 //! what it sends could not be settled.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use prometheus::IntGauge;
 
 use crate::{
     lane::{Event, LaneActor},
     mail::tell,
+    metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::Pauses,
 };
+
+const SOUND_EVERY: Duration = Duration::from_secs(1);
 
 /// What a batcher gathers, and the call that it makes of it.
 pub(crate) trait Stage: Unpin + 'static {
@@ -31,6 +39,12 @@ pub(crate) trait Stage: Unpin + 'static {
 
     /// What the next call takes; `None` if nothing waits.
     fn take(&mut self) -> Option<Vec<Self::Part>>;
+
+    /// How many deliveries wait for a call.
+    fn depth(&self) -> usize;
+
+    /// Where that is shown, and as whose mailbox this one is measured.
+    fn shown(metrics: &Metrics) -> (&IntGauge, Mailbox);
 
     /// Whose part it is.
     fn lane(part: &Self::Part) -> &Addr<LaneActor>;
@@ -60,17 +74,24 @@ struct Flush;
 #[rtype(result = "()")]
 struct CallEnded;
 
+/// Sent to oneself, to see how long the mailbox is.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Sound(Instant);
+
 /// The actor.
 pub(crate) struct Batcher<S> {
     parts: Arc<Parts>,
     stage: S,
     calls: usize,
     flush_is_due: bool,
+    /// What it shows of its depth.
+    shown: i64,
 }
 
 impl<S: Stage> Batcher<S> {
     pub(crate) fn new(stage: S, parts: Arc<Parts>) -> Self {
-        Self { parts, stage, calls: 0, flush_is_due: false }
+        Self { parts, stage, calls: 0, flush_is_due: false, shown: 0 }
     }
 
     /// After what is in the mailbox already, so that it joins the batch.
@@ -88,6 +109,7 @@ impl<S: Stage> Actor for Batcher<S> {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Nearly each wish comes with a permit, so there are never many more than permits.
         ctx.set_mailbox_capacity(self.parts.config.max_in_flight);
+        ctx.run_interval(SOUND_EVERY, |_, ctx| tell(&ctx.address(), Sound(Instant::now())));
     }
 }
 
@@ -130,6 +152,19 @@ impl<S: Stage> Handler<CallEnded> for Batcher<S> {
     fn handle(&mut self, _: CallEnded, ctx: &mut Self::Context) {
         self.calls -= 1;
         self.flush_soon(ctx);
+    }
+}
+
+impl<S: Stage> Handler<Sound> for Batcher<S> {
+    type Result = ();
+
+    fn handle(&mut self, Sound(sent): Sound, _: &mut Self::Context) {
+        let (gauge, mailbox) = S::shown(&self.parts.metrics);
+        self.parts.metrics.heard(mailbox, sent.elapsed());
+        // There may be several of them, which share the gauge.
+        let depth = self.stage.depth() as i64;
+        gauge.add(depth - self.shown);
+        self.shown = depth;
     }
 }
 

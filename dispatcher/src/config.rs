@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use shared::sealing::KeyRing;
+use shared::{domain::Destination, sealing::KeyRing};
 
 /// Settings of a dispatcher. Where they come from is the command's business.
 #[derive(Debug, Clone)]
@@ -30,4 +30,8 @@ pub struct Config {
     pub allow_cidr: Vec<IpNet>,
     /// Open what lies encrypted in the store.
     pub keys: KeyRing,
+    /// How many endpoints have metrics of their own: those that are worst off.
+    pub worst_endpoints: usize,
+    /// Endpoints that always have.
+    pub pinned_endpoints: Vec<Destination>,
 }

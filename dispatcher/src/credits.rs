@@ -24,7 +24,14 @@ const WEIGHT_UNIT: usize = 1024;
 pub(crate) struct Credits {
     book: Arc<Mutex<Book>>,
     weight: Arc<Semaphore>,
+    most: usize,
     most_weight: u32,
+}
+
+/// What is free and what is held, in this order.
+pub(crate) struct Stock {
+    pub(crate) deliveries: [usize; 2],
+    pub(crate) bytes: [usize; 2],
 }
 
 /// The right to hold one delivery.
@@ -169,6 +176,7 @@ impl Credits {
         Self {
             book: Arc::new(Mutex::new(book)),
             weight: Arc::new(Semaphore::new(units)),
+            most: deliveries,
             most_weight: units as u32,
         }
     }
@@ -219,6 +227,16 @@ impl Credits {
         permit.weight = None;
         // The pool is never closed.
         permit.weight = Arc::clone(&self.weight).acquire_many_owned(self.units(bytes)).await.ok();
+    }
+
+    /// How much of both there is.
+    pub(crate) fn stock(&self) -> Stock {
+        let free = self.book.lock().free;
+        let room = self.weight.available_permits() * WEIGHT_UNIT;
+        Stock {
+            deliveries: [free, self.most.saturating_sub(free)],
+            bytes: [room, self.most_weight as usize * WEIGHT_UNIT - room],
+        }
     }
 
     fn units(&self, bytes: usize) -> u32 {

@@ -8,6 +8,7 @@ use std::{
 
 use actix::Addr;
 use bytes::Bytes;
+use prometheus::IntGauge;
 use shared::{
     domain::{Delivery, Message},
     id::AppId,
@@ -20,7 +21,7 @@ use crate::{
     lane::{Event, LaneActor, Taken},
     log::Line,
     mail::tell,
-    metrics::Metrics,
+    metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::until_refused,
     routes::Route,
@@ -95,6 +96,14 @@ impl Stage for Fetching {
         let left = fill(&mut batch, &mut self.proven, BATCH - kept);
         fill(&mut batch, &mut self.unproven, left + kept);
         (!batch.is_empty()).then_some(batch)
+    }
+
+    fn depth(&self) -> usize {
+        self.proven.iter().chain(&self.unproven).map(|wish| wish.taken.len()).sum()
+    }
+
+    fn shown(metrics: &Metrics) -> (&IntGauge, Mailbox) {
+        (&metrics.to_fetch, Mailbox::Fetcher)
     }
 
     fn lane(part: &Wish) -> &Addr<LaneActor> {

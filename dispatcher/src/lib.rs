@@ -17,6 +17,7 @@ mod config;
 mod connector;
 mod credits;
 mod descriptors;
+mod destinations;
 mod disabling;
 mod fetcher;
 mod lane;
@@ -39,15 +40,18 @@ mod settler;
 mod siding;
 mod store_clock;
 mod tenure;
+mod workers;
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
 pub use config::Config;
 use connector::{Connector, Names};
+use destinations::{Alive, Gauges};
+pub use destinations::{Destinations, Page, Query, QueryError, Sort};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;
-use node::{Leave, Node, Stages, Worker};
+use node::{Leave, Node};
 use ownership::Ownership;
 use parts::Parts;
 use prometheus::Registry;
@@ -62,6 +66,7 @@ use shared::{
     store::{Owner, SharedStore},
 };
 use siding::Siding;
+use workers::{Stages, Worker};
 
 /// A running dispatcher.
 pub struct Dispatcher {
@@ -69,6 +74,7 @@ pub struct Dispatcher {
     arbiters: Vec<Arbiter>,
     parts: Arc<Parts>,
     probes: Vec<Probe>,
+    destinations: Destinations,
 }
 
 /// Why a dispatcher does not start.
@@ -93,7 +99,7 @@ impl Dispatcher {
     pub async fn start(
         config: Config,
         store: SharedStore,
-        metrics: &Registry,
+        registry: &Registry,
     ) -> Result<Self, StartError> {
         let owner = Owner::new(&format!("{}-{:016x}", host(), rand::random::<u64>()));
         let guard = Arc::new(Guard::new(config.allow_cidr.clone()));
@@ -116,7 +122,7 @@ impl Dispatcher {
             arbiter.spawn_fn(siding::let_others_go_first);
         }
         let siding = Siding::new(attempts.handle(), connector()?);
-        let metrics = Metrics::new(metrics)?;
+        let metrics = Metrics::new(registry)?;
         let basis = Basis {
             schedule: Arc::new(Schedule::new(config.retry_schedule.clone())),
             keys: config.keys.clone(),
@@ -134,6 +140,7 @@ impl Dispatcher {
             .collect();
         actix_rt::spawn(named::keep_up(Arc::downgrade(&parts)));
         let reader = Reader::new(Arc::clone(&parts)).start();
+        let name = owner.to_string();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
         let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };
         let node = Node::new(Arc::clone(&parts), ownership, workers, stages, reader.clone());
@@ -146,12 +153,25 @@ impl Dispatcher {
         let mut probes = vec![alive("node", &node), alive("reader", &reader), lanes];
         probes.extend(settlers.iter().map(|settler| alive("settler", settler)));
         probes.extend(fetchers.iter().map(|fetcher| alive("fetcher", fetcher)));
-        Ok(Self { node, arbiters, parts, probes })
+        let mut actors = vec![lives("node", &node), lives("reader", &reader)];
+        actors.extend(settlers.iter().map(|settler| lives("settler", settler)));
+        actors.extend(fetchers.iter().map(|fetcher| lives("fetcher", fetcher)));
+        let (board, credits) = (Arc::clone(&parts.board), parts.credits.clone());
+        let most = parts.config.worst_endpoints;
+        let gauges = Gauges::new(board, credits, parts.metrics.clone(), actors, most)?;
+        registry.register(Box::new(gauges))?;
+        let destinations = Destinations::new(node.clone(), name);
+        Ok(Self { node, arbiters, parts, probes, destinations })
     }
 
     /// What must be alive for it to be ready.
     pub fn probes(&self) -> Vec<Probe> {
         self.probes.clone()
+    }
+
+    /// The endpoints that it serves.
+    pub fn destinations(&self) -> Destinations {
+        self.destinations.clone()
     }
 
     /// Stops pulling, finishes what is in flight, settles, releases the lanes; at most until the
@@ -180,6 +200,14 @@ fn alive<A: Actor<Context = actix::Context<A>>>(name: &str, address: &Addr<A>) -
             Err("the actor died: restart this process".into())
         }
     })
+}
+
+fn lives<A: Actor<Context = actix::Context<A>>>(
+    name: &'static str,
+    address: &Addr<A>,
+) -> (&'static str, Alive) {
+    let address = address.clone();
+    (name, Box::new(move || address.connected()))
 }
 
 fn host() -> String {

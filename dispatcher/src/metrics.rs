@@ -1,17 +1,20 @@
 //! What the dispatcher counts. Labels come from closed sets only.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    core::Collector,
 };
 use shared::{
-    domain::DisabledReason,
+    domain::{DeadReason, DisabledReason},
+    placement::LANES,
     store::{ErrorKind, Verdict},
 };
 use tokio::time::Instant;
 
 use crate::{
+    destinations::closed_set,
     log::{Line, Quota},
     operator::Told,
     outcome::Outcome,
@@ -21,11 +24,48 @@ use crate::{
 const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+closed_set! {
+    /// What was in the way of a delivery.
+    Reason {
+        /// The endpoint takes no more at once, or others wait before it.
+        Window = "window",
+        Credits = "credits",
+        Breaker = "breaker",
+        RetryAfter = "retry_after",
+        Limits = "limits",
+        /// It is disabled or paused.
+        Closed = "closed",
+        /// All in an ordered queue, or a replay, waits first.
+        Order = "order",
+        /// The message says so.
+        Delayed = "delayed",
+    }
+}
+
+closed_set! {
+    /// Actors whose mailboxes are measured.
+    Mailbox {
+        Lane = "lane",
+        Fetcher = "fetcher",
+        Settler = "settler",
+    }
+}
+
+/// What became of renewing a lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Renewal {
+    Renewed,
+    Lost,
+    Failed,
+}
+
 /// The dispatcher's metrics.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    attempts: IntCounterVec,
-    settled: IntCounterVec,
+    attempts: [IntCounter; Outcome::ALL.len()],
+    settled: [IntCounter; VERDICTS.len()],
+    dead_letters: [IntCounter; DeadReason::ALL.len()],
+    deferred: [IntCounter; Reason::ALL.len()],
     store_errors: IntCounterVec,
     disabled: IntCounterVec,
     /// Lines that were not logged because there were too many of their kind.
@@ -33,6 +73,15 @@ pub(crate) struct Metrics {
     quota: Arc<Quota>,
     swept: IntCounterVec,
     told: IntCounterVec,
+    renewals: IntCounterVec,
+    gained: IntCounterVec,
+    mailbox_wait: [Histogram; Mailbox::ALL.len()],
+    /// From when a delivery was due to the start of its first attempt.
+    pub(crate) queueing_seconds: Histogram,
+    /// From the decision to send until body and route were there.
+    pub(crate) fetch_seconds: Histogram,
+    /// From the end of an attempt until the store agreed.
+    pub(crate) settle_seconds: Histogram,
     /// From the start of an attempt to its end.
     pub(crate) attempt_seconds: Histogram,
     /// From the message's acceptance to the end of the attempt that delivered it.
@@ -41,6 +90,18 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: IntGauge,
     /// Lanes that this node owns.
     pub(crate) lanes: IntGauge,
+    /// Dispatchers that are alive.
+    pub(crate) nodes: IntGauge,
+    /// Lanes given to other nodes that should have them.
+    pub(crate) handed_over: IntCounter,
+    /// Deliveries that may have been under way when the owner before ended.
+    pub(crate) takeover: IntCounter,
+    /// Settlements refused because the lane is another node's.
+    pub(crate) settlements_fenced: IntCounter,
+    /// Bodies to be read; shown with the other queues.
+    pub(crate) to_fetch: IntGauge,
+    /// Settlements to be written; likewise.
+    pub(crate) to_settle: IntGauge,
     /// Deliveries moved from a stream into a waiting set.
     pub(crate) parked: IntCounter,
     /// Deliveries whose endpoints were chosen here.
@@ -84,9 +145,44 @@ impl Metrics {
             let opts = HistogramOpts::new(format!("sluicegate_dispatcher_{name}"), help);
             register(registry, Histogram::with_opts(opts.buckets(SECONDS.into()))?)
         };
+        gauge("lanes", "Lanes of the installation")?.set(LANES.into());
+        let mailbox_wait = HistogramOpts::new(
+            "sluicegate_dispatcher_mailbox_wait_seconds",
+            "How long a message waited in a mailbox",
+        );
+        let mailbox_wait = HistogramVec::new(mailbox_wait.buckets(SECONDS.into()), &["actor"])?;
+        let mailbox_wait = register(registry, mailbox_wait)?;
+        let dead = counters("dead_letters_total", "Deliveries given up, by reason", "reason")?;
+        let deferred = counters(
+            "deferred_total",
+            "Deliveries put back to where they wait, by what was in the way",
+            "reason",
+        )?;
+        let attempts = counters("attempts_total", "Attempts by outcome", "outcome")?;
+        let settled = counters("deliveries_settled_total", "Settled by verdict", "verdict")?;
         let metrics = Self {
-            attempts: counters("attempts_total", "Attempts by outcome", "outcome")?,
-            settled: counters("deliveries_settled_total", "Settled by verdict", "verdict")?,
+            attempts: children(&attempts, Outcome::ALL.map(Outcome::name)),
+            settled: children(&settled, VERDICTS),
+            dead_letters: children(&dead, DeadReason::ALL.map(DeadReason::name)),
+            deferred: children(&deferred, Reason::ALL.map(Reason::name)),
+            mailbox_wait: Mailbox::ALL.map(|of| mailbox_wait.with_label_values(&[of.name()])),
+            renewals: counters("lease_renewals_total", "Renewals of leases, by result", "result")?,
+            gained: counters("lanes_gained_total", "Lanes taken", "takeover")?,
+            queueing_seconds: seconds("queueing_seconds", "Due to the start of the attempt")?,
+            fetch_seconds: seconds("fetch_seconds", "Decision to send until all is there for it")?,
+            settle_seconds: seconds("settle_seconds", "End of the attempt until it is settled")?,
+            nodes: gauge("nodes", "Dispatchers that are alive, as this one sees it")?,
+            handed_over: counter("lanes_handed_over_total", "Lanes given to other nodes")?,
+            takeover: counter(
+                "takeover_deliveries_total",
+                "Deliveries first read after an unclean takeover, which may have been sent before",
+            )?,
+            settlements_fenced: counter(
+                "settlements_fenced_total",
+                "Settlements refused because the lane is another node's",
+            )?,
+            to_fetch: IntGauge::new("to_fetch", "Bodies to be read")?,
+            to_settle: IntGauge::new("to_settle", "Settlements to be written")?,
             disabled: counters("endpoints_disabled_total", "Disabled by this node", "reason")?,
             told: counters("operational_events_total", "Told to the operator", "result")?,
             store_errors: counters("store_errors_total", "Failed store calls by kind", "kind")?,
@@ -113,8 +209,17 @@ impl Metrics {
             fenced: counter("lanes_fenced_total", "Lanes lost while they were served")?,
             secrets_unreadable: counter("secrets_unreadable_total", "Endpoints not readable")?,
         };
-        for outcome in Outcome::ALL {
-            metrics.attempts.with_label_values(&[outcome.name()]).inc_by(0);
+        for kind in ErrorKind::ALL {
+            metrics.store_errors.with_label_values(&[kind.name()]).inc_by(0);
+        }
+        for verdict in [Verdict::Dead(DeadReason::Expired), Verdict::Deleted] {
+            metrics.swept(&verdict, 0);
+        }
+        for unclean in [false, true] {
+            metrics.gained(unclean, 0);
+        }
+        for renewal in [Renewal::Renewed, Renewal::Lost, Renewal::Failed] {
+            metrics.renewed(renewal, 0);
         }
         for told in Told::ALL {
             metrics.told(told, 0);
@@ -129,15 +234,44 @@ impl Metrics {
     }
 
     pub(crate) fn attempted(&self, outcome: Outcome) {
-        self.attempts.with_label_values(&[outcome.name()]).inc();
+        self.attempts[outcome.index()].inc();
     }
 
     pub(crate) fn settled(&self, verdict: &Verdict) {
-        self.settled.with_label_values(&[name(verdict)]).inc();
+        self.settled[index(verdict)].inc();
+        if let Verdict::Dead(reason) = verdict {
+            self.dead_letters[*reason as usize].inc();
+        }
+    }
+
+    /// Deliveries were put back.
+    pub(crate) fn deferred(&self, reason: Reason, count: usize) {
+        if count > 0 {
+            self.deferred[reason as usize].inc_by(count as u64);
+        }
+    }
+
+    /// A message waited so long in a mailbox.
+    pub(crate) fn heard(&self, of: Mailbox, waited: Duration) {
+        self.mailbox_wait[of as usize].observe(waited.as_secs_f64());
+    }
+
+    pub(crate) fn renewed(&self, result: Renewal, count: usize) {
+        let result = match result {
+            Renewal::Renewed => "renewed",
+            Renewal::Lost => "lost",
+            Renewal::Failed => "failed",
+        };
+        self.renewals.with_label_values(&[result]).inc_by(count as u64);
+    }
+
+    pub(crate) fn gained(&self, unclean: bool, count: usize) {
+        let takeover = if unclean { "unclean" } else { "clean" };
+        self.gained.with_label_values(&[takeover]).inc_by(count as u64);
     }
 
     pub(crate) fn swept(&self, verdict: &Verdict, count: usize) {
-        self.swept.with_label_values(&[name(verdict)]).inc_by(count as u64);
+        self.swept.with_label_values(&[VERDICTS[index(verdict)]]).inc_by(count as u64);
     }
 
     pub(crate) fn disabled(&self, reason: DisabledReason) {
@@ -162,13 +296,29 @@ impl Metrics {
     }
 }
 
-const fn name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Delivered => "delivered",
-        Verdict::Retry { .. } => "retry",
-        Verdict::Dead(reason) => reason.name(),
-        Verdict::Deleted => "deleted",
+/// What becomes of deliveries, by [`index`]: first what is no death.
+const VERDICTS: [&str; 3 + DeadReason::ALL.len()] = {
+    let mut names = ["delivered"; 3 + DeadReason::ALL.len()];
+    (names[1], names[2]) = ("retry", "deleted");
+    let mut nth = 0;
+    while nth < DeadReason::ALL.len() {
+        names[3 + nth] = DeadReason::ALL[nth].name();
+        nth += 1;
     }
+    names
+};
+
+const fn index(verdict: &Verdict) -> usize {
+    match verdict {
+        Verdict::Delivered => 0,
+        Verdict::Retry { .. } => 1,
+        Verdict::Deleted => 2,
+        Verdict::Dead(reason) => 3 + *reason as usize,
+    }
+}
+
+fn children<const N: usize>(of: &IntCounterVec, names: [&'static str; N]) -> [IntCounter; N] {
+    names.map(|name| of.with_label_values(&[name]))
 }
 
 fn register<C: Collector + Clone + 'static>(

@@ -5,22 +5,22 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{
-    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message,
-    ResponseFuture, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture,
+    WrapFuture,
 };
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use shared::{placement::Lane, store::Epoch};
 
 use crate::{
-    connector::Connector,
-    fetcher::Fetcher,
+    destinations::{SurveyAll, Surveyed},
     lane::{Drain, LaneActor, Lost, Reread, Stuck, Surroundings},
     mail::tell,
+    metrics::Renewal,
     ownership::{Gained, Ownership, Round},
     parts::Parts,
     reader::{Reader, Unwatch},
-    settler::Settler,
+    workers::{Stages, Worker},
 };
 
 /// How soon it looks again for lanes that it should hold and another node still does.
@@ -51,23 +51,6 @@ struct Drained {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Release;
-
-/// A thread that serves lanes, with what lives on it.
-pub(crate) struct Worker {
-    pub(crate) arbiter: ArbiterHandle,
-    pub(crate) connector: Arc<Connector>,
-}
-
-/// The stages that lanes share: one of each where the store's calls can span all shards, otherwise
-/// one a shard.
-pub(crate) struct Stages {
-    pub(crate) fetchers: Vec<Addr<Fetcher>>,
-    pub(crate) settlers: Vec<Addr<Settler>>,
-}
-
-fn stage<A: Actor>(stages: &[Addr<A>], lane: Lane) -> Addr<A> {
-    stages[lane.shard().index() % stages.len()].clone()
-}
 
 /// The actor.
 pub(crate) struct Node {
@@ -151,10 +134,13 @@ impl Node {
             };
             (ownership, round, result)
         };
-        ctx.spawn(round.into_actor(self).map(|(ownership, round, result), me, ctx| {
+        ctx.spawn(round.into_actor(self).map(move |(ownership, round, result), me, ctx| {
             let well = result.is_ok();
             if let Err(error) = result {
                 me.parts.metrics.store_error(error.kind());
+                if round.renewed == 0 && !matches!(what, Task::Seek) {
+                    me.parts.metrics.renewed(Renewal::Failed, ownership.held());
+                }
                 tracing::warn!(%error, "keeping the lanes failed, trying again");
             }
             me.round_ended(ownership, round, ctx);
@@ -180,6 +166,8 @@ impl Node {
         for LaneFenced { lane, epoch } in std::mem::take(&mut self.fenced) {
             ownership.forget(lane, epoch);
         }
+        self.parts.metrics.renewed(Renewal::Renewed, round.renewed);
+        self.parts.metrics.renewed(Renewal::Lost, round.lost.len());
         for lane in round.lost {
             self.lose(lane);
         }
@@ -196,6 +184,7 @@ impl Node {
             }
         }
         self.parts.metrics.lanes.set(ownership.held() as i64);
+        self.parts.metrics.nodes.set(ownership.nodes() as i64);
         self.ownership = Some(ownership);
         self.release_drained(ctx);
     }
@@ -222,8 +211,8 @@ impl Node {
         };
         let around = Surroundings {
             unclean,
-            fetcher: stage(&self.stages.fetchers, lane),
-            settler: stage(&self.stages.settlers, lane),
+            fetcher: self.stages.fetcher(lane),
+            settler: self.stages.settler(lane),
             reader: self.reader.clone(),
             node: ctx.address(),
             tenure: Arc::clone(&tenure),
@@ -236,6 +225,7 @@ impl Node {
         if let Some(before) = self.lanes.insert(lane, running) {
             tell(&before.actor, Lost);
         }
+        self.parts.metrics.gained(unclean, 1);
         tracing::debug!(%lane, unclean, "lane gained");
     }
 
@@ -285,6 +275,7 @@ impl Node {
                 tell(&running.actor, Lost);
             }
         }
+        self.parts.metrics.handed_over.inc_by(lanes.len() as u64);
         let release = async move {
             for lane in lanes {
                 if let Err(error) = ownership.release(lane).await {
@@ -356,6 +347,15 @@ impl Handler<Drained> for Node {
     fn handle(&mut self, Drained { lane, epoch }: Drained, ctx: &mut Self::Context) {
         self.drained.push((lane, epoch));
         self.release_drained(ctx);
+    }
+}
+
+impl Handler<SurveyAll> for Node {
+    type Result = ResponseFuture<Vec<Surveyed>>;
+
+    fn handle(&mut self, SurveyAll(survey): SurveyAll, _: &mut Self::Context) -> Self::Result {
+        let asked: Vec<_> = self.lanes.values().map(|lane| lane.actor.send(survey)).collect();
+        Box::pin(async move { join_all(asked).await.into_iter().flatten().collect() })
     }
 }
 

@@ -85,6 +85,26 @@ impl Outcome {
         }
     }
 
+    /// Its place in [`Outcome::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Delivered => 0,
+            Self::Redirected => 1,
+            Self::Gone => 2,
+            Self::Deferred(_) => 3,
+            Self::Throttled => 4,
+            Self::Overloaded => 5,
+            Self::Rejected => 6,
+            Self::ServerError => 7,
+            Self::Timeout => 8,
+            Self::ConnectFailed => 9,
+            Self::Broken => 10,
+            Self::Forbidden => 11,
+            Self::Unsendable => 12,
+            Self::Panicked => 13,
+        }
+    }
+
     /// The name in records and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -158,5 +178,7 @@ mod tests {
     fn names_are_unique() {
         let names: std::collections::BTreeSet<_> = Outcome::ALL.map(Outcome::name).into();
         assert_eq!(names.len(), Outcome::ALL.len());
+        let places = Outcome::ALL.map(Outcome::index);
+        assert!(places.into_iter().eq(0..Outcome::ALL.len()));
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Ownership {
 pub(crate) struct Round {
     pub(crate) gained: Vec<Gained>,
     pub(crate) lost: Vec<Lane>,
+    /// How many leases were renewed.
+    pub(crate) renewed: usize,
     /// Held, but another node should: to be drained and released.
     pub(crate) surplus: Vec<Lane>,
     /// The store is another one than before: what it had acknowledged may be lost.
@@ -100,6 +102,7 @@ impl Ownership {
             self.store.forget_node(node).await?;
         }
         round.lost = self.renew().await?;
+        round.renewed = self.tenures.len();
         Ok(())
     }
 
@@ -241,6 +244,11 @@ impl Ownership {
         if self.tenures.get(&lane).is_some_and(|tenure| tenure.fence().epoch == epoch) {
             self.tenures.remove(&lane);
         }
+    }
+
+    /// How many nodes are alive.
+    pub(crate) fn nodes(&self) -> usize {
+        self.live(LeaseTime::now()).count()
     }
 
     pub(crate) fn held(&self) -> usize {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared::store::SharedStore;
 
 use crate::{
-    Config, credits::Credits, metrics::Metrics, named::NamedLimits, operator::Operator,
-    routes::RouteCache, siding::Siding, store_clock::StoreClock,
+    Config, credits::Credits, destinations::Board, metrics::Metrics, named::NamedLimits,
+    operator::Operator, routes::RouteCache, siding::Siding, store_clock::StoreClock,
 };
 
 /// Handed to every actor when it starts.
@@ -19,6 +19,7 @@ pub(crate) struct Parts {
     pub(crate) operator: Operator,
     pub(crate) named: NamedLimits,
     pub(crate) store_clock: StoreClock,
+    pub(crate) board: Arc<Board>,
     pub(crate) metrics: Metrics,
 }
 
@@ -37,6 +38,7 @@ impl Parts {
             siding,
             named: NamedLimits::new(),
             store_clock: StoreClock::default(),
+            board: Arc::default(),
             config,
             store,
             metrics,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use actix::Addr;
+use prometheus::IntGauge;
 use shared::{
     placement::Lane,
     store::{Fence, Settle, Settled, Settlement, StateChange},
@@ -18,6 +19,7 @@ use crate::{
     credits::Permit,
     lane::{Event, LaneActor},
     mail::tell,
+    metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::until_refused,
 };
@@ -142,6 +144,14 @@ impl Stage for Settling {
         Some(taken)
     }
 
+    fn depth(&self) -> usize {
+        self.count
+    }
+
+    fn shown(metrics: &Metrics) -> (&IntGauge, Mailbox) {
+        (&metrics.to_settle, Mailbox::Settler)
+    }
+
     fn lane(part: &LaneBatch) -> &Addr<LaneActor> {
         &part.lane
     }
@@ -163,6 +173,9 @@ impl Stage for Settling {
         };
         for (((lane, permits, states), settle), answers) in lanes.zip(answers) {
             drop(permits);
+            if answers.is_none() {
+                parts.metrics.settlements_fenced.inc_by(settle.settlements.len() as u64);
+            }
             tell(&lane, Event::Settled(Reply { settlements: settle.settlements, states, answers }));
         }
         Ok(())

@@ -8,17 +8,23 @@ use prometheus::{
 };
 use shared::store::ErrorKind;
 
+use crate::access::{Credential, Rejection};
+
 /// The gateway's metrics. Labels come from closed sets: route templates, error kinds, codes.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     requests: HistogramVec,
+    errors: IntCounterVec,
     denied: IntCounterVec,
+    rejected: IntCounterVec,
     keys_read: IntCounterVec,
     accepted: IntCounter,
     replayed: IntCounter,
     refused: IntCounterVec,
     deliveries: IntCounter,
     filters_failed: IntCounter,
+    ingest_duration: Histogram,
+    publish_duration: Histogram,
     batch_messages: Histogram,
     batch_duration: Histogram,
     batch_errors: IntCounterVec,
@@ -37,8 +43,27 @@ impl Metrics {
             &["route", "method", "status"],
         )?;
         registry.register(Box::new(requests.clone()))?;
-        Ok(Self {
+        let metrics = Self {
             requests,
+            errors: counters(
+                registry,
+                "errors_total",
+                "Requests that were answered with an error, by its code",
+                "code",
+            )?,
+            rejected: rejections(registry)?,
+            ingest_duration: histogram(
+                registry,
+                "ingest_duration_seconds",
+                "From a message's request to its publication",
+                seconds(),
+            )?,
+            publish_duration: histogram(
+                registry,
+                "publish_duration_seconds",
+                "Publication of a message, until it is stored",
+                seconds(),
+            )?,
             denied: counters(
                 registry,
                 "requests_denied_total",
@@ -97,7 +122,33 @@ impl Metrics {
                 "Requests that failed because the store did, by kind",
                 "kind",
             )?,
-        })
+        };
+        for kind in ErrorKind::ALL {
+            metrics.store_errors.with_label_values(&[kind.name()]).inc_by(0);
+            metrics.batch_errors.with_label_values(&[kind.name()]).inc_by(0);
+        }
+        for outcome in ["done", "failed"] {
+            metrics.keys_read.with_label_values(&[outcome]).inc_by(0);
+        }
+        Ok(metrics)
+    }
+
+    /// A request was answered with an error.
+    pub(crate) fn error(&self, code: &str) {
+        self.errors.with_label_values(&[code]).inc();
+    }
+
+    /// A token was refused.
+    pub(crate) fn rejected(&self, credential: Credential, why: Rejection) {
+        self.rejected.with_label_values(&[credential.name(), why.name()]).inc();
+    }
+
+    pub(crate) fn ingested(&self, took: Duration) {
+        self.ingest_duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn published(&self, took: Duration) {
+        self.publish_duration.observe(took.as_secs_f64());
     }
 
     pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
@@ -179,6 +230,22 @@ fn counters(
     label: &str,
 ) -> prometheus::Result<IntCounterVec> {
     let counters = IntCounterVec::new(Opts::new(named(name), help), &[label])?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+/// With all that can happen, so that they start at zero.
+fn rejections(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let opts = Opts::new(
+        named("authentication_failures_total"),
+        "Tokens that were refused, by what was shown and why",
+    );
+    let counters = IntCounterVec::new(opts, &["credential", "reason"])?;
+    for credential in Credential::ALL {
+        for why in credential.rejections() {
+            counters.with_label_values(&[credential.name(), why.name()]).inc_by(0);
+        }
+    }
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
 }

@@ -17,6 +17,8 @@ const LONGEST_RETENTIONS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(3600)..=Duration::from_secs(365 * 86_400);
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 const LONGEST_SCHEDULE: usize = 64;
+/// Each has ten series: together less than a megabyte.
+const MOST_SHOWN: usize = 1000;
 /// What the end of an attempt is given to reach the store before the process must be gone.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
@@ -33,6 +35,7 @@ pub(super) fn contradictions(settings: &Settings, role: Role) -> Vec<String> {
     gateway(settings, &mut require);
     dispatcher(settings, &mut require);
     retries_and_lifetimes(settings, &mut require);
+    metrics(settings, &mut require);
     wrong
 }
 
@@ -187,6 +190,21 @@ fn dispatcher(settings: &Settings, require: &mut Require<'_>) {
             dispatcher.lease_renewal, dispatcher.lease_ttl
         ),
     );
+}
+
+fn metrics(settings: &Settings, require: &mut Require<'_>) {
+    let metrics = &settings.metrics;
+    for (name, count) in [
+        ("worst_endpoints", metrics.worst_endpoints),
+        ("pinned_endpoints", metrics.pinned_endpoints.len()),
+    ] {
+        require(
+            count <= MOST_SHOWN,
+            format!(
+                "metrics.{name}: {count} are more than the {MOST_SHOWN} that a scrape may show"
+            ),
+        );
+    }
 }
 
 fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {

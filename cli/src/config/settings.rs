@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 use shared::{
+    domain::Destination,
     sealing::KeyRing,
     store::{Durability, Lifetimes},
 };
@@ -34,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) lifetimes: LifetimeSettings,
     pub(crate) secrets: SecretSettings,
     pub(crate) log: LogSettings,
+    pub(crate) metrics: MetricSettings,
 }
 
 /// Section `gateway`.
@@ -118,6 +120,31 @@ pub(crate) enum AtRest {
 pub(crate) struct LogSettings {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+}
+
+/// Section `metrics`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricSettings {
+    pub(super) worst_endpoints: usize,
+    pub(super) pinned_endpoints: Vec<Pinned>,
+}
+
+/// An endpoint that always has metrics of its own: `<application id>/<endpoint id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Pinned(Destination);
+
+impl TryFrom<String> for Pinned {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let ids = text.split_once('/');
+        let read = ids.and_then(|(app, endpoint)| {
+            Some(Self(Destination { app: app.parse().ok()?, endpoint: endpoint.parse().ok()? }))
+        });
+        read.ok_or("expected ids of application and endpoint, such as `app_…/ep_…`")
+    }
 }
 
 /// How log lines look.
@@ -214,6 +241,8 @@ impl Settings {
             lease_renewal: settings.lease_renewal,
             allow_cidr: self.allow_cidr.clone(),
             keys,
+            worst_endpoints: self.metrics.worst_endpoints,
+            pinned_endpoints: self.metrics.pinned_endpoints.iter().map(|pinned| pinned.0).collect(),
         }
     }
 

@@ -12,6 +12,7 @@ mod filtering;
 mod halves;
 mod health;
 mod hostile;
+mod metrics;
 mod process;
 mod receiver;
 mod replaying;

@@ -43,6 +43,17 @@ pub(crate) enum Wants {
     AfterChange,
 }
 
+/// Why nothing is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    /// Somebody wants it so.
+    Closed,
+    /// The receiver asked for nothing before this time.
+    Gate(Instant),
+    /// The breaker is open until then, or half-open if that is over.
+    Breaker(Instant),
+}
+
 /// Whether the limits allow to prepare one more attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -206,6 +217,21 @@ impl Brain {
             Admits::One => Wants::Now(1),
             Admits::All => Wants::Now(free),
         }
+    }
+
+    /// What keeps it from being served, limits and window aside.
+    pub(crate) fn hindrance(&self, now: Instant) -> Option<Hindrance> {
+        match (self.gate, self.breaker.opens_until(now)) {
+            _ if !self.open => Some(Hindrance::Closed),
+            (Some(until), _) if now < until => Some(Hindrance::Gate(until)),
+            (_, Some(until)) => Some(Hindrance::Breaker(until)),
+            (_, None) => None,
+        }
+    }
+
+    /// When its own limits allow the next attempt; `None`: now.
+    pub(crate) fn limited_until(&self, now: Instant) -> Option<Instant> {
+        self.limits.ask(now).err()
     }
 
     /// Whether one more attempt may be prepared: just before the limits allow it to start.

@@ -11,7 +11,7 @@ use std::{
 use actix::{AsyncContext, Context};
 use bytes::Bytes;
 use shared::{
-    domain::{Delivery, Destination, ServingState},
+    domain::{Delivery, Destination, ServingState, Strand},
     id::{AppId, EndpointId},
     store::{Entry, EntryId, NudgeKind, Place, StoreError},
     time::Millis,
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::{Arrivals, Event, LaneActor, Stage, backlog::Ready, seat::Configuration};
 use crate::{
     log::Line,
+    metrics::Reason,
     parts::Parts,
     persist::{survived, until_answered},
     routes::{Route, Routes},
@@ -157,13 +158,20 @@ impl LaneActor {
         let now = Instant::now();
         let place = Place::Stream(id);
         let delay = not_before.map(|time| time.since(Millis::now())).filter(|d| !d.is_zero());
+        self.count_after_takeover(&delivery, now);
         let seat = self.seat(delivery.destination(), now);
         let ready = Ready { delivery, place, attempts: 0, steps: 0 };
         if delay.is_none() && seat.takes_arrivals(delivery.strand, now) {
             seat.push(ready, now);
             self.hold(delivery, place, Stage::Ready);
         } else {
+            let reason = match (delay, delivery.strand) {
+                (Some(_), _) => Reason::Delayed,
+                (None, Strand::Live) => seat.reason(now),
+                (None, Strand::Replay | Strand::Ordered(_)) => Reason::Order,
+            };
             seat.backlog(delivery.strand).held += 1;
+            self.parts.metrics.deferred(reason, 1);
             self.hold(delivery, place, Stage::Ready);
             self.park(id, delivery, delay);
         }

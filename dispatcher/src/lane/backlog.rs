@@ -8,6 +8,8 @@ use shared::{
 };
 use tokio::time::Instant;
 
+use super::reporting::Gauge;
+
 /// A delivery in hand that was not started.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ready {
@@ -44,6 +46,8 @@ pub(super) struct Backlog {
     pub(super) held: usize,
     /// …and how many of these have their place in the waiting set.
     pub(super) held_waiting: usize,
+    /// How much waits in all.
+    pub(super) depth: Gauge,
 }
 
 impl Backlog {

@@ -93,6 +93,7 @@ impl LaneActor {
         for entry in page.entries {
             let opens = now + entry.opens_in;
             let destination = entry.queue.destination();
+            self.reporting.measure(entry.queue);
             self.seat(destination, now).backlog(entry.queue.strand).will_be_due(opens);
             self.pump(destination, now, ctx);
         }
@@ -186,6 +187,7 @@ impl LaneActor {
         for entry in agenda.entries {
             let destination = entry.queue.destination();
             self.maintenance.offer(entry.queue);
+            self.reporting.measure(entry.queue);
             let backlog = self.seat(destination, now).backlog(entry.queue.strand);
             let forgotten =
                 backlog.held == 0 && !backlog.has_waiting_work(now) && backlog.next_due.is_none();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix::Message;
 use shared::{
-    domain::{Destination, TrackedTask},
+    domain::{Destination, Queue, TrackedTask},
     id::{AppId, TaskId},
-    store::{self, AgendaPage, Ask, Due, Entry, EntryId, Lease, Metered, Park, Parked},
+    store::{self, AgendaPage, Ask, Depth, Due, Entry, EntryId, Lease, Metered, Park, Parked},
 };
 
 use super::{
@@ -17,6 +17,8 @@ use super::{
     replaying::Stepped,
     turns::Cell,
 };
+use tokio::time::Instant;
+
 use crate::{attempt::Ended, credits::Permit, fetcher::Prepared, persist::Parted, settler::Reply};
 
 /// What the reader found in this lane.
@@ -92,6 +94,10 @@ pub(crate) enum Event {
     Maintained(Looked),
     /// A page of the stream was re-read, and a page of the agenda.
     Checked(Vec<(EntryId, Entry)>, AgendaPage),
+    /// The store told how much waits in these queues.
+    Measured(Vec<(Queue, Depth)>),
+    /// This was sent to oneself, at that time.
+    Sounded(Instant),
     /// The lane's tasks were read because of these nudges.
     Tasks(Vec<(Destination, EntryId)>, Vec<TrackedTask>),
     /// A step of a task was made, or failed.

@@ -20,6 +20,7 @@
 //! | [`leaving`] | how the lane is handed over, or lost |
 //! | [`timing`] | when to look at a queue again |
 //! | [`maintaining`] | what has waited for too long, or for nobody |
+//! | [`reporting`] | what operators see of its endpoints |
 //! | [`checking`] | agenda at takeover, self-check, clean-up each second |
 
 mod arriving;
@@ -35,6 +36,7 @@ mod pacing;
 mod parking;
 mod remembering;
 mod replaying;
+mod reporting;
 mod seat;
 mod serving;
 mod telling;
@@ -59,6 +61,7 @@ use shared::{
     domain::{Delivery, Destination, Queue},
     id::AppId,
     store::{EntryId, Fence, Park, Place},
+    time::Millis,
 };
 use tokio::{sync::oneshot, time::Instant};
 use turns::Turns;
@@ -67,6 +70,7 @@ use crate::{
     connector::Connector,
     fetcher::Fetcher,
     mail::tell,
+    metrics::Mailbox,
     node::Node,
     parts::Parts,
     reader::{Reader, Watch},
@@ -83,6 +87,8 @@ const TICK: Duration = Duration::from_secs(1);
 struct Held {
     place: Place,
     stage: Stage,
+    /// Since when it is at this stage.
+    since: Instant,
     /// In hand since before the store became another one: what it answered may have been undone.
     doubtful: bool,
 }
@@ -105,6 +111,8 @@ pub(crate) struct LaneActor {
     /// Its owner before did not release it: endpoints start carefully.
     unclean: bool,
     since: Instant,
+    /// The same on the clock of the records.
+    taken_at: Millis,
     parts: Arc<Parts>,
     connector: Arc<Connector>,
     fetcher: Addr<Fetcher>,
@@ -140,6 +148,7 @@ pub(crate) struct LaneActor {
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
+    reporting: reporting::Reporting,
     replaying: replaying::Replaying,
     /// Calls that the store refuses. Below zero where the end of one was heard of before its start.
     refused: isize,
@@ -163,10 +172,13 @@ pub(crate) struct Surroundings {
 
 impl LaneActor {
     pub(crate) fn new(around: Surroundings, parts: Arc<Parts>, connector: Arc<Connector>) -> Self {
+        let lane = around.tenure.lane();
         Self {
             tenure: around.tenure,
             unclean: around.unclean,
             since: Instant::now(),
+            taken_at: Millis::now(),
+            reporting: reporting::Reporting::new(parts.board.desk(lane)),
             parts,
             connector,
             fetcher: around.fetcher,
@@ -217,18 +229,20 @@ impl LaneActor {
 
     /// Takes a delivery in hand.
     fn hold(&mut self, delivery: Delivery, place: Place, stage: Stage) {
-        self.held.insert(delivery, Held { place, stage, doubtful: false });
+        let since = Instant::now();
+        self.held.insert(delivery, Held { place, stage, since, doubtful: false });
     }
 
     fn set_stage(&mut self, delivery: &Delivery, stage: Stage) {
         if let Some(held) = self.held.get_mut(delivery) {
-            held.stage = stage;
+            (held.stage, held.since) = (stage, Instant::now());
         }
     }
 
-    /// Lets a delivery go: it was settled, or is back where it waits.
-    fn let_go(&mut self, delivery: &Delivery) {
-        let Some(held) = self.held.remove(delivery) else { return };
+    /// Lets a delivery go: it was settled, or is back where it waits. Answers since when it was at its
+    /// last stage.
+    fn let_go(&mut self, delivery: &Delivery) -> Option<Instant> {
+        let held = self.held.remove(delivery)?;
         self.checks.departed(*delivery);
         self.maintenance.departed(*delivery);
         if let Some(backlog) = self.backlog(delivery.queue()) {
@@ -237,6 +251,7 @@ impl LaneActor {
                 backlog.look_again();
             }
         }
+        Some(held.since)
     }
 
     /// Ends every turn of the actor: starts the calls that became necessary.
@@ -282,6 +297,7 @@ impl Actor for LaneActor {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(TICK, |me, ctx| {
             me.tick(ctx);
+            me.report(ctx);
             me.finish(ctx);
         });
         self.read_from_the_beginning(ctx);
@@ -333,6 +349,8 @@ impl Handler<Event> for LaneActor {
             Event::Agenda(page) => self.agenda_read(page, ctx),
             Event::Maintained(looked) => self.maintained(looked, ctx),
             Event::Checked(entries, agenda) => self.checked(entries, agenda, ctx),
+            Event::Measured(depths) => self.measured(depths),
+            Event::Sounded(sent) => self.parts.metrics.heard(Mailbox::Lane, sent.elapsed()),
             Event::Tasks(nudged, tasks) => self.tasks_read(nudged, tasks),
             Event::Stepped(task, stepped) => self.stepped(task, stepped, ctx),
             Event::Forgotten(_, None)

@@ -31,9 +31,13 @@ impl LaneActor {
             Some(aside) if aside.len() < PARK_BATCH => aside.push(park),
             Some(_) => {
                 self.left_behind.insert(queue);
-                return self.let_go(&delivery);
+                self.let_go(&delivery);
+                return;
             }
-            None if self.left_behind.contains(&queue) => return self.let_go(&delivery),
+            None if self.left_behind.contains(&queue) => {
+                self.let_go(&delivery);
+                return;
+            }
             None => self.to_park.push(park),
         }
         if let Some(backlog) = self.backlog(queue) {
@@ -73,6 +77,9 @@ impl LaneActor {
                     backlog.will_be_due(now + delay);
                 }
                 (Parked::Moved, Some(_) | None) => backlog.was_parked(),
+            }
+            if answer == Parked::Moved {
+                backlog.depth.parked(&park.delivery, park.delay.is_some());
             }
             match answer {
                 Parked::NotThere => self.parts.metrics.unmatched.inc(),

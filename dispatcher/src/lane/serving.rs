@@ -19,6 +19,7 @@ use crate::{
     brain::{Pace, Wants},
     connector::Connector,
     credits::Permit,
+    destinations::Class,
     fetcher::{Found, Prepared},
     mail::tell,
     outcome::Outcome,
@@ -96,18 +97,19 @@ impl LaneActor {
             seat.brain.prepare();
             seat.touched = now;
             self.set_stage(&ready.delivery, Stage::Working);
-            self.to_fetch.push(Taken { ready, permit: credit });
+            self.to_fetch.push(Taken { ready, permit: credit, since: now });
         }
     }
 
     /// Parks what the endpoint will not want soon.
     fn park_surplus(&mut self, destination: Destination) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
-        let keep = seat.brain.appetite();
+        let (keep, reason) = (seat.brain.appetite(), seat.reason(Instant::now()));
         let surplus: Vec<_> = seat
             .backlogs_mut()
             .flat_map(|backlog| backlog.ready.split_off(keep.min(backlog.ready.len())))
             .collect();
+        self.parts.metrics.deferred(reason, surplus.len());
         self.put_back(surplus);
     }
 
@@ -115,6 +117,9 @@ impl LaneActor {
     pub(super) fn put_back_ready(&mut self, destination: Destination) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
         let ready = seat.take_all();
+        if !ready.is_empty() {
+            self.parts.metrics.deferred(seat.reason(Instant::now()), ready.len());
+        }
         self.put_back(ready);
     }
 
@@ -141,8 +146,10 @@ impl LaneActor {
     }
 
     pub(super) fn prepared(&mut self, prepared: Vec<Prepared>, ctx: &mut Context<Self>) {
-        let mut touched = Vec::new();
+        let (mut touched, arrived) = (Vec::new(), Instant::now());
         for Prepared { mut taken, found } in prepared {
+            let took = arrived.duration_since(taken.since);
+            self.parts.metrics.fetch_seconds.observe(took.as_secs_f64());
             match found {
                 Found::Sendable(message, route) => {
                     let bytes = message.payload.len();
@@ -251,21 +258,24 @@ impl LaneActor {
         if outcome == Outcome::Delivered {
             metrics.delivery_seconds.observe(ended_at.since(accepted_at).as_secs_f64());
         }
-        let destination = taken.ready.delivery.destination();
+        let delivery = taken.delivery();
+        let (destination, began) = (delivery.destination(), delivery.began(accepted_at));
+        if record.number == 1 {
+            metrics.queueing_seconds.observe(record.at.since(began).as_secs_f64());
+        }
         tracing::debug!(
             app = %destination.app, endpoint = %destination.endpoint, message = %record.message,
             attempt = record.number, outcome = outcome.name(), status = record.code,
             duration_ms = record.duration_ms, "delivery.attempted"
         );
-        let change = self
-            .seats
-            .get_mut(&destination)
-            .and_then(|seat| seat.brain.ended(outcome.sign(), now, rand::random()));
+        let change = self.seats.get_mut(&destination).and_then(|seat| {
+            seat.ended[Class::of(outcome.sign()) as usize] += 1;
+            seat.brain.ended(outcome.sign(), now, rand::random())
+        });
         if let Some(change) = change {
             self.tell_of_breaker(destination, change, outcome, now);
         }
         self.disable_with_reason(destination, &route, ruling.then, now, ctx);
-        let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
         let schedule = route.schedule_of(taken.delivery().strand);
         let verdict = ruling.verdict(course, schedule, rand::random());
@@ -329,7 +339,11 @@ impl LaneActor {
         let mut touched = Vec::new();
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
-            self.let_go(&settlement.delivery);
+            let ended = self.let_go(&settlement.delivery);
+            if let (Some(ended), Some(_)) = (ended, &settlement.record) {
+                let took = now.duration_since(ended).as_secs_f64();
+                self.parts.metrics.settle_seconds.observe(took);
+            }
             if let (Verdict::Retry { delay, .. }, Some(backlog)) =
                 (&settlement.verdict, self.backlog(queue))
             {
@@ -341,6 +355,9 @@ impl LaneActor {
             match answer {
                 Settled::Done => {
                     self.parts.metrics.settled(&settlement.verdict);
+                    if let Some(backlog) = self.backlog(queue) {
+                        backlog.depth.settled(settlement.place, &settlement.verdict);
+                    }
                     self.tell_of_delivery(&settlement);
                 }
                 Settled::NotThere => {

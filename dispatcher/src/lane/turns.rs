@@ -114,6 +114,18 @@ impl Seat {
         (self.brain.prepared() + more).saturating_sub(has)
     }
 
+    /// How long limits, its own and those that it shares, hold up the next attempt.
+    pub(super) fn limits_wait(&self, now: Instant) -> Option<Duration> {
+        let own = self.brain.limited_until(now);
+        let shared = self.share.as_ref().and_then(|share| match share.cells.front() {
+            Some(cell) => Some(cell.at),
+            // It stands in line.
+            None => share.waits.then_some(now),
+        });
+        let until = own.into_iter().chain(shared).max();
+        until.map(|until| until.saturating_duration_since(now))
+    }
+
     /// What the cell says that follows after so many others.
     fn turn(&mut self, nth: usize, from: Instant) -> Turn {
         match &self.share {

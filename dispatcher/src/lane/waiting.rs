@@ -110,6 +110,7 @@ impl LaneActor {
             if departed || self.draining || self.holds(&waiting.delivery) {
                 continue;
             }
+            self.count_after_takeover(&waiting.delivery, now);
             self.hold(waiting.delivery, Place::Waiting, Stage::Ready);
             if let Some(seat) = self.seats.get_mut(&ask.queue.destination()) {
                 seat.push(
@@ -127,8 +128,12 @@ impl LaneActor {
             true => due.next.map(|delay| now + delay),
             false => Some(now),
         };
+        if due.waiting > 0 {
+            self.reporting.measure(ask.queue);
+        }
         if let Some(backlog) = self.backlog(ask.queue) {
             backlog.end_look(all_parked_seen, next);
+            backlog.depth.looked(due.waiting);
         }
     }
 }

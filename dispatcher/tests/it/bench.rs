@@ -111,6 +111,8 @@ impl Bench {
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
             keys: Default::default(),
+            worst_endpoints: 10,
+            pinned_endpoints: Vec::new(),
         };
         change(&mut config);
         let metrics = Registry::new();
@@ -148,7 +150,7 @@ impl Bench {
         queue
     }
 
-    fn document(&self, id: EndpointId, path: &str) -> Endpoint {
+    pub(crate) fn document(&self, id: EndpointId, path: &str) -> Endpoint {
         Endpoint {
             id,
             uid: None,
@@ -350,6 +352,21 @@ impl Running {
             metric.get_counter().get_value() + metric.get_gauge().get_value()
         };
         family.get_metric().iter().map(value).sum()
+    }
+
+    /// What this metric says of one endpoint, if that is among those that it shows.
+    pub(crate) fn of_endpoint(&self, name: &str, endpoint: &str) -> Option<f64> {
+        let families = self.metrics.gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        let is_it = |metric: &&prometheus::proto::Metric| {
+            metric.get_label().iter().any(|label| label.value() == endpoint)
+        };
+        Some(family.get_metric().iter().find(is_it)?.get_gauge().get_value())
+    }
+
+    /// All metrics as they are scraped.
+    pub(crate) fn scrape(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.metrics.gather()).unwrap()
     }
 
     pub(crate) fn is_alive(&self) -> bool {

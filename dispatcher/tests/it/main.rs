@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod bench;
+mod destinations;
 mod disabling;
 mod fanning_out;
 mod isolation;

@@ -391,6 +391,11 @@ impl Lanes for Scripted {
     async fn waiting(&self, queue: Queue) -> Result<u64> {
         self.inner.waiting(queue).await
     }
+
+    async fn depths(&self, queues: &[Queue]) -> Result<Vec<Depth>> {
+        self.present()?;
+        self.inner.depths(queues).await
+    }
 }
 
 /// A reader that counts reads from the beginning.

@@ -22,6 +22,7 @@ use super::{
     keys::Keys,
     portal::{Portal, PortalSecret},
     rates::Rates,
+    rejection::{Credential, Rejection},
 };
 use crate::{
     config::Config,
@@ -38,6 +39,7 @@ pub(crate) struct Access {
     rates: Rates,
     failures: Failures,
     store: SharedStore,
+    metrics: Metrics,
 }
 
 impl Access {
@@ -55,18 +57,29 @@ impl Access {
             portal: Portal::new(store.clone()),
             failures: Failures::new(),
             store,
+            metrics: metrics.clone(),
         })
     }
 
     async fn admit(&self, request: &ServiceRequest) -> error::Result<Caller> {
-        let caller = match bearer_of(request.headers()).map(|shown| (shown, hash(shown))) {
-            None => None,
-            Some((_, hash)) if self.root.has(&hash) => Some(self.root.caller.clone()),
-            Some((shown, hash)) if self.jwts.takes(shown) => self.jwts.caller(shown, hash).await?,
-            Some((shown, hash)) if Portal::takes(shown) => self.portal.caller(shown, hash).await?,
-            Some((shown, hash)) => self.keys.caller(shown, hash).await?,
-        };
-        let Some(caller) = caller else { return Err(self.refuse(request.peer_addr())) };
+        let (credential, caller) =
+            match bearer_of(request.headers()).map(|shown| (shown, hash(shown))) {
+                None => (Credential::None, Err(Rejection::Missing)),
+                Some((_, hash)) if self.root.has(&hash) => {
+                    (Credential::ApiKey, Ok(self.root.caller.clone()))
+                }
+                Some((shown, hash)) if self.jwts.takes(shown) => {
+                    (Credential::Jwt, self.jwts.caller(shown, hash).await?)
+                }
+                Some((shown, hash)) if Portal::takes(shown) => {
+                    (Credential::Portal, self.portal.caller(shown, hash).await?)
+                }
+                Some((shown, hash)) => (Credential::ApiKey, self.keys.caller(shown, hash).await?),
+            };
+        let caller = caller.map_err(|why| {
+            self.metrics.rejected(credential, why);
+            self.refuse(request.peer_addr())
+        })?;
         let path = request.path().strip_prefix("/api/v1").unwrap_or_default();
         match caller.judge(request.method(), path) {
             Verdict::Allowed => Ok(caller),

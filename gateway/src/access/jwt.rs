@@ -16,6 +16,7 @@ use super::{
     authorize::Caller,
     issuer::{Applications, Issuer},
     jwks::{KeySet, Refreshing},
+    rejection::Rejection,
 };
 use crate::{
     error::{ApiError, Result},
@@ -52,6 +53,10 @@ struct Known {
     end: Millis,
 }
 
+const SIGNATURE: &str = "signature";
+const EXPIRED: &str = "exp";
+const TOO_EARLY: &str = "nbf";
+
 /// Why a token is refused. Nothing of the token: its texts are its sender's.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -71,6 +76,19 @@ enum Refusal {
     Application,
     #[error("the issuer's keys cannot be read")]
     NoKeys,
+}
+
+impl From<Refusal> for Rejection {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::Shape => Self::Malformed,
+            Refusal::Issuer | Refusal::Algorithm => Self::Issuer,
+            Refusal::Key | Refusal::NoKeys => Self::Key,
+            Refusal::Invalid(SIGNATURE) => Self::Signature,
+            Refusal::Invalid(EXPIRED | TOO_EARLY) => Self::Expired,
+            Refusal::Invalid(_) | Refusal::Scope | Refusal::Application => Self::Claims,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,8 +116,12 @@ impl Jwts {
         !self.issuers.is_empty() && shown.iter().filter(|byte| **byte == b'.').count() == 2
     }
 
-    /// Who shows this, which has this hash; `None` if it is not good.
-    pub(super) async fn caller(&self, shown: &[u8], hash: [u8; 32]) -> Result<Option<Caller>> {
+    /// Who shows this, which has this hash, if it is good.
+    pub(super) async fn caller(
+        &self,
+        shown: &[u8],
+        hash: [u8; 32],
+    ) -> Result<std::result::Result<Caller, Rejection>> {
         let known = match self.known.get(&hash).await {
             Some(known) => known,
             None => match self.verify(shown).await? {
@@ -111,11 +133,12 @@ impl Jwts {
                 Err(Refusal::NoKeys) => return Err(ApiError::IssuerUnavailable),
                 Err(why) => {
                     tracing::debug!(%why, "jwt.refused");
-                    return Ok(None);
+                    return Ok(Err(why.into()));
                 }
             },
         };
-        Ok((known.end > Millis::now()).then(|| known.caller.clone()))
+        let is_good = known.end > Millis::now();
+        Ok(is_good.then(|| known.caller.clone()).ok_or(Rejection::Expired))
     }
 
     async fn verify(&self, shown: &[u8]) -> Result<std::result::Result<Known, Refusal>> {
@@ -204,9 +227,9 @@ impl Trusted {
 fn invalid(error: &jsonwebtoken::errors::Error) -> Refusal {
     use jsonwebtoken::errors::ErrorKind;
     Refusal::Invalid(match error.kind() {
-        ErrorKind::InvalidSignature => "signature",
-        ErrorKind::ExpiredSignature => "exp",
-        ErrorKind::ImmatureSignature => "nbf",
+        ErrorKind::InvalidSignature => SIGNATURE,
+        ErrorKind::ExpiredSignature => EXPIRED,
+        ErrorKind::ImmatureSignature => TOO_EARLY,
         ErrorKind::InvalidAudience => "aud",
         ErrorKind::InvalidIssuer => "iss",
         ErrorKind::MissingRequiredClaim(_) => "a claim is missing",

@@ -17,7 +17,7 @@ use shared::{
     time::Millis,
 };
 
-use super::{Caller, Key};
+use super::{Caller, Key, Rejection};
 use crate::error::Result;
 
 /// How long an answer of the store is believed.
@@ -49,25 +49,30 @@ impl Keys {
         Self { store, known }
     }
 
-    /// Who shows this, which has this hash; `None` if it is no key, or one that is not good any more.
-    pub(super) async fn caller(&self, shown: &[u8], hash: [u8; 32]) -> Result<Option<Caller>> {
+    /// Who shows this, which has this hash, unless it is no key, or one that is not good any more.
+    pub(super) async fn caller(
+        &self,
+        shown: &[u8],
+        hash: [u8; 32],
+    ) -> Result<std::result::Result<Caller, Rejection>> {
         let known = match self.known.get(&hash).await {
             Some(known) => known,
             None => {
-                let Some(key) = Key::parse(shown) else { return Ok(None) };
+                let Some(key) = Key::parse(shown) else { return Ok(Err(Rejection::Malformed)) };
                 let known = self.load(&key).await?.map(Arc::new);
                 self.known.insert(hash, known.clone()).await;
                 known
             }
         };
         let now = Millis::now();
-        let Some(known) = known.filter(|known| known.record.is_current(now)) else {
-            return Ok(None);
-        };
+        let Some(known) = known else { return Ok(Err(Rejection::Unknown)) };
+        if !known.record.is_current(now) {
+            return Ok(Err(Rejection::Expired));
+        }
         if !known.used.swap(true, Ordering::Relaxed) {
             self.write_use(&known, now);
         }
-        Ok(Some(known.caller.clone()))
+        Ok(Ok(known.caller.clone()))
     }
 
     async fn load(&self, key: &Key) -> Result<Option<Known>> {

@@ -10,6 +10,7 @@
 //! | [`portal`] | tokens of the portal, and which application they are good for |
 //! | [`authorize`] | what a caller may do, from scope, method and path alone |
 //! | [`rates`] | how many requests a caller may make |
+//! | [`rejection`] | why a token is refused, for metrics |
 //! | [`mod@cors`] | whose pages may call from browsers |
 //! | [`failures`] | how many wrong keys one address may try |
 //! | [`mod@authenticate`] | the layer that puts these together in front of every route |
@@ -28,6 +29,7 @@ mod key;
 mod keys;
 mod portal;
 mod rates;
+mod rejection;
 
 pub(crate) use authenticate::{Access, authenticate, bearer_of};
 pub(crate) use authorize::Caller;
@@ -36,3 +38,4 @@ pub use issuer::{Issuer, SignatureAlgorithm};
 pub(crate) use key::Key;
 pub(crate) use portal::{PortalSecret, Use};
 pub(crate) use rates::publishes;
+pub(crate) use rejection::{Credential, Rejection};

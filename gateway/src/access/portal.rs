@@ -18,7 +18,7 @@ use shared::{
 };
 use subtle::ConstantTimeEq;
 
-use super::{authorize::Caller, key::secret};
+use super::{authorize::Caller, key::secret, rejection::Rejection};
 use crate::error::Result;
 
 /// How long an answer of the store is believed.
@@ -109,19 +109,26 @@ impl Portal {
         shown.starts_with(Use::Calls.prefix().as_bytes())
     }
 
-    /// Who shows this, which has this hash; `None` if it is not good.
-    pub(super) async fn caller(&self, shown: &[u8], hash: [u8; 32]) -> Result<Option<Caller>> {
+    /// Who shows this, which has this hash, if it is good.
+    pub(super) async fn caller(
+        &self,
+        shown: &[u8],
+        hash: [u8; 32],
+    ) -> Result<std::result::Result<Caller, Rejection>> {
         let known = match self.known.get(&hash).await {
             Some(known) => known,
             None => {
-                let Some(token) = PortalSecret::parse(shown, Use::Calls) else { return Ok(None) };
+                let Some(token) = PortalSecret::parse(shown, Use::Calls) else {
+                    return Ok(Err(Rejection::Malformed));
+                };
                 let known = self.load(&token).await?.map(Arc::new);
                 self.known.insert(hash, known.clone()).await;
                 known
             }
         };
-        let now = Millis::now();
-        Ok(known.filter(|known| known.end > now).map(|known| known.caller.clone()))
+        let Some(known) = known else { return Ok(Err(Rejection::Unknown)) };
+        let is_good = known.end > Millis::now();
+        Ok(is_good.then(|| known.caller.clone()).ok_or(Rejection::Expired))
     }
 
     /// Looks at the store again when this is shown the next time.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::domain::EventType;
+use tokio::time::Instant;
 
 use super::{
     Api, find_endpoint,
@@ -100,6 +101,7 @@ pub(super) async fn send(
         payload,
         idempotency: idempotency(&request, &body)?,
     };
-    let header = publish.publish(&configuration.application.id.to_string(), &event).await?;
+    let header =
+        publish.publish(&configuration.application.id.to_string(), &event, Instant::now()).await?;
     Ok(accepted(&api).json(MessageOut::new(&header, query.of(&event.payload))))
 }

@@ -290,13 +290,13 @@ pub(super) async fn create(
     let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
     let event = input.read(&api, body.bytes(), body.bytes(), key)?;
     api.schemas.judge(&event.event_type, &event.payload).await?;
-    let header = match (publish.publish(&path, &event).await, &input.application) {
+    let header = match (publish.publish(&path, &event, body.since()).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {
             let application = application.clone().whole();
             application.check(&api.retry_bounds)?;
             // Whoever created it meanwhile was as good.
             api.create_application(&application).await?;
-            publish.publish(&path, &event).await?
+            publish.publish(&path, &event, body.since()).await?
         }
         (result, _) => result?,
     };

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::domain::MessageHeader;
 use shared::id::MessageId;
+use tokio::time::Instant;
 
 use super::{
     Api,
@@ -135,6 +136,7 @@ impl Batch<'_> {
         if self.broken.get() {
             return Err(ApiError::Overloaded);
         }
+        let since = Instant::now();
         if text.len() > self.most_bytes {
             return Err(ApiError::TooLarge { limit: self.most_bytes });
         }
@@ -150,7 +152,7 @@ impl Batch<'_> {
         });
         let event = input.read(self.api, self.body.bytes(), text.as_bytes(), key.as_deref())?;
         self.api.schemas.judge(&event.event_type, &event.payload).await?;
-        let result = self.publish.publish(self.app, &event).await;
+        let result = self.publish.publish(self.app, &event, since).await;
         if matches!(result, Err(ApiError::Store(_))) {
             self.broken.set(true);
         }

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde::Deserialize;
 use serde_json::{error::Category, value::RawValue};
+use tokio::time::Instant;
 
 use crate::{
     config::Config,
@@ -25,7 +26,11 @@ const BATCH_FACTOR: usize = 8;
 
 /// A body of JSON.
 #[derive(Debug)]
-pub(crate) struct Body(Bytes);
+pub(crate) struct Body {
+    bytes: Bytes,
+    /// When it began to come in.
+    since: Instant,
+}
 
 /// A body with many JSON values.
 #[derive(Debug)]
@@ -39,7 +44,12 @@ pub(crate) enum BatchBody {
 impl Body {
     /// The exact bytes.
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
+    }
+
+    /// When it began to come in.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// Reads the body, an object. What is no JSON at all is malformed, what has the wrong shape is
@@ -50,18 +60,18 @@ impl Body {
 
     fn text(&self) -> Result<&str> {
         let malformed = |what: &str| Err(ApiError::Malformed(what.to_owned()));
-        if self.0.is_empty() {
+        if self.bytes.is_empty() {
             return malformed("the body is empty");
         }
-        if self.0.starts_with(BYTE_ORDER_MARK) {
+        if self.bytes.starts_with(BYTE_ORDER_MARK) {
             return malformed("the body starts with a byte order mark");
         }
-        std::str::from_utf8(&self.0).or_else(|_| malformed("the body is not UTF-8"))
+        std::str::from_utf8(&self.bytes).or_else(|_| malformed("the body is not UTF-8"))
     }
 
     /// Reads a body that may be left out.
     pub(crate) fn json_or_default<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T> {
-        if self.0.is_empty() { Ok(T::default()) } else { self.json() }
+        if self.bytes.is_empty() { Ok(T::default()) } else { self.json() }
     }
 }
 
@@ -158,9 +168,10 @@ async fn receive(request: &HttpRequest, payload: &mut Payload, factor: usize) ->
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::TooLarge { limit });
     }
+    let since = Instant::now();
     let whole = read(payload, announced, limit);
     match tokio::time::timeout(config.body_deadline, whole).await {
-        Ok(bytes) => bytes.map(Body),
+        Ok(bytes) => bytes.map(|bytes| Body { bytes, since }),
         Err(_) => Err(ApiError::TooSlow),
     }
 }
@@ -212,7 +223,7 @@ mod tests {
     }
 
     fn body(bytes: &'static [u8]) -> Body {
-        Body(Bytes::from_static(bytes))
+        Body { bytes: Bytes::from_static(bytes), since: Instant::now() }
     }
 
     #[test]

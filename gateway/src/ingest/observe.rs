@@ -40,6 +40,9 @@ pub(crate) async fn observe<B: MessageBody>(
     let method = response.request().method();
     metrics.request(method, route, response.status(), took);
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    if let Some(error) = error {
+        metrics.error(error.code());
+    }
     if let Some(ApiError::Store(error)) = error {
         metrics.store_error(error.kind());
         tracing::warn!(

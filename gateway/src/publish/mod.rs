@@ -158,8 +158,17 @@ impl Publish {
     }
 
     /// Stores a message of the application with this id or uid; answers what stands in the log.
-    pub(crate) async fn publish(&self, application: &str, event: &Event) -> Result<MessageHeader> {
+    /// It came in at `since`.
+    pub(crate) async fn publish(
+        &self,
+        application: &str,
+        event: &Event,
+        since: Instant,
+    ) -> Result<MessageHeader> {
+        let started = Instant::now();
+        self.metrics.ingested(started.duration_since(since));
         let result = self.until_settled(application, event).await;
+        self.metrics.published(started.elapsed());
         if let Err(error) = &result {
             self.metrics.refused(error.code());
         }

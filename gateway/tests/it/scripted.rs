@@ -196,6 +196,7 @@ forward!(Lanes {
     fn heads(of: Destination) -> Vec<Head>;
     fn front(queue: Queue, limit: usize) -> Vec<InFront>;
     fn waiting(queue: Queue) -> u64;
+    fn depths(queues: &[Queue]) -> Vec<Depth>;
 });
 
 forward!(Limits {

@@ -125,6 +125,16 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    /// All of them, in this order.
+    pub const ALL: [Self; 6] = [
+        Self::Exhausted,
+        Self::Expired,
+        Self::Gone,
+        Self::Rejected,
+        Self::Unsendable,
+        Self::Expunged,
+    ];
+
     /// The name in records, metrics and the API.
     pub const fn name(self) -> &'static str {
         match self {

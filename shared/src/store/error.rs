@@ -37,6 +37,18 @@ impl ErrorKind {
         }
     }
 
+    /// All kinds, for metrics that start at zero.
+    pub const ALL: [Self; 8] = [
+        Self::Unavailable,
+        Self::Ambiguous,
+        Self::Full,
+        Self::Fenced,
+        Self::Conflict,
+        Self::Corrupt,
+        Self::Misconfigured,
+        Self::NoPlace,
+    ];
+
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -122,6 +122,18 @@ pub struct Head {
     pub waiting: u64,
 }
 
+/// How much waits in a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Depth {
+    /// Deliveries, due or not.
+    pub waiting: u64,
+    /// The first of those that are parked; the first of all of an ordered queue.
+    pub parked: Option<Delivery>,
+    /// How long the earliest retry or delayed delivery has been due; `None` if none is. Says nothing of
+    /// an ordered queue.
+    pub overdue: Option<Duration>,
+}
+
 /// A delivery that waits, due or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InFront {
@@ -306,6 +318,10 @@ pub trait Lanes: Send + Sync {
 
     /// How many deliveries wait in a queue's waiting set.
     async fn waiting(&self, queue: Queue) -> Result<u64>;
+
+    /// How much waits in these queues, and since when it could be tried: one answer per queue, at a cost
+    /// that does not grow with what waits.
+    async fn depths(&self, queues: &[Queue]) -> Result<Vec<Depth>>;
 }
 
 /// Scores of parked work lie below this, times in milliseconds above: a sequence of one lane would

@@ -29,10 +29,13 @@ mod history;
 mod lanes;
 mod leases;
 mod limits;
+mod metrics;
+mod observed;
 mod publisher;
 pub mod redis;
 mod stream;
 mod tasks;
+mod vitals;
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,11 +46,12 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use fan_out::{Expand, Expanded, FanOut, MAX_FILTER_STEPS};
 pub use history::{Cursor, History, LogEntry, Order, Page, PageRequest, Purge};
 pub use lanes::{
-    AgendaEntry, AgendaPage, Ask, Due, Fetch, Fetched, Head, InFront, Lanes, PARKED_BELOW, Park,
-    Parked, Place, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
+    AgendaEntry, AgendaPage, Ask, Depth, Due, Fetch, Fetched, Head, InFront, Lanes, PARKED_BELOW,
+    Park, Parked, Place, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
 };
 pub use leases::{Beat, Epoch, Fence, Lease, Leases, Owner};
 pub use limits::{Bucket, Granted, Limits, Metered, Pace, Take, pace};
+pub use observed::observed;
 pub use publisher::{
     Dedup, Fingerprint, MAX_FAN_OUT, Publication, Published, Publisher, Resend, Resent, Target,
     Terms,
@@ -55,6 +59,7 @@ pub use publisher::{
 use serde::{Deserialize, Serialize};
 pub use stream::{Entry, EntryId, LONGEST_READ, LaneBatch, LaneRead, NudgeKind, Reader};
 pub use tasks::{Advanced, Again, Begun, MAX_STEP, Step, Tasks};
+pub use vitals::{Vital, Vitals};
 
 /// What a 202 promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,6 +123,11 @@ pub trait Store: Publisher + Lanes + Leases + Limits + Documents + History + Tas
     /// Removes what outlived its time, a bounded amount per call; how many records went. Engines
     /// whose server does this by itself answer 0.
     async fn sweep(&self) -> Result<usize>;
+
+    /// How the engine is: for metrics, asked now and then. An engine may have nothing to tell.
+    async fn vitals(&self) -> Result<Vitals> {
+        Ok(Vitals::default())
+    }
 }
 
 /// A store that the parts of one process share.

@@ -13,7 +13,7 @@ use crate::{
     id::{AppId, EndpointId},
     placement::Lane,
     store::{
-        AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, Head,
+        AgendaPage, Ask, Depth, Due, Entry, EntryId, Expand, Expanded, Fence, Fetch, Fetched, Head,
         InFront, Lanes, Park, Parked, Reader, Result, Settle, Settled,
     },
 };
@@ -109,6 +109,11 @@ impl Lanes for Embedded {
 
     async fn front(&self, queue: Queue, limit: usize) -> Result<Vec<InFront>> {
         self.core.view()?.front(queue, limit)
+    }
+
+    async fn depths(&self, queues: &[Queue]) -> Result<Vec<Depth>> {
+        let view = self.core.view()?;
+        queues.iter().map(|queue| view.depth(*queue)).collect()
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

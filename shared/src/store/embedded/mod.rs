@@ -47,6 +47,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;
+mod vitals;
 mod waiting;
 mod writer;
 
@@ -72,7 +73,7 @@ use self::{
     view::View,
     writer::Writer,
 };
-use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError};
+use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
 use crate::placement::{FORMAT, LANES_PER_SHARD, SHARDS};
 
 /// New work is refused while the directory's file system has less than this many bytes free, so that
@@ -236,15 +237,20 @@ impl Core {
         })
     }
 
-    /// Fails while there is too little room for new work.
-    fn has_room(&self) -> Result<()> {
-        let free = match rustix::fs::statvfs(&self.directory) {
-            Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
+    /// How much room the store's disk has.
+    fn free_bytes(&self) -> Result<u64> {
+        match rustix::fs::statvfs(&self.directory) {
+            Ok(stat) => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
             Err(error) => {
                 let what = "cannot tell how much room the store's disk has";
-                return Err(StoreError::caused_by(ErrorKind::Unavailable, what, error));
+                Err(StoreError::caused_by(ErrorKind::Unavailable, what, error))
             }
-        };
+        }
+    }
+
+    /// Fails while there is too little room for new work.
+    fn has_room(&self) -> Result<()> {
+        let free = self.free_bytes()?;
         if free >= HEADROOM {
             return Ok(());
         }
@@ -278,5 +284,9 @@ impl Store for Embedded {
 
     async fn sweep(&self) -> Result<usize> {
         self.writer.write(false, sweep::sweep).await
+    }
+
+    async fn vitals(&self) -> Result<Vitals> {
+        self.core.vitals()
     }
 }

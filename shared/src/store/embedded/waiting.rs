@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{Delivery, Queue},
-    store::{Ask, Due, Head, InFront, Result, Waiting},
+    store::{Ask, Depth, Due, Head, InFront, Result, Waiting},
     time::Millis,
 };
 
@@ -156,6 +156,23 @@ impl View<'_> {
         let parked = first.unwrap_or(self.published.0 + 1);
         self.core.queue_marks.raise(queue, Marks { parked, ..marks });
         Ok(due)
+    }
+
+    /// How much a queue has.
+    pub(super) fn depth(&self, queue: Queue) -> Result<Depth> {
+        let waiting = self.waiting(queue);
+        if waiting == 0 {
+            return Ok(Depth::default());
+        }
+        let marks = self.core.queue_marks.get(queue);
+        let (parked, timed) = (Score::Parked(Stamp(marks.parked)), Score::At(Millis(0)));
+        let (parked, _) = self.members(queue, parked, timed, 1, 1)?;
+        let timed = keys::score(queue, Score::At(Millis(marks.timed)));
+        let due = keys::score(queue, Score::At(Millis(self.now.0 + 1)));
+        let timed = self.range(Table::Waiting, timed, due).next().transpose()?;
+        let due = timed.map(|(key, _)| read(queue, &key)).transpose()?;
+        let overdue = due.map(|(score, _)| self.now.since(Millis(score.number())));
+        Ok(Depth { waiting, parked: parked.first().map(|first| first.delivery), overdue })
     }
 
     fn waiting(&self, queue: Queue) -> u64 {

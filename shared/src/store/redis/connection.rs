@@ -7,7 +7,10 @@
 //!
 //! The tasks that drive the links live on the runtime on which the store was opened, whoever asks.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
@@ -21,6 +24,7 @@ use tokio::runtime::Handle;
 use super::{
     error::{failed, is_broken, unpooled, unreachable},
     scripts::Call,
+    vitals::Counts,
 };
 use crate::store::{ErrorKind, Result, StoreError};
 
@@ -97,6 +101,7 @@ fn connection_info(url: &str) -> Result<ConnectionInfo> {
 /// One shared connection that is replaced when it breaks.
 pub(super) struct Link {
     dialer: Dialer,
+    counts: Arc<Counts>,
     current: Mutex<Option<Numbered>>,
     /// Held while connecting; when that failed last.
     connecting: tokio::sync::Mutex<Option<Instant>>,
@@ -109,8 +114,13 @@ struct Numbered {
 }
 
 impl Link {
-    pub(super) fn new(dialer: Dialer) -> Self {
-        Self { dialer, current: Mutex::default(), connecting: tokio::sync::Mutex::default() }
+    pub(super) fn new(dialer: Dialer, counts: Arc<Counts>) -> Self {
+        Self {
+            dialer,
+            counts,
+            current: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Sends one command.
@@ -130,7 +140,7 @@ impl Link {
     /// Calls a script.
     pub(super) async fn call<T: FromRedisValue>(&self, call: &Call) -> Result<T> {
         let mut used = self.connection().await?;
-        let reply = call.invoke(&mut used.connection).await;
+        let reply = call.invoke(&mut used.connection, &self.counts).await;
         self.judge(used.number, reply)
     }
 
@@ -140,6 +150,7 @@ impl Link {
                 let mut current = self.current.lock();
                 if current.as_ref().is_some_and(|current| current.number == number) {
                     *current = None;
+                    self.counts.broke();
                 }
             }
             failed(error)
@@ -184,9 +195,13 @@ pub(super) async fn pooled(pool: &Pool) -> Result<Pooled> {
 }
 
 /// Calls a script and waits until a replica has what it wrote.
-pub(super) async fn call_replicated<T: FromRedisValue>(pool: &Pool, call: &Call) -> Result<T> {
+pub(super) async fn call_replicated<T: FromRedisValue>(
+    pool: &Pool,
+    call: &Call,
+    counts: &Counts,
+) -> Result<T> {
     let mut connection = pooled(pool).await?;
-    let reply = call.invoke(&mut connection).await.map_err(failed)?;
+    let reply = call.invoke(&mut connection, counts).await.map_err(failed)?;
     let replicas: u64 = ::redis::cmd("WAIT")
         .arg(1)
         .arg(REPLICA_TIMEOUT.as_millis() as u64)

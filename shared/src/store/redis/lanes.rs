@@ -24,9 +24,9 @@ use crate::{
     id::{AppId, EndpointId},
     placement::{Lane, Shard},
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
-        Fetched, Head, InFront, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle, Settled,
-        Target, Version, Waiting,
+        AgendaEntry, AgendaPage, Ask, Depth, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence,
+        Fetch, Fetched, Head, InFront, Lanes, PARKED_BELOW, Park, Parked, Reader, Result, Settle,
+        Settled, Target, Version, Waiting,
     },
 };
 
@@ -196,6 +196,10 @@ impl Lanes for Redis {
                 Ok(InFront { waiting, lives: decode(exists)? })
             })
             .collect()
+    }
+
+    async fn depths(&self, queues: &[Queue]) -> Result<Vec<Depth>> {
+        self.depths_of(queues).await
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {

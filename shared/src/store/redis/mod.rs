@@ -11,6 +11,7 @@
 //! | `durability`, `error` | what the server promises, and what its errors mean |
 
 mod connection;
+mod depths;
 mod documents;
 mod durability;
 mod entry;
@@ -28,6 +29,7 @@ mod reader;
 mod scripts;
 mod settle;
 mod tasks;
+mod vitals;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -38,8 +40,9 @@ use self::{
     connection::{Dialer, Link, call_replicated, pooled},
     error::failed,
     scripts::{Call, PROBE},
+    vitals::Counts,
 };
-use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError};
+use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
 use crate::placement::{FORMAT, LANES, SHARDS};
 
 /// A Redis server as a store.
@@ -54,6 +57,7 @@ pub struct Redis {
     writers: Pool,
     durability: Durability,
     lifetimes: Lifetimes,
+    counts: Arc<Counts>,
 }
 
 /// Connects to a server and checks that it keeps the promised durability and carries this version's
@@ -64,14 +68,16 @@ pub struct Redis {
 /// server cannot be reached.
 pub async fn open(url: &str, durability: Durability, lifetimes: Lifetimes) -> Result<Arc<Redis>> {
     let dialer = Dialer::new(url)?;
+    let counts = Arc::<Counts>::default();
     let redis = Redis {
-        publishing: Link::new(dialer.clone()),
-        serving: Link::new(dialer.clone()),
+        publishing: Link::new(dialer.clone(), Arc::clone(&counts)),
+        serving: Link::new(dialer.clone(), Arc::clone(&counts)),
         pool: dialer.pool()?,
         writers: dialer.pool()?,
         dialer,
         durability,
         lifetimes,
+        counts,
     };
     redis.check_durability().await?;
     redis.check_layout().await?;
@@ -108,7 +114,7 @@ impl Redis {
     /// Calls a script whose writes must be durable when it answers.
     async fn write<T: FromRedisValue>(&self, call: &Call) -> Result<T> {
         match self.durability {
-            Durability::Replicated => call_replicated(&self.writers, call).await,
+            Durability::Replicated => call_replicated(&self.writers, call, &self.counts).await,
             Durability::Process | Durability::Disk => self.publishing.call(call).await,
         }
     }
@@ -154,5 +160,9 @@ impl Store for Redis {
 
     async fn sweep(&self) -> Result<usize> {
         Ok(0)
+    }
+
+    async fn vitals(&self) -> Result<Vitals> {
+        self.tell_vitals().await
     }
 }

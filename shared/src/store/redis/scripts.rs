@@ -10,6 +10,8 @@ use ::redis::{
 };
 use bytes::Bytes;
 
+use super::vitals::Counts;
+
 macro_rules! scripts {
     ($($name:ident = $file:literal),* $(,)?) => {
         $(pub(super) static $name: LazyLock<Script> =
@@ -92,16 +94,19 @@ impl Call {
     pub(super) async fn invoke<T: FromRedisValue>(
         &self,
         connection: &mut (impl ConnectionLike + Send),
+        counts: &Counts,
     ) -> RedisResult<T> {
         let command = self.command();
-        for _ in 0..LOADS {
-            match command.query_async(connection).await {
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.script.load_async(connection).await?;
-                }
-                reply => return reply,
+        let mut loads = 0;
+        loop {
+            let reply = command.query_async(connection).await;
+            let Err(error) = &reply else { return reply };
+            counts.script_failed(error);
+            if error.kind() != ErrorKind::Server(ServerErrorKind::NoScript) || loads == LOADS {
+                return reply;
             }
+            self.script.load_async(connection).await?;
+            loads += 1;
         }
-        command.query_async(connection).await
     }
 }

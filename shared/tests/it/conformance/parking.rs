@@ -1,11 +1,12 @@
-//! `Lanes::park`, `Lanes::forget`, `Lanes::due` and `Lanes::waiting`.
+//! `Lanes::park`, `Lanes::forget`, `Lanes::due`, `Lanes::waiting` and `Lanes::depths`.
 
 use std::time::Duration;
 
 use shared::{
-    domain::{Delivery, Generation, Queue},
+    domain::{Delivery, Generation, Queue, Strand},
     store::{
-        Ask, Due, Entry, EntryId, Lifetimes, Park, Parked, Place, Resend, Settled, Verdict, Waiting,
+        Ask, Depth, Due, Entry, EntryId, Lifetimes, Park, Parked, Place, Resend, Settled, Verdict,
+        Waiting,
     },
 };
 
@@ -33,6 +34,7 @@ crate::engines::on_each_engine! {
     due_answers_each_ask,
     due_tells_when_the_next_is_due,
     waiting_counts_due_or_not,
+    depths_tell_how_much_waits_and_since_when,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -337,4 +339,33 @@ async fn waiting_counts_due_or_not(bench: Bench) {
     bench.settle(&fence, deliveries[1], place, 1, retry).await;
     assert_eq!(bench.store.waiting(tenant.queue(0)).await.unwrap(), 2, "not those in the stream");
     assert_eq!(bench.due(&fence, tenant.queue(0)).await.waiting, 2);
+}
+
+async fn depths_tell_how_much_waits_and_since_when(bench: Bench) {
+    let (tenant, deliveries) = flowing(&bench, 4).await;
+    let fence = bench.own(tenant.lane()).await;
+    let [first, second, soon, later] = deliveries[..] else { unreachable!() };
+    let queue = tenant.queue(0);
+    let none = Queue { strand: Strand::Replay, ..queue };
+    let depths = bench.store.depths(&[none, queue]).await.unwrap();
+    assert_eq!(depths, [Depth::default(), Depth::default()]);
+
+    for (delivery, delay) in [(later, HOUR), (soon, Duration::from_millis(1))] {
+        let entry = bench.entry_of(delivery).await;
+        bench.store.park(&fence, &[Park { entry, delivery, delay: Some(delay) }]).await.unwrap();
+    }
+    let due = || async { bench.store.depths(&[queue]).await.unwrap()[0] };
+    while due().await.overdue.is_none() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!((due().await.waiting, due().await.parked), (2, None));
+    bench.park(&fence, &[second, first]).await;
+    let depths = bench.store.depths(&[none, queue]).await.unwrap();
+    assert_eq!((depths[0], depths[1].waiting), (Depth::default(), 4));
+    assert_eq!(depths[1].parked, Some(second));
+    assert!(depths[1].overdue.is_some_and(|overdue| overdue < HOUR), "not that of the later one");
+    bench.settle(&fence, second, Place::Waiting, 1, Verdict::Delivered).await;
+    bench.settle(&fence, soon, Place::Waiting, 1, Verdict::Delivered).await;
+    let left = due().await;
+    assert_eq!((left.waiting, left.parked, left.overdue), (2, Some(first), None));
 }

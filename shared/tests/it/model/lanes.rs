@@ -8,9 +8,9 @@ use shared::{
     id::{AppId, EndpointId, MessageId},
     placement::Lane,
     store::{
-        AgendaEntry, AgendaPage, Ask, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence, Fetch,
-        Fetched, Head, InFront, LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked, Place,
-        Reader, Result, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
+        AgendaEntry, AgendaPage, Ask, Depth, Due, Entry, EntryId, Expand, Expanded, FanOut, Fence,
+        Fetch, Fetched, Head, InFront, LONGEST_READ, LaneBatch, LaneRead, Lanes, Park, Parked,
+        Place, Reader, Result, Settle, Settled, Settlement, StateChange, Verdict, Waiting,
     },
     time::Millis,
 };
@@ -156,6 +156,25 @@ impl Lanes for Model {
             lives: state.bodies.contains_key(&(delivery.app, delivery.message)),
         };
         Ok(set.into_iter().take(limit).map(in_front).collect())
+    }
+
+    async fn depths(&self, queues: &[Queue]) -> Result<Vec<Depth>> {
+        let (state, now) = (self.state(), Instant::now());
+        let depth = |queue: &Queue| {
+            let set = state.waiting.get(queue).into_iter().flatten();
+            let first = set.clone().min_by_key(|(_, wait)| wait.score);
+            let parked = first.filter(|(_, wait)| matches!(wait.score, Score::Parked(_)));
+            let due = |(_, wait): (&Delivery, &Wait)| match wait.score {
+                Score::At(due) => now.checked_duration_since(due),
+                Score::Parked(_) => None,
+            };
+            Depth {
+                waiting: set.clone().count() as u64,
+                parked: parked.map(|(delivery, _)| *delivery),
+                overdue: set.filter_map(due).max(),
+            }
+        };
+        Ok(queues.iter().map(depth).collect())
     }
 
     async fn waiting(&self, queue: Queue) -> Result<u64> {
