@@ -17,6 +17,7 @@ mod serve;
 mod store;
 mod sweep;
 mod token;
+mod traces;
 mod welcome;
 
 use std::process::ExitCode;

@@ -39,11 +39,12 @@ mod settler;
 mod siding;
 mod store_clock;
 mod tenure;
+mod traced;
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
-pub use config::Config;
+pub use config::{Config, LogSettings};
 use connector::{Connector, Names};
 use fetcher::{Fetcher, Fetching};
 use metrics::Metrics;

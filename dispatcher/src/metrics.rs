@@ -7,15 +7,12 @@ use prometheus::{
 };
 use shared::{
     domain::DisabledReason,
+    quota::Quota,
     store::{ErrorKind, Verdict},
 };
 use tokio::time::Instant;
 
-use crate::{
-    log::{Line, Quota},
-    operator::Told,
-    outcome::Outcome,
-};
+use crate::{log::Line, operator::Told, outcome::Outcome};
 
 /// Upper bounds in seconds, from 1 ms to the longest timeout.
 const SECONDS: [f64; 15] =
@@ -30,7 +27,7 @@ pub(crate) struct Metrics {
     disabled: IntCounterVec,
     /// Lines that were not logged because there were too many of their kind.
     left_out: IntCounterVec,
-    quota: Arc<Quota>,
+    quota: Arc<Quota<Line>>,
     swept: IntCounterVec,
     told: IntCounterVec,
     /// From the start of an attempt to its end.
@@ -153,6 +150,12 @@ impl Metrics {
         taken
     }
 
+    /// Counts a line that is not logged for another reason.
+    pub(crate) fn leave_out(&self, line: Line) {
+        self.quota.leave_out(line);
+        self.left_out.with_label_values(&[line.name()]).inc();
+    }
+
     pub(crate) fn told(&self, told: Told, count: usize) {
         self.told.with_label_values(&[told.name()]).inc_by(count as u64);
     }
@@ -162,7 +165,8 @@ impl Metrics {
     }
 }
 
-const fn name(verdict: &Verdict) -> &'static str {
+/// The name of a verdict in metrics, logs and traces.
+pub(crate) const fn name(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Delivered => "delivered",
         Verdict::Retry { .. } => "retry",

@@ -8,8 +8,11 @@ use serde::Deserialize;
 use shared::{
     sealing::KeyRing,
     store::{Durability, Lifetimes},
+    trace::Tracer,
 };
 use url::Url;
+
+use super::TraceSettings;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) lifetimes: LifetimeSettings,
     pub(crate) secrets: SecretSettings,
     pub(crate) log: LogSettings,
+    pub(crate) traces: TraceSettings,
 }
 
 /// Section `gateway`.
@@ -118,6 +122,9 @@ pub(crate) enum AtRest {
 pub(crate) struct LogSettings {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    successes: u32,
+    pub(super) headers: Vec<String>,
+    pub(super) payload_bytes: usize,
 }
 
 /// How log lines look.
@@ -176,7 +183,12 @@ impl fmt::Debug for StoreChoice {
 
 impl Settings {
     /// What the gateway wants to know.
-    pub(crate) fn gateway(&self, api_token: SecretString, keys: KeyRing) -> gateway::Config {
+    pub(crate) fn gateway(
+        &self,
+        api_token: SecretString,
+        keys: KeyRing,
+        tracer: Tracer,
+    ) -> gateway::Config {
         gateway::Config {
             listen: self.listen,
             api_token,
@@ -196,11 +208,13 @@ impl Settings {
             publish_limit: self.gateway.publish_limit,
             management_limit: self.gateway.management_limit,
             cors_origins: self.gateway.cors_origins.clone(),
+            logged_headers: self.log.headers.clone(),
+            tracer,
         }
     }
 
     /// What the dispatcher wants to know.
-    pub(crate) fn dispatcher(&self, keys: KeyRing) -> dispatcher::Config {
+    pub(crate) fn dispatcher(&self, keys: KeyRing, tracer: Tracer) -> dispatcher::Config {
         let settings = &self.dispatcher;
         dispatcher::Config {
             workers: workers(settings.workers),
@@ -214,6 +228,11 @@ impl Settings {
             lease_renewal: settings.lease_renewal,
             allow_cidr: self.allow_cidr.clone(),
             keys,
+            tracer,
+            log: dispatcher::LogSettings {
+                successes: self.log.successes,
+                payload_bytes: self.log.payload_bytes,
+            },
         }
     }
 

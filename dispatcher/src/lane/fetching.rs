@@ -13,6 +13,8 @@ use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::tell};
 pub(crate) struct Taken {
     pub(super) ready: Ready,
     pub(super) permit: Permit,
+    /// When its endpoint took it.
+    pub(super) since: Instant,
 }
 
 impl Taken {

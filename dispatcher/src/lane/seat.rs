@@ -28,6 +28,8 @@ use crate::{
 
 /// Between two lines about an endpoint's breaker.
 const LOGGED: Duration = Duration::from_secs(60);
+/// The same of lines about attempts that failed.
+const FAILURES_APART: Duration = Duration::from_secs(1);
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
 /// Of so many attempts, at least one is a replay if there is something to replay.
@@ -58,6 +60,7 @@ pub(super) struct Seat {
     pub(super) primed: VecDeque<Primed>,
     /// When its breaker was last logged.
     logged: Option<Instant>,
+    failure_logged: Option<Instant>,
     /// When what its brain knows was last written down.
     pub(super) remembered: Option<Instant>,
     pub(super) timer: Option<Instant>,
@@ -93,6 +96,7 @@ impl Seat {
             since_replay: 0,
             primed: VecDeque::new(),
             logged: None,
+            failure_logged: None,
             remembered: None,
             timer: None,
             hungry: false,
@@ -105,6 +109,15 @@ impl Seat {
         let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOGGED);
         if may {
             self.logged = Some(now);
+        }
+        may
+    }
+
+    /// Whether a line about an attempt that failed may be logged now.
+    pub(super) fn failure_line(&mut self, now: Instant) -> bool {
+        let may = self.failure_logged.is_none_or(|last| now.duration_since(last) >= FAILURES_APART);
+        if may {
+            self.failure_logged = Some(now);
         }
         may
     }

@@ -21,9 +21,11 @@ use crate::{
     credits::Permit,
     fetcher::{Found, Prepared},
     mail::tell,
+    metrics,
     outcome::Outcome,
     retry::Course,
     settler::{What, Wish},
+    traced::Traced,
 };
 
 /// Before what was given back is tried again: what was in the way should have time to go…
@@ -96,7 +98,7 @@ impl LaneActor {
             seat.brain.prepare();
             seat.touched = now;
             self.set_stage(&ready.delivery, Stage::Working);
-            self.to_fetch.push(Taken { ready, permit: credit });
+            self.to_fetch.push(Taken { ready, permit: credit, since: now });
         }
     }
 
@@ -215,11 +217,14 @@ impl LaneActor {
 
     pub(super) fn attempt(&mut self, primed: Primed, ctx: &mut Context<Self>) {
         let Primed { taken, message, route } = primed;
+        let tracer = &self.parts.config.tracer;
+        let trace = Traced::begin(tracer, &message, &taken.ready.delivery, taken.since);
         let job = Job {
             delivery: taken.ready.delivery,
             number: taken.ready.attempts + 1,
             message,
             route,
+            trace,
         };
         let seat = self.seats.get(&job.delivery.destination());
         // A limit counts starts, and on another thread they would come in other gaps.
@@ -230,7 +235,7 @@ impl LaneActor {
         let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
-            let ended = attempt::make(job, &connector).await;
+            let ended = attempt::make(job, &connector, &parts.config.tracer).await;
             parts.metrics.in_flight.dec();
             // A lane that has ended does not want to know.
             let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
@@ -241,8 +246,9 @@ impl LaneActor {
         }
     }
 
-    pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
-        let Ended { ruling, mut record, route, accepted_at } = ended;
+    pub(super) fn attempted(&mut self, taken: Taken, mut ended: Ended, ctx: &mut Context<Self>) {
+        let (ruling, record) = (ended.ruling, &mut ended.record);
+        let accepted_at = ended.message.header.due_at();
         let outcome = ruling.outcome;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
@@ -252,11 +258,6 @@ impl LaneActor {
             metrics.delivery_seconds.observe(ended_at.since(accepted_at).as_secs_f64());
         }
         let destination = taken.ready.delivery.destination();
-        tracing::debug!(
-            app = %destination.app, endpoint = %destination.endpoint, message = %record.message,
-            attempt = record.number, outcome = outcome.name(), status = record.code,
-            duration_ms = record.duration_ms, "delivery.attempted"
-        );
         let change = self
             .seats
             .get_mut(&destination)
@@ -264,20 +265,24 @@ impl LaneActor {
         if let Some(change) = change {
             self.tell_of_breaker(destination, change, outcome, now);
         }
-        self.disable_with_reason(destination, &route, ruling.then, now, ctx);
+        self.disable_with_reason(destination, &ended.route, ruling.then, now, ctx);
         let began = taken.delivery().began(accepted_at);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let schedule = route.schedule_of(taken.delivery().strand);
+        let schedule = ended.route.schedule_of(taken.delivery().strand);
         let verdict = ruling.verdict(course, schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
-            record.next = Some(ended_at.after(*delay));
+            ended.record.next = Some(ended_at.after(*delay));
+        }
+        self.log_attempt(&ended, &verdict, now);
+        if let Some(span) = ended.trace.and_then(|traced| traced.settle()) {
+            self.settle_spans.insert(taken.delivery(), span);
         }
         let settlement = Settlement {
             delivery: taken.ready.delivery,
             place: taken.ready.place,
-            attempts: record.number,
+            attempts: ended.record.number,
             verdict,
-            record: Some(record),
+            record: Some(ended.record),
         };
         self.settle(settlement, Some(taken.permit), ctx);
         self.remember(destination, now, ctx);
@@ -329,6 +334,7 @@ impl LaneActor {
         let mut touched = Vec::new();
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
+            self.end_settle_span(&settlement, answer);
             self.let_go(&settlement.delivery);
             if let (Verdict::Retry { delay, .. }, Some(backlog)) =
                 (&settlement.verdict, self.backlog(queue))
@@ -356,6 +362,17 @@ impl LaneActor {
         touched.dedup();
         for destination in touched {
             self.pump(destination, now, ctx);
+        }
+    }
+
+    /// Most settlements have no span, and then this costs nothing.
+    fn end_settle_span(&mut self, settlement: &Settlement, answer: Settled) {
+        if self.settle_spans.is_empty() {
+            return;
+        }
+        if let Some(span) = self.settle_spans.remove(&settlement.delivery) {
+            let verdict = metrics::name(&settlement.verdict);
+            span.end(&self.parts.config.tracer, &settlement.delivery, verdict, answer);
         }
     }
 

@@ -111,6 +111,8 @@ impl Bench {
             lease_renewal: TTL / 4,
             allow_cidr: vec!["127.0.0.0/8".parse().unwrap()],
             keys: Default::default(),
+            tracer: Default::default(),
+            log: Default::default(),
         };
         change(&mut config);
         let metrics = Registry::new();
@@ -290,6 +292,7 @@ impl Bench {
             event_id: None,
             created_at: Millis::now(),
             options: Default::default(),
+            trace: None,
             extra: Default::default(),
         }
     }
