@@ -4,6 +4,7 @@
 
 mod api;
 mod canaries;
+mod collector;
 mod configuration;
 mod data_directory;
 mod declaring;
@@ -17,4 +18,5 @@ mod receiver;
 mod replaying;
 mod secrets;
 mod stopping;
+mod traces;
 mod trying_out;

@@ -33,6 +33,11 @@ impl Arrival {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
     }
 
+    /// A header, if it was sent.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
     /// The id that is the same on each attempt.
     pub(crate) fn id(&self) -> &str {
         self.header("webhook-id")
