@@ -1,6 +1,6 @@
 //! An attempt: one signed HTTP request, from a message and a route to a record.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -43,6 +43,8 @@ pub(crate) struct Ended {
     pub(crate) message: Message,
     pub(crate) route: Arc<Route>,
     pub(crate) trace: Option<Box<Traced>>,
+    /// How long it took to open a connection, if one was opened.
+    pub(crate) connecting: Option<Duration>,
 }
 
 /// Makes the attempt. Never fails: how it ended is data, even where our own code panicked.
@@ -79,7 +81,7 @@ pub(crate) async fn make(job: Job, connector: &Connector, tracer: &Tracer) -> En
         let url = route.target.as_ref().map(|target| &target.url);
         traced.end(tracer, &delivery, &record, ruling, url);
     }
-    Ended { ruling, record, delivery, message, route, trace }
+    Ended { ruling, record, delivery, message, route, trace, connecting: answer.connecting }
 }
 
 /// A refused connection is provably nothing sent, and over at once where a receiver only changes

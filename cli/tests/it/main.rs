@@ -13,6 +13,7 @@ mod filtering;
 mod halves;
 mod health;
 mod hostile;
+mod logs;
 mod process;
 mod receiver;
 mod replaying;

@@ -18,6 +18,7 @@ impl LaneActor {
         let shown = self.parts.config.log.payload_bytes;
         let queueing_ms = (record.number == 1)
             .then(|| record.at.since(delivery.began(message.header.due_at())).as_millis() as u64);
+        let connect_ms = ended.connecting.map(|took| took.as_millis() as u64);
         let host = ended.route.target.as_ref().and_then(|target| target.url.host_str());
         let next = record.next.map(|next| next.rfc3339());
         let trace_id = ended.trace.as_ref().map(|traced| traced.context().trace_id());
@@ -29,7 +30,7 @@ impl LaneActor {
                 tracing::$level!(
                     app = %delivery.app,
                     endpoint = %delivery.endpoint,
-                    message = %delivery.message,
+                    message_id = %delivery.message,
                     event_type = message.header.event_type,
                     attempt = record.number,
                     trigger = ?record.trigger,
@@ -40,6 +41,7 @@ impl LaneActor {
                     bytes = message.payload.len(),
                     response_bytes = record.response.len(),
                     queueing_ms,
+                    connect_ms,
                     attempt_ms = record.duration_ms,
                     next,
                     trace_id,
