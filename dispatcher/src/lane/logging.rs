@@ -1,11 +1,18 @@
 //! What is logged of attempts: one wide line each. Of those that succeeded a sample; of those that failed
 //! one a second of each endpoint, within the quota of all.
 
+use std::time::Duration;
+
 use shared::store::Verdict;
 use tokio::time::Instant;
 
-use super::LaneActor;
+use super::{LaneActor, Seat};
 use crate::{attempt::Ended, log::Line, metrics};
+
+/// Between two lines about an endpoint's breaker.
+const LOGGED: Duration = Duration::from_secs(60);
+/// The same of lines about attempts that failed.
+const FAILURES_APART: Duration = Duration::from_secs(1);
 
 impl LaneActor {
     /// Writes the line about an attempt, if this is one to be written.
@@ -73,6 +80,27 @@ impl LaneActor {
         }
         metrics.line(Line::Attempt).map(Some)
     }
+}
+
+impl Seat {
+    /// Whether a line about its breaker may be logged now: an endpoint that flaps says so now and then.
+    pub(super) fn line(&mut self, now: Instant) -> bool {
+        is_apart(&mut self.logged, LOGGED, now)
+    }
+
+    /// Whether a line about an attempt that failed may be logged now.
+    pub(super) fn failure_line(&mut self, now: Instant) -> bool {
+        is_apart(&mut self.failure_logged, FAILURES_APART, now)
+    }
+}
+
+/// Whether the last one is so long ago; this one is the last then.
+fn is_apart(last: &mut Option<Instant>, pause: Duration, now: Instant) -> bool {
+    let may = last.is_none_or(|last| now.duration_since(last) >= pause);
+    if may {
+        *last = Some(now);
+    }
+    may
 }
 
 /// The first bytes of a text, cut where a character ends.
