@@ -18,6 +18,7 @@ mod serve;
 mod store;
 mod sweep;
 mod token;
+mod traces;
 mod welcome;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use dispatcher::Dispatcher;
 use gateway::Gateway;
 use prometheus::Registry;
-use shared::{health::Probe, sealing::KeyRing, store::SharedStore};
+use shared::{health::Probe, sealing::KeyRing, store::SharedStore, trace::Tracer};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{self, Instant},
@@ -22,6 +22,7 @@ use crate::{
     readiness::Readiness,
     store, sweep,
     token::ApiToken,
+    traces,
     welcome::{self, Welcome},
 };
 
@@ -42,8 +43,9 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     let store = store::open(&settings, &metrics).await?;
     let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
     let keys = keys::find_or_make(&settings)?;
-    let parts =
-        Parts::start(&settings, role, (token.as_ref(), &keys.ring), &store, &metrics).await?;
+    let (tracer, exporter) = traces::start(&settings.traces, role, &metrics)?;
+    let shared = Shared { keys: &keys.ring, tracer, store: &store, metrics: &metrics };
+    let parts = Parts::start(&settings, role, token.as_ref(), shared).await?;
     let (readiness, asking) = Readiness::watch(parts.probes(), store.clone());
     metrics::register(&metrics, &settings, role, readiness.clone())
         .context("metrics of the process")?;
@@ -89,6 +91,9 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     });
     readiness.stop();
     parts.stop(Instant::now() + settings.shutdown_grace).await;
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
+    }
     for task in [asking, sweeping] {
         task.abort();
         // Aborted tasks end with an error; what matters is that they let go of the store.
@@ -98,6 +103,14 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     drop(store);
     tracing::info!("process.stopped");
     died.map_or(Ok(()), |what| Err(Failure::Runtime(anyhow::Error::msg(what))))
+}
+
+/// What both halves are started with.
+struct Shared<'a> {
+    keys: &'a KeyRing,
+    tracer: Tracer,
+    store: &'a SharedStore,
+    metrics: &'a Registry,
 }
 
 /// The halves that this process runs.
@@ -111,20 +124,20 @@ impl Parts {
     async fn start(
         settings: &Settings,
         role: Role,
-        (token, keys): (Option<&ApiToken>, &KeyRing),
-        store: &SharedStore,
-        metrics: &Registry,
+        token: Option<&ApiToken>,
+        shared: Shared<'_>,
     ) -> Result<Self> {
+        let Shared { keys, tracer, store, metrics } = shared;
         let mut parts = Self { gateway: None, dispatcher: None };
         if let Some(token) = token {
-            let config = settings.gateway(token.secret.clone(), keys.clone());
+            let config = settings.gateway(token.secret.clone(), keys.clone(), tracer.clone());
             let started = Gateway::start(config, store.clone(), metrics).await;
             parts.gateway =
                 Some(started.map_err(|error| cannot_listen("listen", settings.listen, error))?);
         }
         if role.delivers() {
-            match Dispatcher::start(settings.dispatcher(keys.clone()), store.clone(), metrics).await
-            {
+            let config = settings.dispatcher(keys.clone(), tracer);
+            match Dispatcher::start(config, store.clone(), metrics).await {
                 Ok(dispatcher) => parts.dispatcher = Some(dispatcher),
                 Err(error) => {
                     parts.stop(Instant::now() + settings.shutdown_grace).await;

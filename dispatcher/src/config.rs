@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
-use shared::{domain::Destination, sealing::KeyRing};
+use shared::{domain::Destination, sealing::KeyRing, trace::Tracer};
 
 /// Settings of a dispatcher. Where they come from is the command's business.
 #[derive(Debug, Clone)]
@@ -34,4 +34,17 @@ pub struct Config {
     pub worst_endpoints: usize,
     /// Endpoints that always have.
     pub pinned_endpoints: Vec<Destination>,
+    /// Records what it does.
+    pub tracer: Tracer,
+    /// What is logged of attempts.
+    pub log: LogSettings,
+}
+
+/// What is logged of attempts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogSettings {
+    /// Of how many that succeeded one is logged; 0: none.
+    pub successes: u32,
+    /// How many bytes of payload and response stand in a line; 0: nothing of either.
+    pub payload_bytes: usize,
 }

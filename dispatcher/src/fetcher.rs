@@ -218,7 +218,7 @@ fn find(
             Err(error) => {
                 if let Some(left_out) = metrics.line(Line::Record) {
                     let message = taken.delivery().message;
-                    tracing::error!(%message, %error, left_out, "corrupt record");
+                    tracing::error!(message_id = %message, %error, left_out, "corrupt record");
                 }
                 Found::Corrupt
             }

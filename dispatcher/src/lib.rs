@@ -40,12 +40,13 @@ mod settler;
 mod siding;
 mod store_clock;
 mod tenure;
+mod traced;
 mod workers;
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
-pub use config::Config;
+pub use config::{Config, LogSettings};
 use connector::{Connector, Names};
 use destinations::{Alive, Gauges};
 pub use destinations::{Destinations, Page, Query, QueryError, Sort};

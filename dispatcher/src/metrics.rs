@@ -9,16 +9,12 @@ use prometheus::{
 use shared::{
     domain::{DeadReason, DisabledReason},
     placement::LANES,
+    quota::Quota,
     store::{ErrorKind, Verdict},
 };
 use tokio::time::Instant;
 
-use crate::{
-    destinations::closed_set,
-    log::{Line, Quota},
-    operator::Told,
-    outcome::Outcome,
-};
+use crate::{destinations::closed_set, log::Line, operator::Told, outcome::Outcome};
 
 /// Upper bounds in seconds, from 1 ms to the longest timeout.
 const SECONDS: [f64; 15] =
@@ -70,7 +66,7 @@ pub(crate) struct Metrics {
     disabled: IntCounterVec,
     /// Lines that were not logged because there were too many of their kind.
     left_out: IntCounterVec,
-    quota: Arc<Quota>,
+    quota: Arc<Quota<Line>>,
     swept: IntCounterVec,
     told: IntCounterVec,
     renewals: IntCounterVec,
@@ -287,6 +283,12 @@ impl Metrics {
         taken
     }
 
+    /// Counts a line that is not logged for another reason.
+    pub(crate) fn leave_out(&self, line: Line) {
+        self.quota.leave_out(line);
+        self.left_out.with_label_values(&[line.name()]).inc();
+    }
+
     pub(crate) fn told(&self, told: Told, count: usize) {
         self.told.with_label_values(&[told.name()]).inc_by(count as u64);
     }
@@ -307,6 +309,11 @@ const VERDICTS: [&str; 3 + DeadReason::ALL.len()] = {
     }
     names
 };
+
+/// The name of a verdict in metrics, logs and traces.
+pub(crate) const fn name(verdict: &Verdict) -> &'static str {
+    VERDICTS[index(verdict)]
+}
 
 const fn index(verdict: &Verdict) -> usize {
     match verdict {

@@ -47,6 +47,11 @@ impl From<Outcome> for Ruling {
 }
 
 impl Ruling {
+    /// Whether the receiver took the message.
+    pub(crate) fn is_success(self) -> bool {
+        self.then == Then::Success
+    }
+
     /// The ruling on an answer with this status. `wait` is its Retry-After.
     pub(crate) fn of_status(status: u16, wait: Option<Duration>, table: &[OutcomeRule]) -> Self {
         let Some(then) = OutcomeRule::find(table, status) else {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use secrecy::SecretString;
-use shared::sealing::KeyRing;
+use shared::{sealing::KeyRing, trace::Tracer};
 
 /// Settings of a gateway. Where they come from is the command's business.
 #[derive(Debug, Clone)]
@@ -45,4 +45,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Whose JWTs are accepted beside API keys.
     pub issuers: Vec<crate::Issuer>,
+    /// Headers of requests that may be logged.
+    pub logged_headers: Vec<String>,
+    /// Records what it does.
+    pub tracer: Tracer,
 }

@@ -1,12 +1,13 @@
 //! What the gateway counts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::http::{Method, StatusCode};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
 };
-use shared::store::ErrorKind;
+use shared::{quota::Quota, store::ErrorKind};
+use tokio::time::Instant;
 
 use crate::access::{Credential, Rejection};
 
@@ -29,6 +30,9 @@ pub(crate) struct Metrics {
     batch_duration: Histogram,
     batch_errors: IntCounterVec,
     store_errors: IntCounterVec,
+    /// Lines that were not logged because there were too many of their kind.
+    left_out: IntCounterVec,
+    quota: Arc<Quota<&'static str>>,
 }
 
 impl Metrics {
@@ -122,6 +126,13 @@ impl Metrics {
                 "Requests that failed because the store did, by kind",
                 "kind",
             )?,
+            left_out: counters(
+                registry,
+                "log_lines_left_out_total",
+                "Lines about refused requests that were not written, by code",
+                "code",
+            )?,
+            quota: Arc::default(),
         };
         for kind in ErrorKind::ALL {
             metrics.store_errors.with_label_values(&[kind.name()]).inc_by(0);
@@ -202,6 +213,16 @@ impl Metrics {
 
     pub(crate) fn batch_error(&self, kind: ErrorKind) {
         self.batch_errors.with_label_values(&[kind.name()]).inc();
+    }
+
+    /// Whether a line about a request that was refused so may be logged now, and then how many were left
+    /// out before it.
+    pub(crate) fn line(&self, code: &'static str) -> Option<u64> {
+        let taken = self.quota.take(code, Instant::now());
+        if taken.is_none() {
+            self.left_out.with_label_values(&[code]).inc();
+        }
+        taken
     }
 
     pub(crate) fn store_error(&self, kind: ErrorKind) {

@@ -69,7 +69,9 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
     let server = HttpServer::new(move || {
         // This runs on each worker's own thread, so each has its own writer.
         let writer = Writer::start(Arc::clone(&store), metrics.clone());
-        let publish = Publish::new(configurations.clone(), writer, metrics.clone(), quota_bytes);
+        let tracer = config.tracer.clone();
+        let publish =
+            Publish::new(configurations.clone(), writer, metrics.clone(), quota_bytes, tracer);
         App::new()
             .app_data(config.clone())
             .app_data(access.clone())

@@ -64,6 +64,7 @@ pub async fn write(store: &SharedStore, entry: &Entry) -> Result<()> {
         event_id: None,
         options: Default::default(),
         created_at: Millis(id.made_at_ms()),
+        trace: None,
         extra: Extra::from_iter([(FIELD.to_owned(), value)]),
     };
     let message = Message { header: header.clone(), payload: Default::default() };

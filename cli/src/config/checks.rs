@@ -19,6 +19,11 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 const LONGEST_SCHEDULE: usize = 64;
 /// Each has ten series: together less than a megabyte.
 const MOST_SHOWN: usize = 1000;
+/// As much of a payload as stands in a line.
+const MOST_LOGGED: usize = 65_536;
+/// Headers that prove who somebody is: never logged.
+const PROOFS: [&str; 5] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "webhook-signature"];
 /// What the end of an attempt is given to reach the store before the process must be gone.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
@@ -36,6 +41,8 @@ pub(super) fn contradictions(settings: &Settings, role: Role) -> Vec<String> {
     dispatcher(settings, &mut require);
     retries_and_lifetimes(settings, &mut require);
     metrics(settings, &mut require);
+    log(settings, &mut require);
+    traces(settings, &mut require);
     wrong
 }
 
@@ -76,12 +83,6 @@ fn process(settings: &Settings, role: Role, require: &mut Require<'_>) {
             || settings.listen != settings.admin_listen
             || settings.listen.port() == 0,
         format!("listen and admin_listen are both {}: change one", settings.listen),
-    );
-    require(
-        logging::filter(&settings.log.level).is_ok(),
-        "log.level cannot be read: use error, warn, info, debug, trace, or filters such as \
-         \"info,dispatcher=debug\""
-            .into(),
     );
 }
 
@@ -250,4 +251,35 @@ fn retries_and_lifetimes(settings: &Settings, require: &mut Require<'_>) {
             lifetimes.history, lifetimes.retention
         ),
     );
+}
+
+fn log(settings: &Settings, require: &mut Require<'_>) {
+    let log = &settings.log;
+    require(
+        logging::filter(&log.level).is_ok(),
+        "log.level cannot be read: use error, warn, info, debug, trace, or filters such as \
+         \"info,dispatcher=debug\""
+            .into(),
+    );
+    for header in &log.headers {
+        let is_name = header.parse::<reqwest::header::HeaderName>().is_ok();
+        require(is_name, format!("log.headers: `{header}` is no name of a header: remove it"));
+        let proves = PROOFS.iter().any(|proof| header.eq_ignore_ascii_case(proof));
+        require(
+            !proves,
+            format!(
+                "log.headers: `{header}` proves who somebody is and is never logged: remove it"
+            ),
+        );
+    }
+    require(
+        log.payload_bytes <= MOST_LOGGED,
+        format!("log.payload_bytes is {}: use 0 to {MOST_LOGGED}", log.payload_bytes),
+    );
+}
+
+fn traces(settings: &Settings, require: &mut Require<'_>) {
+    if let Err(why) = settings.traces.check() {
+        require(false, why);
+    }
 }

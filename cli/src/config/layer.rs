@@ -93,6 +93,8 @@ fn misfits(shape: &Table, settings: &Table, path: &str, report: &mut dyn FnMut(S
                 misfits(shape, settings, &path, report);
             }
             (Some(known), given) if known.same_type(given) => {}
+            // 1 is a fraction too.
+            (Some(Value::Float(_)), Value::Integer(_)) => {}
             (Some(known), _) => report(format!("{path} must be {}", kind(known))),
         }
     }
@@ -104,7 +106,9 @@ fn kind(value: &Value) -> &'static str {
         Value::Integer(_) => "a whole number",
         Value::Array(_) => "a list",
         Value::Table(_) => "a section",
-        Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => "something else",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "something else",
     }
 }
 
@@ -142,6 +146,8 @@ fn variable(known: &Value, text: &str) -> std::result::Result<Value, &'static st
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(Value::Array(parts.map(Value::from).collect()))
         }
+        Value::Float(_) => text.trim().parse().map(Value::Float).map_err(|_| kind(known)),
+        Value::Boolean(_) => text.trim().parse().map(Value::Boolean).map_err(|_| kind(known)),
         other => text.trim().parse().map(Value::Integer).map_err(|_| kind(other)),
     }
 }

@@ -6,9 +6,11 @@ mod checks;
 mod layer;
 mod print;
 mod settings;
+mod traces;
 
 use figment::{Figment, error::Kind};
 pub(crate) use settings::{AtRest, LogFormat, LogSettings, Settings, StoreChoice};
+pub(crate) use traces::TraceSettings;
 
 use self::layer::Layer;
 use crate::{

@@ -38,7 +38,7 @@ fn line(text: &mut String, layers: &Figment, name: &str, path: &str, value: Valu
 fn redacted(path: &str, value: Value) -> Value {
     match (path, value) {
         ("api_token", Value::String(token)) if !token.is_empty() => "***".into(),
-        ("secrets.keys", Value::Array(keys)) => {
+        ("secrets.keys" | "traces.headers", Value::Array(keys)) => {
             keys.iter().map(|_| Value::from("***")).collect::<Vec<_>>().into()
         }
         ("store", Value::String(store)) => {

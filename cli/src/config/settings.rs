@@ -9,8 +9,11 @@ use shared::{
     domain::Destination,
     sealing::KeyRing,
     store::{Durability, Lifetimes},
+    trace::Tracer,
 };
 use url::Url;
+
+use super::TraceSettings;
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) secrets: SecretSettings,
     pub(crate) log: LogSettings,
     pub(crate) metrics: MetricSettings,
+    pub(crate) traces: TraceSettings,
 }
 
 /// Section `gateway`.
@@ -120,6 +124,9 @@ pub(crate) enum AtRest {
 pub(crate) struct LogSettings {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    successes: u32,
+    pub(super) headers: Vec<String>,
+    pub(super) payload_bytes: usize,
 }
 
 /// Section `metrics`.
@@ -203,7 +210,12 @@ impl fmt::Debug for StoreChoice {
 
 impl Settings {
     /// What the gateway wants to know.
-    pub(crate) fn gateway(&self, api_token: SecretString, keys: KeyRing) -> gateway::Config {
+    pub(crate) fn gateway(
+        &self,
+        api_token: SecretString,
+        keys: KeyRing,
+        tracer: Tracer,
+    ) -> gateway::Config {
         gateway::Config {
             listen: self.listen,
             api_token,
@@ -223,11 +235,13 @@ impl Settings {
             publish_limit: self.gateway.publish_limit,
             management_limit: self.gateway.management_limit,
             cors_origins: self.gateway.cors_origins.clone(),
+            logged_headers: self.log.headers.clone(),
+            tracer,
         }
     }
 
     /// What the dispatcher wants to know.
-    pub(crate) fn dispatcher(&self, keys: KeyRing) -> dispatcher::Config {
+    pub(crate) fn dispatcher(&self, keys: KeyRing, tracer: Tracer) -> dispatcher::Config {
         let settings = &self.dispatcher;
         dispatcher::Config {
             workers: workers(settings.workers),
@@ -243,6 +257,11 @@ impl Settings {
             keys,
             worst_endpoints: self.metrics.worst_endpoints,
             pinned_endpoints: self.metrics.pinned_endpoints.iter().map(|pinned| pinned.0).collect(),
+            tracer,
+            log: dispatcher::LogSettings {
+                successes: self.log.successes,
+                payload_bytes: self.log.payload_bytes,
+            },
         }
     }
 

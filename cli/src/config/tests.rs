@@ -1,4 +1,4 @@
-use shared::sealing::KeyRing;
+use shared::{sealing::KeyRing, trace::Tracer};
 
 use super::*;
 
@@ -27,8 +27,8 @@ fn the_defaults_work_and_are_safe() {
     assert_eq!(settings.store, StoreChoice::Embedded);
     assert_eq!(settings.durability.name(), "disk");
     assert_eq!(settings.lifetimes(), shared::store::Lifetimes::default());
-    assert_eq!(settings.dispatcher(KeyRing::default()).retry_schedule.len(), 9);
-    assert!(settings.dispatcher(KeyRing::default()).workers >= 1);
+    assert_eq!(settings.dispatcher(KeyRing::default(), Tracer::default()).retry_schedule.len(), 9);
+    assert!(settings.dispatcher(KeyRing::default(), Tracer::default()).workers >= 1);
 }
 
 #[test]
@@ -56,9 +56,15 @@ fn stronger_layers_win() {
     assert_eq!(settings.listen.port(), 5);
     assert_eq!(settings.admin_listen.port(), 4);
     assert_eq!(settings.data_dir.to_str(), Some("f"));
-    assert_eq!(settings.dispatcher(KeyRing::default()).max_window, 9);
-    assert_eq!(settings.dispatcher(KeyRing::default()).retry_schedule.map_seconds(), [1, 120]);
-    assert_eq!(settings.gateway("".to_owned().into(), KeyRing::default()).body_limit, 2048);
+    assert_eq!(settings.dispatcher(KeyRing::default(), Tracer::default()).max_window, 9);
+    assert_eq!(
+        settings.dispatcher(KeyRing::default(), Tracer::default()).retry_schedule.map_seconds(),
+        [1, 120]
+    );
+    assert_eq!(
+        settings.gateway("".to_owned().into(), KeyRing::default(), Tracer::default()).body_limit,
+        2048
+    );
 
     let printed = config.print().unwrap();
     let origin = |start: &str| {
@@ -182,7 +188,10 @@ fn issuers_stand_in_a_file_and_are_checked() {
     let issuer = "[[gateway.issuers]]\nissuer = 'https://i'\naudiences = ['a']\n";
     let more = "scopes = { boss = 'admin' }\nleeway = '1m'\nalgorithms = ['ES256', 'EdDSA']";
     let config = loaded(&format!("{issuer}{more}")).unwrap();
-    let [found] = &config.settings.gateway("".to_owned().into(), KeyRing::default()).issuers[..]
+    let [found] = &config
+        .settings
+        .gateway("".to_owned().into(), KeyRing::default(), Tracer::default())
+        .issuers[..]
     else {
         panic!()
     };
@@ -256,4 +265,37 @@ fn secrets_do_not_show() {
     );
     assert!(!debug.contains(KEY.1));
     assert!(printed.contains("redis://user:***@127.0.0.1:6379/2"), "{printed}");
+}
+
+#[test]
+fn traces_and_logs_are_refused_where_they_cannot_work() {
+    for (variable, value, word) in [
+        ("TRACES__ENDPOINT", "127.0.0.1:4318", "traces.endpoint"),
+        ("TRACES__ENDPOINT", "http://user:canary@localhost", "traces.headers"),
+        ("TRACES__ENDPOINT", "http://localhost:4318/v1/traces", "base URL"),
+        ("TRACES__SAMPLE_RATIO", "1.5", "0.0 to 1.0"),
+        ("TRACES__SAMPLE_RATIO", "NaN", "0.0 to 1.0"),
+        ("TRACES__QUEUE", "0", "traces.queue"),
+        ("TRACES__HEADERS", "canary", "name=value"),
+        ("TRACES__HEADERS", "a b=canary", "name=value"),
+        ("TRACES__ATTRIBUTES", "=x", "name=value"),
+        ("TRACES__ACCEPT", "perhaps", "true or false"),
+        ("LOG__HEADERS", "user-agent,Authorization", "log.headers"),
+        ("LOG__HEADERS", "a b", "log.headers"),
+        ("LOG__PAYLOAD_BYTES", "65537", "log.payload_bytes"),
+    ] {
+        let found = wrong(&[(&format!("SLUICEGATE_{variable}"), value)], Role::AllInOne);
+        assert!(found[0].contains(word) && !found[0].contains("canary"), "{variable}: {found:?}");
+    }
+    let environment = [
+        ("SLUICEGATE_TRACES__ENDPOINT", "http://127.0.0.1:4318/otlp/"),
+        ("SLUICEGATE_TRACES__SAMPLE_RATIO", "1"),
+        ("SLUICEGATE_TRACES__HEADERS", "authorization=Bearer canary=="),
+    ];
+    let config = load(&Flags::default(), &environment, Role::AllInOne).unwrap();
+    let traces = &config.settings.traces;
+    assert_eq!(traces.url().unwrap().as_str(), "http://127.0.0.1:4318/otlp/v1/traces");
+    assert_eq!(traces.headers()["authorization"], "Bearer canary==");
+    let shown = format!("{:?}{}{:?}", traces, config.print().unwrap(), traces.headers());
+    assert!(!shown.contains("canary"), "{shown}");
 }

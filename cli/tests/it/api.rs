@@ -72,6 +72,37 @@ impl Api {
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         id(&answer)
     }
+
+    /// Publishes a body with these headers.
+    pub(crate) async fn publish_with(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&str, String)],
+    ) -> Value {
+        let (status, answer) = self.try_publish(path, body, headers).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    pub(crate) async fn try_publish(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&str, String)],
+    ) -> (StatusCode, String) {
+        let mut request = self
+            .client
+            .post(format!("{}/{path}", self.base))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
 }
 
 fn id(object: &Value) -> String {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, SECRET},
+    collector::Collector,
     process::{Engine, Form, Site, TOKEN, get},
     receiver::Receiver,
 };
@@ -15,6 +16,8 @@ use crate::{
 const LOUD: &str = "info,sluicegate=trace,gateway=trace,dispatcher=trace,shared=trace";
 /// Stands in everything secret that the test makes up itself.
 const CANARY: &str = "c4n4ry";
+/// Stands in payloads.
+const PAYLOAD: &str = "p4yl04d";
 
 async fn fails(api: &Api, method: Method, path: &str, body: &Value, errors: &mut Vec<String>) {
     let (status, answer) = api.call(method, path, Some(&body.to_string())).await;
@@ -23,12 +26,33 @@ async fn fails(api: &Api, method: Method, path: &str, body: &Value, errors: &mut
 }
 
 #[rstest]
-#[case::embedded(Engine::Embedded, Form::Whole)]
-#[case::redis_in_halves(Engine::Redis, Form::Halves)]
+#[case::embedded(Engine::Embedded, Form::Whole, "text", false)]
+#[case::embedded_with_payloads(Engine::Embedded, Form::Whole, "json", true)]
+#[case::redis_in_halves(Engine::Redis, Form::Halves, "json", false)]
+#[case::redis_in_halves_with_payloads(Engine::Redis, Form::Halves, "text", true)]
 #[actix_rt::test]
-async fn secrets_show_nowhere(#[case] engine: Engine, #[case] form: Form) {
-    let site = Site::new(engine);
-    let settings = [("SLUICEGATE_LOG__LEVEL", LOUD)];
+async fn secrets_show_nowhere(
+    #[case] engine: Engine,
+    #[case] form: Form,
+    #[case] format: &str,
+    #[case] payloads: bool,
+) {
+    let (site, mut collector) = (Site::new(engine), Collector::start());
+    let endpoint = collector.url();
+    let settings = [
+        ("SLUICEGATE_LOG__LEVEL", LOUD),
+        ("SLUICEGATE_LOG__FORMAT", format),
+        ("SLUICEGATE_LOG__SUCCESSES", "1"),
+        ("SLUICEGATE_LOG__PAYLOAD_BYTES", if payloads { "65536" } else { "0" }),
+        // Whatever may appear of a producer's request.
+        (
+            "SLUICEGATE_LOG__HEADERS",
+            "user-agent,content-type,accept,host,content-length,x-request-id",
+        ),
+        ("SLUICEGATE_TRACES__ENDPOINT", &endpoint),
+        ("SLUICEGATE_TRACES__HEADERS", "x-key=k=1,authorization=Bearer c4n4ry"),
+        ("SLUICEGATE_TRACES__SAMPLE_RATIO", "1.0"),
+    ];
     let process = site.deploy_with(form, &settings);
     process.ready().await;
     let (api, mut receiver) = (Api::of(&process.gateway), Receiver::failing(2));
@@ -42,9 +66,12 @@ async fn secrets_show_nowhere(#[case] engine: Engine, #[case] form: Form) {
     let headers = json!({"headers": {"authorization": CANARY, "x-plain": CANARY}}).to_string();
     let (status, _) = api.call(Method::PUT, &format!("{path}/headers"), Some(&headers)).await;
     assert!(status.is_success());
-    api.publish(&json!({"card": CANARY}).to_string()).await;
+    let headers = json!({"headers": {"x-hidden": CANARY}});
+    let wishes = json!({"eventType": "a", "payload": {"card": PAYLOAD}, "sluicegate": headers});
+    let wishes = api.post("app/demo/msg", &wishes.to_string()).await;
+    assert!(wishes["id"].is_string(), "{wishes}");
     for _ in 0..3 {
-        receiver.next().await;
+        assert_eq!(receiver.next().await.header("x-hidden"), CANARY);
     }
     let rotated = json!({"key": format!("whsec_{}", &SECRET[6..].to_lowercase())});
     api.post(&format!("{path}/secret/rotate"), &rotated.to_string()).await;
@@ -73,13 +100,19 @@ async fn secrets_show_nowhere(#[case] engine: Engine, #[case] form: Form) {
         (app("endpoint"), json!({"url": "https://example.com/", "secret": CANARY})),
         (app("endpoint"), json!({"url": "https://example.com/", "headers": {"te": CANARY}})),
         (format!("{path}/secret/rotate"), json!({"key": format!("whsec_{CANARY}!")})),
-        (app("msg"), json!({"eventType": "a", "payload": {"a": CANARY}, "eventId": "a b"})),
-        (app("msg"), json!({"payload": CANARY})),
+        (app("msg"), json!({"eventType": "a", "payload": {"a": PAYLOAD}, "eventId": "a b"})),
+        (app("msg"), json!({"payload": PAYLOAD})),
+        (app("msg"), json!({"eventType": {"a": PAYLOAD}, "payload": {}})),
         ("auth/one-time-token".into(), json!({"oneTimeToken": CANARY})),
     ] {
         fails(&api, Method::POST, &path, &body, &mut errors).await;
     }
-    let broken = format!("{{\"payload\": \"{CANARY}");
+    let batch = json!([{"eventType": "a b", "payload": PAYLOAD}]).to_string();
+    errors.push(api.post(&app("msg/batch"), &batch).await.to_string());
+    // This one is told what it sent; nobody else is.
+    let quoted = json!({"eventType": "a", "payload": {}, "channels": PAYLOAD});
+    fails(&api, Method::POST, &app("msg"), &quoted, &mut Vec::new()).await;
+    let broken = format!("{{\"payload\": \"{PAYLOAD}");
     let (_, answer) = api.call(Method::POST, &app("msg"), Some(&broken)).await;
     errors.push(answer.to_string());
 
@@ -88,7 +121,17 @@ async fn secrets_show_nowhere(#[case] engine: Engine, #[case] form: Form) {
         told.push(get(&process.admin("/metrics")).await.1);
         told.extend(process.log().lines().map(str::to_owned));
     }
+    // What it still exports is there then.
+    process.stop();
+    told.extend(collector.rest().iter().map(|span| format!("{span:?}")));
+    assert!(told.iter().any(|line| line.starts_with("Exported")));
     assert!(told.iter().any(|line| line.contains("TRACE") || line.contains("DEBUG")), "{told:#?}");
+    for kind in ["delivery.attempted", "request.refused"] {
+        assert!(told.iter().any(|line| line.contains(kind)), "{kind}: {told:#?}");
+    }
+    let shown: Vec<_> = told.iter().filter(|line| line.contains(PAYLOAD)).collect();
+    assert_eq!(shown.is_empty(), !payloads, "{shown:#?}");
+    assert!(shown.iter().all(|line| line.contains("delivery.attempted")), "{shown:#?}");
     for line in &told {
         for secret in &secrets {
             assert!(!line.contains(secret.as_str()), "`{secret}` stands in: {line}");
@@ -97,7 +140,6 @@ async fn secrets_show_nowhere(#[case] engine: Engine, #[case] form: Form) {
     let mut print = site.command(&["config", "print"]);
     let printed = crate::process::run(as_secret(&mut print));
     assert!(printed.0 == Some(0) && !format!("{printed:?}").contains(TOKEN), "{printed:?}");
-    process.stop();
 }
 
 fn as_secret(command: &mut Command) -> &mut Command {

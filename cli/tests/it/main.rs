@@ -4,6 +4,7 @@
 
 mod api;
 mod canaries;
+mod collector;
 mod configuration;
 mod data_directory;
 mod declaring;
@@ -12,10 +13,12 @@ mod filtering;
 mod halves;
 mod health;
 mod hostile;
+mod logs;
 mod metrics;
 mod process;
 mod receiver;
 mod replaying;
 mod secrets;
 mod stopping;
+mod traces;
 mod trying_out;

@@ -11,6 +11,7 @@ use std::{
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::ServerHandle,
+    http::StatusCode,
     web::{self, Bytes, Data},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,6 +34,11 @@ impl Arrival {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
     }
 
+    /// A header, if it was sent.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
     /// The id that is the same on each attempt.
     pub(crate) fn id(&self) -> &str {
         self.header("webhook-id")
@@ -47,6 +53,7 @@ impl Arrival {
 struct Shared {
     arrivals: mpsc::UnboundedSender<Arrival>,
     failures_left: AtomicUsize,
+    failure: StatusCode,
     /// Answers leave only while it is true.
     answering: watch::Sender<bool>,
 }
@@ -60,11 +67,12 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    fn new(failures: usize, answering: bool) -> Self {
+    fn new(failures: usize, failure: StatusCode, answering: bool) -> Self {
         let (send, arrivals) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             arrivals: send,
             failures_left: AtomicUsize::new(failures),
+            failure,
             answering: watch::Sender::new(answering),
         });
         let served = shared.clone();
@@ -84,12 +92,17 @@ impl Receiver {
 
     /// Answers 500 so many times, then 204.
     pub(crate) fn failing(times: usize) -> Self {
-        Self::new(times, true)
+        Self::new(times, StatusCode::INTERNAL_SERVER_ERROR, true)
+    }
+
+    /// Answers 404 so many times, then 204.
+    pub(crate) fn refusing(times: usize) -> Self {
+        Self::new(times, StatusCode::NOT_FOUND, true)
     }
 
     /// Takes requests, and answers none before [`Receiver::answer`].
     pub(crate) fn hesitating() -> Self {
-        Self::new(0, false)
+        Self::new(0, StatusCode::INTERNAL_SERVER_ERROR, false)
     }
 
     /// Answers what waits and what comes.
@@ -98,7 +111,7 @@ impl Receiver {
     }
 
     pub(crate) fn start() -> Self {
-        Self::new(0, true)
+        Self::failing(0)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -133,7 +146,7 @@ async fn receive(shared: Data<Shared>, request: HttpRequest, body: Bytes) -> Htt
     let _ = shared.answering.subscribe().wait_for(|answering| *answering).await;
     let less = |left: usize| left.checked_sub(1);
     match shared.failures_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-        Ok(_) => HttpResponse::InternalServerError().body("not today"),
+        Ok(_) => HttpResponse::build(shared.failure).body("not today"),
         Err(_) => HttpResponse::NoContent().finish(),
     }
 }

@@ -1,16 +1,31 @@
-//! Counts the connections that a client opens.
+//! Counts the connections that a client opens, and times them for the requests that wait for them.
 
 use std::{
+    cell::Cell,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use tower_layer::Layer;
 use tower_service::Service;
+
+tokio::task_local! {
+    static OPENING: Cell<Option<Duration>>;
+}
+
+/// Makes a request; answers also how long it took to open a connection for it, name and TLS session
+/// included, if one was.
+pub(super) async fn timed<T>(request: impl Future<Output = T>) -> (T, Option<Duration>) {
+    let timed = async { (request.await, OPENING.with(Cell::get)) };
+    OPENING.scope(Cell::new(None), timed).await
+}
 
 /// The count, as a layer of the client's connector.
 #[derive(Debug, Clone, Default)]
@@ -53,10 +68,13 @@ where
 
     fn call(&mut self, target: Target) -> Self::Future {
         let (opening, count) = (self.inner.call(target), self.count.clone());
+        let began = Instant::now();
         Box::pin(async move {
             let opened = opening.await;
             if opened.is_ok() {
                 count.0.fetch_add(1, Ordering::Relaxed);
+                // One that a request did not wait for after all is opened beside it.
+                let _ = OPENING.try_with(|opening| opening.set(Some(began.elapsed())));
             }
             opened
         })

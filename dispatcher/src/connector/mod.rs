@@ -25,7 +25,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connections::Counted;
+use connections::{Counted, timed};
 use http::{HeaderMap, header::RETRY_AFTER};
 pub(crate) use names::Names;
 use parking_lot::Mutex;
@@ -63,6 +63,8 @@ pub(crate) struct Answer {
     pub(crate) wait: Option<Duration>,
     /// The receiver's host refused the connection: nothing of the request can have arrived.
     pub(crate) refused: bool,
+    /// How long it took to open a connection, if one was opened for it.
+    pub(crate) connecting: Option<Duration>,
     /// The beginning of the response's body.
     pub(crate) body: String,
 }
@@ -145,8 +147,12 @@ impl Connector {
         let _in_use = InUse::count(&self.in_use);
         let sent =
             self.client(reach).post(request.url).headers(request.headers).body(request.body).send();
-        match timeout_at(deadline, sent).await {
-            Ok(Ok(response)) => self.read(response, reach, deadline).await,
+        let (sent, connecting) = timed(timeout_at(deadline, sent)).await;
+        match sent {
+            Ok(Ok(response)) => {
+                let answer = self.read(response, reach, deadline).await;
+                Answer { connecting, ..answer }
+            }
             Ok(Err(error)) => {
                 Answer { refused: is_refused(&error), ..Answer::without_response(classify(&error)) }
             }
@@ -195,13 +201,20 @@ impl Connector {
         }
         let outcome = Outcome::of_status(status, wait);
         let body = String::from_utf8_lossy(&body).into_owned();
-        Answer { outcome, status, wait, refused: false, body }
+        Answer { outcome, status, wait, refused: false, connecting: None, body }
     }
 }
 
 impl Answer {
     pub(crate) fn without_response(outcome: Outcome) -> Self {
-        Self { outcome, status: 0, wait: None, refused: false, body: String::new() }
+        Self {
+            outcome,
+            status: 0,
+            wait: None,
+            refused: false,
+            connecting: None,
+            body: String::new(),
+        }
     }
 }
 

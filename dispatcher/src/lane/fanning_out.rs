@@ -56,7 +56,7 @@ async fn choose(parts: &Parts, entry: EntryId, fan_out: FanOut) -> Result<Expand
         }
         (Some(_), None) => {
             parts.metrics.fan_outs_expired.inc();
-            tracing::warn!(app = %fan_out.app, message = %fan_out.message, "fan-out expired");
+            tracing::warn!(app = %fan_out.app, message_id = %fan_out.message, "fan-out expired");
             (Vec::new(), None)
         }
         (None, _) => (Vec::new(), None),
@@ -91,7 +91,7 @@ impl LaneActor {
             };
             let chunk = chunk.await.unwrap_or_else(|error| {
                 parts.metrics.store_error(error.kind());
-                tracing::warn!(message = %fan_out.message, %error, "fan-out failed, trying again");
+                tracing::warn!(message_id = %fan_out.message, %error, "fan-out failed, trying again");
                 Some(Chunk::Failed(fan_out))
             });
             Event::FannedOut(entry, chunk)

@@ -13,7 +13,7 @@ use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::tell};
 pub(crate) struct Taken {
     pub(super) ready: Ready,
     pub(super) permit: Permit,
-    /// When that was decided.
+    /// When its endpoint took it.
     pub(super) since: Instant,
 }
 

@@ -16,6 +16,7 @@
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
 //! | [`remembering`] | what the next owner should know |
 //! | [`disabling`] | which endpoint is taken out of service |
+//! | [`logging`] | what is logged of attempts |
 //! | [`telling`] | what the operator is told of |
 //! | [`leaving`] | how the lane is handed over, or lost |
 //! | [`timing`] | when to look at a queue again |
@@ -31,6 +32,7 @@ mod event;
 mod fanning_out;
 mod fetching;
 mod leaving;
+mod logging;
 mod maintaining;
 mod pacing;
 mod parking;
@@ -76,6 +78,7 @@ use crate::{
     reader::{Reader, Watch},
     settler::{Reply, Settler},
     tenure::Tenure,
+    traced::SettleSpan,
 };
 
 /// The reader is held up while more parks than this wait for the store.
@@ -142,6 +145,8 @@ pub(crate) struct LaneActor {
     to_look: VecDeque<Queue>,
     looks: usize,
     to_fetch: Vec<Taken>,
+    /// Settlements under way whose messages stand in a trace that is recorded.
+    settle_spans: HashMap<Delivery, SettleSpan>,
     turns: Turns,
     timers: BTreeSet<(Instant, Destination)>,
     alarm: Option<(Instant, SpawnHandle)>,
@@ -202,6 +207,7 @@ impl LaneActor {
             to_look: VecDeque::new(),
             looks: 0,
             to_fetch: Vec::new(),
+            settle_spans: HashMap::new(),
             turns: Turns::default(),
             timers: BTreeSet::new(),
             alarm: None,

@@ -27,8 +27,6 @@ use crate::{
     routes::Route,
 };
 
-/// Between two lines about an endpoint's breaker.
-const LOGGED: Duration = Duration::from_secs(60);
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
 /// Of so many attempts, at least one is a replay if there is something to replay.
@@ -57,8 +55,9 @@ pub(super) struct Seat {
     since_replay: u32,
     /// Prepared: they start when the limits allow it, in this order.
     pub(super) primed: VecDeque<Primed>,
-    /// When its breaker was last logged.
-    logged: Option<Instant>,
+    /// When lines about its breaker, and about an attempt that failed, were last logged.
+    pub(super) logged: Option<Instant>,
+    pub(super) failure_logged: Option<Instant>,
     /// When what its brain knows was last written down.
     pub(super) remembered: Option<Instant>,
     pub(super) timer: Option<Instant>,
@@ -98,6 +97,7 @@ impl Seat {
             since_replay: 0,
             primed: VecDeque::new(),
             logged: None,
+            failure_logged: None,
             remembered: None,
             timer: None,
             hungry: false,
@@ -105,15 +105,6 @@ impl Seat {
             ended: Default::default(),
             rates: Rates::default(),
         }
-    }
-
-    /// Whether a line about its breaker may be logged now: an endpoint that flaps says so now and then.
-    pub(super) fn line(&mut self, now: Instant) -> bool {
-        let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOGGED);
-        if may {
-            self.logged = Some(now);
-        }
-        may
     }
 
     /// Takes over the endpoint's configuration; `None`: it was deleted.

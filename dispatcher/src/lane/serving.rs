@@ -22,9 +22,11 @@ use crate::{
     destinations::Class,
     fetcher::{Found, Prepared},
     mail::tell,
+    metrics,
     outcome::Outcome,
     retry::Course,
     settler::{What, Wish},
+    traced::Traced,
 };
 
 /// Before what was given back is tried again: what was in the way should have time to go…
@@ -222,11 +224,14 @@ impl LaneActor {
 
     pub(super) fn attempt(&mut self, primed: Primed, ctx: &mut Context<Self>) {
         let Primed { taken, message, route } = primed;
+        let tracer = &self.parts.config.tracer;
+        let trace = Traced::begin(tracer, &message, &taken.ready.delivery, taken.since);
         let job = Job {
             delivery: taken.ready.delivery,
             number: taken.ready.attempts + 1,
             message,
             route,
+            trace,
         };
         let seat = self.seats.get(&job.delivery.destination());
         // A limit counts starts, and on another thread they would come in other gaps.
@@ -237,7 +242,7 @@ impl LaneActor {
         let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
-            let ended = attempt::make(job, &connector).await;
+            let ended = attempt::make(job, &connector, &parts.config.tracer).await;
             parts.metrics.in_flight.dec();
             // A lane that has ended does not want to know.
             let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
@@ -248,8 +253,9 @@ impl LaneActor {
         }
     }
 
-    pub(super) fn attempted(&mut self, taken: Taken, ended: Ended, ctx: &mut Context<Self>) {
-        let Ended { ruling, mut record, route, accepted_at } = ended;
+    pub(super) fn attempted(&mut self, taken: Taken, mut ended: Ended, ctx: &mut Context<Self>) {
+        let (ruling, record) = (ended.ruling, &mut ended.record);
+        let accepted_at = ended.message.header.due_at();
         let outcome = ruling.outcome;
         let (now, metrics) = (Instant::now(), &self.parts.metrics);
         metrics.attempted(outcome);
@@ -263,11 +269,6 @@ impl LaneActor {
         if record.number == 1 {
             metrics.queueing_seconds.observe(record.at.since(began).as_secs_f64());
         }
-        tracing::debug!(
-            app = %destination.app, endpoint = %destination.endpoint, message = %record.message,
-            attempt = record.number, outcome = outcome.name(), status = record.code,
-            duration_ms = record.duration_ms, "delivery.attempted"
-        );
         let change = self.seats.get_mut(&destination).and_then(|seat| {
             seat.ended[Class::of(outcome.sign()) as usize] += 1;
             seat.brain.ended(outcome.sign(), now, rand::random())
@@ -275,19 +276,23 @@ impl LaneActor {
         if let Some(change) = change {
             self.tell_of_breaker(destination, change, outcome, now);
         }
-        self.disable_with_reason(destination, &route, ruling.then, now, ctx);
+        self.disable_with_reason(destination, &ended.route, ruling.then, now, ctx);
         let course = Course { steps: taken.ready.steps, age: ended_at.since(began) };
-        let schedule = route.schedule_of(taken.delivery().strand);
+        let schedule = ended.route.schedule_of(taken.delivery().strand);
         let verdict = ruling.verdict(course, schedule, rand::random());
         if let Verdict::Retry { delay, .. } = &verdict {
-            record.next = Some(ended_at.after(*delay));
+            ended.record.next = Some(ended_at.after(*delay));
+        }
+        self.log_attempt(&ended, &verdict, now);
+        if let Some(span) = ended.trace.and_then(|traced| traced.settle()) {
+            self.settle_spans.insert(taken.delivery(), span);
         }
         let settlement = Settlement {
             delivery: taken.ready.delivery,
             place: taken.ready.place,
-            attempts: record.number,
+            attempts: ended.record.number,
             verdict,
-            record: Some(record),
+            record: Some(ended.record),
         };
         self.settle(settlement, Some(taken.permit), ctx);
         self.remember(destination, now, ctx);
@@ -339,6 +344,7 @@ impl LaneActor {
         let mut touched = Vec::new();
         for (settlement, answer) in settlements.into_iter().zip(answers) {
             let queue = settlement.delivery.queue();
+            self.end_settle_span(&settlement, answer);
             let ended = self.let_go(&settlement.delivery);
             if let (Some(ended), Some(_)) = (ended, &settlement.record) {
                 let took = now.duration_since(ended).as_secs_f64();
@@ -373,6 +379,17 @@ impl LaneActor {
         touched.dedup();
         for destination in touched {
             self.pump(destination, now, ctx);
+        }
+    }
+
+    /// Most settlements have no span, and then this costs nothing.
+    fn end_settle_span(&mut self, settlement: &Settlement, answer: Settled) {
+        if self.settle_spans.is_empty() {
+            return;
+        }
+        if let Some(span) = self.settle_spans.remove(&settlement.delivery) {
+            let verdict = metrics::name(&settlement.verdict);
+            span.end(&self.parts.config.tracer, &settlement.delivery, verdict, answer);
         }
     }
 

@@ -113,6 +113,8 @@ impl Bench {
             keys: Default::default(),
             worst_endpoints: 10,
             pinned_endpoints: Vec::new(),
+            tracer: Default::default(),
+            log: Default::default(),
         };
         change(&mut config);
         let metrics = Registry::new();
@@ -292,6 +294,7 @@ impl Bench {
             event_id: None,
             created_at: Millis::now(),
             options: Default::default(),
+            trace: None,
             extra: Default::default(),
         }
     }

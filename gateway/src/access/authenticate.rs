@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_web::{
-    Error, HttpMessage, HttpResponse,
+    Error, HttpMessage,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::header::{AUTHORIZATION, HeaderMap},
@@ -167,8 +167,8 @@ pub(crate) async fn authenticate<B: MessageBody>(
         }
         Err(error) => {
             metrics.denied(error.code());
-            let refusal = HttpResponse::from_error(error);
-            request.into_response(refusal).map_into_right_body()
+            // Keeps the error, which the outer layers write and tell of.
+            request.error_response(error).map_into_right_body()
         }
     };
     if let Some(left) = left {

@@ -75,6 +75,7 @@ fn forgotten(app: AppId, id: MessageId) -> MessageHeader {
         event_id: None,
         created_at: Millis(id.made_at_ms()),
         options: Default::default(),
+        trace: None,
         extra: serde_json::Map::new(),
     }
 }

@@ -100,6 +100,7 @@ pub(super) async fn send(
         event_id: None,
         payload,
         idempotency: idempotency(&request, &body)?,
+        trace: None,
     };
     let header =
         publish.publish(&configuration.application.id.to_string(), &event, Instant::now()).await?;

@@ -12,6 +12,7 @@ use shared::{
     id::{AppId, MessageId},
     store::{Dedup, ErrorKind, Order, StoreError},
     time::Millis,
+    trace::TraceContext,
 };
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{ApiError, Result},
-    ingest::{Body, Faults, json_depth},
+    ingest::{Body, Faults, json_depth, trace_of},
     publish::{Event, Publish, Wishes, event_key, idempotency_key},
 };
 
@@ -117,6 +118,7 @@ impl MessageIn<'_> {
         body: &Bytes,
         text: &[u8],
         header: Option<&[u8]>,
+        trace: Option<TraceContext>,
     ) -> Result<Event> {
         let mut faults = Faults::default();
         self.check(&mut faults);
@@ -130,7 +132,8 @@ impl MessageIn<'_> {
         if header.is_some_and(|key| !is_key(key)) {
             return Err(ApiError::Malformed(format!("the idempotency key must have {KEY_LENGTH}")));
         }
-        Ok(self.event(wishes, body, key.map(|key| idempotency_key(key, text))))
+        let idempotency = key.map(|key| idempotency_key(key, text));
+        Ok(Event { trace, ..self.event(wishes, body, idempotency) })
     }
 
     /// Whether it names an application that is to be created first.
@@ -147,6 +150,7 @@ impl MessageIn<'_> {
             wishes,
             payload: body.slice_ref(self.payload.get().as_bytes()),
             idempotency,
+            trace: None,
         }
     }
 }
@@ -288,7 +292,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse> {
     let input: MessageIn<'_> = body.json()?;
     let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
-    let event = input.read(&api, body.bytes(), body.bytes(), key)?;
+    let event = input.read(&api, body.bytes(), body.bytes(), key, trace_of(&request))?;
     api.schemas.judge(&event.event_type, &event.payload).await?;
     let header = match (publish.publish(&path, &event, body.since()).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {

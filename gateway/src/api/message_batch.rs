@@ -3,13 +3,16 @@
 
 use std::cell::Cell;
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, http::header::HeaderValue, web};
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, http::StatusCode, http::header::HeaderValue, web,
+};
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use shared::domain::MessageHeader;
 use shared::id::MessageId;
+use shared::trace::TraceContext;
 use tokio::time::Instant;
 
 use super::{
@@ -20,7 +23,7 @@ use super::{
 use crate::{
     config::Config,
     error::{ApiError, Result},
-    ingest::{BatchBody, read_object},
+    ingest::{BatchBody, Partly, read_object, trace_of},
     publish::Publish,
 };
 
@@ -105,6 +108,7 @@ pub(super) async fn create(
         body: &body,
         most_bytes: config.body_limit,
         key: request.headers().get(IDEMPOTENCY_KEY),
+        trace: trace_of(&request),
         broken: Cell::new(false),
     };
     let data: Vec<_> = stream::iter(values.into_iter().enumerate())
@@ -114,6 +118,13 @@ pub(super) async fn create(
         .await;
     let accepted = data.iter().filter(|item| matches!(item, ItemOut::Accepted { .. })).count();
     let failed = data.len() - accepted;
+    let first = data.iter().find_map(|item| match item {
+        ItemOut::Failed { code, .. } => Some(*code),
+        ItemOut::Accepted { .. } => None,
+    });
+    if let Some(code) = first {
+        request.extensions_mut().insert(Partly { accepted, failed, code });
+    }
     let status = if failed == 0 { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(HttpResponse::build(status)
         .insert_header((DURABILITY, api.store.durability().name()))
@@ -127,6 +138,7 @@ struct Batch<'a> {
     body: &'a BatchBody,
     most_bytes: usize,
     key: Option<&'a HeaderValue>,
+    trace: Option<TraceContext>,
     /// The store has failed: what was not begun is not tried any more.
     broken: Cell<bool>,
 }
@@ -150,7 +162,13 @@ impl Batch<'_> {
             key.extend_from_slice(format!("/{place}").as_bytes());
             key
         });
-        let event = input.read(self.api, self.body.bytes(), text.as_bytes(), key.as_deref())?;
+        let event = input.read(
+            self.api,
+            self.body.bytes(),
+            text.as_bytes(),
+            key.as_deref(),
+            self.trace.clone(),
+        )?;
         self.api.schemas.judge(&event.event_type, &event.payload).await?;
         let result = self.publish.publish(self.app, &event, since).await;
         if matches!(result, Err(ApiError::Store(_))) {

@@ -3,8 +3,12 @@
 
 mod body;
 mod observe;
+mod refused;
+mod span;
 mod validate;
 
 pub(crate) use body::{BatchBody, Body, read_object};
 pub(crate) use observe::{REQUEST_ID, observe};
+pub(crate) use refused::Partly;
+pub(crate) use span::trace_of;
 pub(crate) use validate::{Faults, is_name, json_depth};

@@ -1,4 +1,4 @@
-//! Gives each request an id, counts it and times it. What failed is written in the form that the client
+//! Gives each request an id, counts it and times it, and tells of what was refused. What failed is written in the form that the client
 //! wants, with that id.
 
 use std::time::Instant;
@@ -7,12 +7,21 @@ use actix_web::{
     Error,
     body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
 
+use super::{
+    refused::Refusal,
+    span::{IngestSpan, trace_of},
+};
 use crate::{
+    access::publishes,
+    config::Config,
     error::{ApiError, Form},
     metrics::Metrics,
 };
@@ -26,12 +35,15 @@ const MAX_ID_LEN: usize = 64;
 /// The outermost layer: it sees every response.
 pub(crate) async fn observe<B: MessageBody>(
     metrics: web::Data<Metrics>,
+    config: web::Data<Config>,
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let id = sent_id(request.headers()).unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let brings = publishes(request.method(), request.path());
+    let span = brings.then(|| IngestSpan::begin(&config.tracer, &request)).flatten();
     let response = next.call(request).await?;
 
     let took = started.elapsed();
@@ -43,8 +55,18 @@ pub(crate) async fn observe<B: MessageBody>(
     if let Some(error) = error {
         metrics.error(error.code());
     }
+    let status = response.status();
     if let Some(ApiError::Store(error)) = error {
         metrics.store_error(error.kind());
+    }
+    // What somebody sends whom nobody knows fills no collector.
+    if let Some(span) = span.filter(|_| status != StatusCode::UNAUTHORIZED) {
+        span.end(&config.tracer, route, status.as_u16(), error.map(ApiError::code));
+    }
+    if brings {
+        let trace = trace_of(response.request());
+        Refusal { status, error, route, took, trace }.tell(response.request(), &config, &metrics);
+    } else if let Some(ApiError::Store(error)) = error {
         tracing::warn!(
             request_id = id.to_str().unwrap_or_default(),
             %method,

@@ -9,7 +9,10 @@ mod configurations;
 mod dedup;
 mod writer;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 pub(crate) use configurations::Configurations;
@@ -22,6 +25,7 @@ use shared::{
         Published, StoreError, Target, Terms,
     },
     time::Millis,
+    trace::{Span, Stage, TraceContext, Tracer},
 };
 use tokio::time::Instant;
 pub(crate) use writer::Writer;
@@ -91,6 +95,8 @@ pub(crate) struct Event {
     pub(crate) payload: Bytes,
     /// The request's idempotency key, if it has one.
     pub(crate) idempotency: Option<Dedup>,
+    /// Where the request stands in a trace.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Event {
@@ -106,6 +112,7 @@ impl Event {
             event_id: self.event_id.clone(),
             created_at,
             options: self.wishes.options(created_at),
+            trace: None,
             extra: serde_json::Map::new(),
         }
     }
@@ -125,6 +132,7 @@ pub(crate) struct Publish {
     metrics: Metrics,
     /// The quota of applications that have none of their own; 0: none.
     quota_bytes: u64,
+    tracer: Tracer,
 }
 
 /// What became of one write.
@@ -143,8 +151,9 @@ impl Publish {
         writer: Writer,
         metrics: Metrics,
         quota_bytes: u64,
+        tracer: Tracer,
     ) -> Self {
-        Self { configurations, writer, metrics, quota_bytes }
+        Self { configurations, writer, metrics, quota_bytes, tracer }
     }
 
     fn quota(&self, configuration: &Configuration) -> Option<u64> {
@@ -167,15 +176,50 @@ impl Publish {
     ) -> Result<MessageHeader> {
         let started = Instant::now();
         self.metrics.ingested(started.duration_since(since));
-        let result = self.until_settled(application, event).await;
+        let span =
+            self.tracer.child(event.trace.as_ref()).map(|context| (context, SystemTime::now()));
+        let trace = span.as_ref().map(|(context, _)| context).or(event.trace.as_ref());
+        let result = self.until_settled(application, event, trace).await;
         self.metrics.published(started.elapsed());
         if let Err(error) = &result {
             self.metrics.refused(error.code());
         }
+        if let Some((context, began)) = span {
+            self.record(event, context, began, &result);
+        }
         result
     }
 
-    async fn until_settled(&self, application: &str, event: &Event) -> Result<MessageHeader> {
+    fn record(
+        &self,
+        event: &Event,
+        context: TraceContext,
+        began: SystemTime,
+        result: &Result<MessageHeader>,
+    ) {
+        let mut span = Span::until_now(Stage::Publish, context, began);
+        span.parent = event.trace.clone();
+        span.text("messaging.system", "sluicegate");
+        span.text("messaging.operation.type", "send");
+        span.text("messaging.operation.name", Stage::Publish.name());
+        span.number("messaging.message.body.size", event.payload.len());
+        span.text("sluicegate.event_type", &event.event_type);
+        match result {
+            Ok(header) => {
+                span.text("messaging.message.id", header.id.to_string());
+                span.text("messaging.destination.name", header.app.to_string());
+            }
+            Err(error) => span.failure = Some(error.code()),
+        }
+        self.tracer.record(span);
+    }
+
+    async fn until_settled(
+        &self,
+        application: &str,
+        event: &Event,
+        trace: Option<&TraceContext>,
+    ) -> Result<MessageHeader> {
         let id = MessageId::new();
         let deadline = Instant::now() + DEADLINE;
         let mut pause = FIRST_PAUSE;
@@ -183,7 +227,7 @@ impl Publish {
         let mut in_doubt = false;
         loop {
             let later = choices > MOST_CHOICES;
-            match self.once(application, event, id, later).await {
+            match self.once(application, event, trace, id, later).await {
                 Ok(Step::Accepted(header, deliveries)) => {
                     self.metrics.accepted(deliveries);
                     return Ok(header);
@@ -220,11 +264,13 @@ impl Publish {
         &self,
         application: &str,
         event: &Event,
+        trace: Option<&TraceContext>,
         id: MessageId,
         later: bool,
     ) -> Result<Step> {
         let configuration = self.configurations.resolve(application).await?;
-        let header = event.header(id, configuration.application.id);
+        let mut header = event.header(id, configuration.application.id);
+        header.trace = trace.cloned().map(Box::new);
         self.write(application, event, header, &configuration, later).await
     }
 
@@ -277,9 +323,10 @@ impl Publish {
         })?;
         let app = message.header.app;
         let terms = event.wishes.terms(message.header.created_at, self.quota(configuration));
-        // The log shows no headers, which may hold secrets.
+        // The log shows no headers, which may hold secrets, and needs no trace.
         let mut log = message.header;
         log.options.headers.clear();
+        log.trace = None;
         let publication = Publication {
             header: log,
             record,

@@ -48,6 +48,8 @@ pub(crate) fn config() -> Config {
         publish_limit: 0,
         management_limit: 0,
         cors_origins: vec![],
+        logged_headers: vec![],
+        tracer: Default::default(),
     }
 }
 

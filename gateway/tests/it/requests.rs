@@ -50,7 +50,10 @@ async fn errors_have_the_form_that_is_asked_for() {
     }
     let refused = api.request_as("wrong", Method::GET, "/app");
     let refused = send(refused.header("accept", "application/problem+json")).await;
-    assert_eq!(refused.expect(401)["code"], "authentication_failed");
+    let problem = refused.expect(401);
+    assert_eq!(problem["code"], "authentication_failed");
+    assert_eq!(problem["type"], "urn:sluicegate:error:authentication_failed");
+    assert_eq!(problem["requestId"], refused.headers["x-request-id"].to_str().unwrap());
 }
 
 async fn publish(api: &Api, token: &str) -> Answer {

@@ -176,6 +176,7 @@ impl History {
             event_id: None,
             created_at: Millis::now(),
             options: Default::default(),
+            trace: None,
             extra: Default::default(),
         };
         let payload = Bytes::from(format!("\"{}\"", "x".repeat(PAYLOAD - 2)));

@@ -13,6 +13,7 @@ use super::{Extra, MessageOptions};
 use crate::{
     id::{AppId, MessageId},
     time::Millis,
+    trace::{self, TraceContext},
 };
 
 const PLAIN: u8 = 1;
@@ -50,6 +51,13 @@ pub struct MessageHeader {
     /// What it asks for beyond the ordinary.
     #[serde(default, rename = "opt", skip_serializing_if = "MessageOptions::is_empty")]
     pub options: MessageOptions,
+    /// Where its publication stands in a trace. Most messages have none, and their record nothing of it.
+    #[serde(
+        default,
+        deserialize_with = "trace::of_record",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub trace: Option<Box<TraceContext>>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
@@ -99,6 +107,7 @@ impl Message {
         let mut header = self.header;
         header.options.headers.clear();
         header.options.expunged = true;
+        header.trace = None;
         Self { header, payload: Bytes::new() }
     }
 
@@ -170,6 +179,7 @@ mod tests {
             event_id: None,
             created_at: Millis(1),
             options: MessageOptions::default(),
+            trace: None,
             extra: serde_json::from_str(r#"{"from":"the future"}"#).unwrap(),
         }
     }
@@ -230,5 +240,46 @@ mod tests {
             .collect();
         let record = Message { header: header(), payload: noise.into() }.encode().unwrap();
         assert_eq!(record[0], PLAIN);
+    }
+
+    const TRACED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1";
+
+    #[test]
+    fn a_message_without_a_trace_has_nothing_of_it_in_its_record() {
+        let text = r#"{"id":"msg_2zGLpFtNgCcRQMrAxVtPVH","app":"app_2zGLpFtNgCcRQMrAxVtPVH","type":"a","at":1}"#;
+        // As it was written before there were traces.
+        let length = (text.len() as u32).to_le_bytes();
+        let record = [&[PLAIN][..], &length, text.as_bytes(), b"{}"].concat();
+        let message = Message::decode(&record.clone().into()).unwrap();
+        assert_eq!((message.header.trace.as_ref(), &message.payload[..]), (None, &b"{}"[..]));
+        assert_eq!(message.encode().unwrap(), record);
+    }
+
+    #[test]
+    fn a_trace_is_kept_and_costs_only_its_own_length() {
+        let mut message = Message { header: header(), payload: "1".into() };
+        let without = message.encode().unwrap().len();
+        message.header.trace =
+            serde_json::from_str::<Traced>(&format!(r#"{{"trace":"{TRACED}"}}"#))
+                .map(|traced| traced.trace)
+                .unwrap();
+        let record = message.encode().unwrap();
+        assert_eq!(record.len() - without, r#","trace":"""#.len() + TRACED.len());
+        assert_eq!(Message::decode(&record).unwrap(), message);
+        assert_eq!(message.expunged().header.trace, None);
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Traced {
+        #[serde(deserialize_with = "trace::of_record")]
+        trace: Option<Box<TraceContext>>,
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_read_is_none() {
+        for trace in ["", "nonsense", "00-", "é"] {
+            let text = format!(r#"{{"trace":"{trace}"}}"#);
+            assert_eq!(serde_json::from_str::<Traced>(&text).unwrap().trace, None, "{trace}");
+        }
     }
 }

@@ -162,6 +162,7 @@ fn header(id: MessageId, occurrence: &Occurrence) -> MessageHeader {
         event_id: None,
         options: Default::default(),
         created_at: Millis(id.made_at_ms()),
+        trace: None,
         extra: Default::default(),
     }
 }

@@ -254,6 +254,7 @@ pub(crate) fn header(app: AppId) -> MessageHeader {
         event_id: Some("évènement".into()),
         created_at: Millis::now(),
         options: Default::default(),
+        trace: None,
         extra: serde_json::Map::from_iter([("from".into(), "the future".into())]),
     }
 }

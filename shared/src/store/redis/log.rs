@@ -61,6 +61,7 @@ impl<'a> LogRecord<'a> {
             event_id: self.event_id.map(Cow::into_owned),
             created_at: self.created_at.unwrap_or(Millis(id.made_at_ms())),
             options: self.options.into_owned(),
+            trace: None,
             extra: self.extra.into_owned(),
         })
     }
@@ -82,6 +83,7 @@ mod tests {
             event_id: None,
             options: MessageOptions::default(),
             created_at: Millis(id.made_at_ms()),
+            trace: None,
             extra: Extra::new(),
         };
         let rare = MessageHeader {

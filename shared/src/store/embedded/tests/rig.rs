@@ -101,6 +101,7 @@ impl Rig {
             event_id: None,
             created_at: Millis::now(),
             options: Default::default(),
+            trace: None,
             extra: Extra::new(),
         };
         let target =
