@@ -47,6 +47,12 @@ pub(crate) enum Command {
     /// Keys that encrypt what is secret in the store
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Check settings, store, clock, network and secrets, and say what to do about what is wrong; exit 1 if
+    /// anything fails
+    ///
+    /// It takes the settings of the process that is meant, changes nothing, and may run beside it, as the
+    /// same user. Only if no process has the embedded store open does it open that, as a start would.
+    Doctor(DoctorFlags),
     /// Ask the process on admin-listen whether it is ready; exit 0 if so, else 1
     Health(Flags),
 }
@@ -111,6 +117,17 @@ pub(crate) struct ConfigFlags {
     /// The settings themselves.
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+/// What is to be checked, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorFlags {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which configuration is meant.
+    #[command(flatten)]
+    pub(crate) of: ConfigFlags,
 }
 
 /// What a process does.

@@ -5,6 +5,8 @@ mod arguments;
 mod client;
 mod config;
 mod declare;
+mod doctor;
+mod endpoints;
 mod exit;
 mod health;
 mod keys;
@@ -67,6 +69,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Secrets(SecretsCommand::Rewrap(server))) => {
             actix_rt::System::new().block_on(rewrap::rewrap(&server))
         }
+        Some(Command::Doctor(flags)) => actix_rt::System::new().block_on(doctor::doctor(&flags)),
         Some(Command::Health(flags)) => {
             let settings = Config::load(&flags, Role::AllInOne)?.settings;
             Ok(health::ask(settings.admin_listen)?)

@@ -40,7 +40,7 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     }
     let store = store::open(&settings).await?;
     let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
-    let keys = keys::find_or_make(&settings)?;
+    let keys = keys::find_or_make(&settings, &store).await?;
     let metrics = Registry::new();
     metrics.register(Box::new(ProcessCollector::for_self())).context("metrics of the process")?;
 

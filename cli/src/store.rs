@@ -1,5 +1,7 @@
 //! Opens the store that the settings choose.
 
+use std::path::PathBuf;
+
 use shared::store::{SharedStore, embedded, redis};
 
 use crate::{
@@ -17,8 +19,13 @@ pub(crate) async fn open(settings: &Settings) -> Result<SharedStore> {
     match &settings.store {
         StoreChoice::Embedded => {
             private_directory(&settings.data_dir)?;
-            Ok(embedded::open(&settings.data_dir.join(DIRECTORY), durability, lifetimes)?)
+            Ok(embedded::open(&directory(settings), durability, lifetimes)?)
         }
         StoreChoice::Redis(url) => Ok(redis::open(url.as_str(), durability, lifetimes).await?),
     }
+}
+
+/// Where the embedded store lies.
+pub(crate) fn directory(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(DIRECTORY)
 }

@@ -8,6 +8,7 @@ mod configuration;
 mod data_directory;
 mod declaring;
 mod delivery;
+mod doctor;
 mod filtering;
 mod halves;
 mod health;
