@@ -2,9 +2,11 @@
 //! store.
 
 mod body;
+mod objects;
 mod observe;
 mod validate;
 
 pub(crate) use body::{BatchBody, Body, read_object};
+pub(crate) use objects::Objects;
 pub(crate) use observe::{REQUEST_ID, observe};
 pub(crate) use validate::{Faults, is_name, json_depth};

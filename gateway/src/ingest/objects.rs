@@ -222,11 +222,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
         self.0.newtype_variant_seed(Objects(seed))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, A::Error> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         self.0.tuple_variant(len, Taking::<V, true>(visitor))
     }
 
@@ -270,8 +266,8 @@ mod tests {
         any: Value,
     }
 
-    fn read(value: &Value) -> Result<Outer, serde_json::Error> {
-        Outer::deserialize(Objects(value))
+    fn read(text: &str) -> Result<Outer, serde_json::Error> {
+        Outer::deserialize(Objects(&mut serde_json::Deserializer::from_str(text)))
     }
 
     #[test]
@@ -286,7 +282,8 @@ mod tests {
             json!({"choice": {"Wrapped": [1]}}),
             json!({"choice": {"Fields": [1]}}),
         ] {
-            assert!(Outer::deserialize(&value).is_ok(), "serde itself takes {value}");
+            let value = value.to_string();
+            assert!(serde_json::from_str::<Outer>(&value).is_ok(), "serde itself takes {value}");
             let error = read(&value).unwrap_err().to_string();
             assert!(error.starts_with("expected an object, not a list"), "{value}: {error}");
         }
@@ -304,7 +301,8 @@ mod tests {
             json!({"inner": {"a": 300}}),
             json!({"inner": "text"}),
         ] {
-            let (ours, serdes) = (read(&value), Outer::deserialize(&value));
+            let value = value.to_string();
+            let (ours, serdes) = (read(&value), serde_json::from_str::<Outer>(&value));
             let told = |error: serde_json::Error| error.to_string();
             assert_eq!(ours.map_err(told), serdes.map_err(told), "{value}");
         }
