@@ -19,6 +19,7 @@ mod serve;
 mod store;
 mod sweep;
 mod token;
+mod top;
 mod welcome;
 
 use std::process::ExitCode;
@@ -70,6 +71,7 @@ fn run(arguments: Arguments) -> Result<()> {
             actix_rt::System::new().block_on(rewrap::rewrap(&server))
         }
         Some(Command::Doctor(flags)) => actix_rt::System::new().block_on(doctor::doctor(&flags)),
+        Some(Command::Top(flags)) => actix_rt::System::new().block_on(top::top(&flags)),
         Some(Command::Health(flags)) => {
             let settings = Config::load(&flags, Role::AllInOne)?.settings;
             Ok(health::ask(settings.admin_listen)?)

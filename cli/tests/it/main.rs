@@ -18,4 +18,5 @@ mod receiver;
 mod replaying;
 mod secrets;
 mod stopping;
+mod top;
 mod trying_out;

@@ -110,6 +110,11 @@ async fn pages_of_named_origins_may_call() {
         assert_eq!(allowed(&preflight), allowed(&called));
         if allowed(&called).is_some() {
             assert_eq!(preflight.status, 200, "{preflight:?}");
+            assert_eq!(preflight.headers["access-control-max-age"], "3600");
+            let shown = called.headers["access-control-expose-headers"].to_str().unwrap();
+            for header in ["x-request-id", "retry-after", "ratelimit", "sluicegate-durability"] {
+                assert!(shown.contains(header), "{header}: {shown}");
+            }
             let refused = api.request_as("wrong", Method::GET, "/app").header("origin", origin);
             assert!(allowed(&send(refused).await).is_some(), "pages can read errors too");
         }
@@ -140,7 +145,14 @@ async fn large_answers_are_compressed_for_those_who_can_read_them() {
     let list = "/app/acme/endpoint";
     let plain = coded(Method::GET, list, "identity", json!({})).await;
     assert!(plain.0.is_none() && plain.1.len() > 2000);
-    for (accept, coding) in [("gzip", Some("gzip")), ("zstd, gzip", Some("zstd")), ("br", None)] {
+    for (accept, coding) in [
+        ("gzip", Some("gzip")),
+        ("zstd, gzip", Some("zstd")),
+        ("zstd;q=0.5, gzip", Some("gzip")),
+        ("gzip;q=0, zstd", Some("zstd")),
+        ("gzip;q=0", None),
+        ("br", None),
+    ] {
         let (found, bytes) = coded(Method::GET, list, accept, json!({})).await;
         assert_eq!(found.as_deref(), coding, "{accept}");
         assert_eq!(bytes.len() < plain.1.len() / 2, coding.is_some(), "{accept}");
