@@ -1,6 +1,6 @@
 //! The list on a terminal: drawn anew with each answer, and when a key asks for another order.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use anyhow::Context;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
@@ -40,18 +40,26 @@ async fn follow(
     mut sort: Sort,
     every: Duration,
 ) -> anyhow::Result<()> {
-    let (mut events, mut turns) = (EventStream::new(), time::interval(every));
+    let asked = |sort, after| async move {
+        time::sleep(after).await;
+        dispatchers.ask(sort).await
+    };
+    // Keys interrupt no question, and what is slow to answer holds up no key.
+    let mut asking = pin!(asked(sort, Duration::ZERO));
+    let mut events = EventStream::new();
     let (mut board, mut scrolled) = (Board::default(), 0_usize);
     loop {
-        // What is slow to answer does not hold up the keys.
         tokio::select! {
-            fresh = async { turns.tick().await; dispatchers.ask(sort).await } => board = fresh,
+            fresh = &mut asking => {
+                board = fresh;
+                asking.set(asked(sort, every));
+            }
             event = events.next() => match event.transpose().context("no keys can be read")?.map(wish) {
                 None | Some(Wish::Quit) => return Ok(()),
                 Some(Wish::Sort(by)) => {
                     sort = by;
                     board.sort_by(sort);
-                    turns.reset_immediately();
+                    asking.set(asked(sort, Duration::ZERO));
                 }
                 Some(Wish::Up) => scrolled = scrolled.saturating_sub(1),
                 Some(Wish::Down) => scrolled += 1,

@@ -77,7 +77,7 @@ fn all_dispatchers_make_one_table() {
     let site = Site::new(Engine::Embedded);
     let late = ("ep_late", "open", 5, Some(2_412.5), 0.0);
     let (one, asked) = played(200, page("a", &[late, ("ep_fast", "serving", 2, None, 90.0)]));
-    let (other, _) = played(200, page("b", &[("ep_deep", "throttled", 400, Some(3.0), 4.0)]));
+    let (other, _open) = played(200, page("b", &[("ep_deep", "throttled", 400, Some(3.0), 4.0)]));
     let once = |more: &[&str]| {
         let both = ["top", "--url", &one, "--url", &other];
         run(&mut bare(site.directory.path(), &[&both, more].concat()))
@@ -161,6 +161,8 @@ fn on_a_terminal_keys_are_heard_and_the_screen_is_given_back() {
     };
     wait_for("sort=backlog");
     keys.write_all(b"r").unwrap();
+    // The second question comes when the first was answered and drawn.
+    wait_for("sort=rate");
     wait_for("sort=rate");
     keys.write_all(b"q").unwrap();
     let output = terminal.wait_with_output().unwrap();
