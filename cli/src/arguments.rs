@@ -1,10 +1,13 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::exit;
+use crate::{exit, top::Sort};
+
+/// More often than this nobody can look.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A webhook gateway: takes events over HTTP, keeps them, and delivers each to every subscribed
 /// endpoint.
@@ -47,6 +50,17 @@ pub(crate) enum Command {
     /// Keys that encrypt what is secret in the store
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Check settings, store, clock, network and secrets, and say what to do about what is wrong; exit 1 if
+    /// anything fails
+    ///
+    /// It takes the settings of the process that is meant, changes nothing, and may run beside it, as the
+    /// same user. Only if no process has the embedded store open does it open that, as a start would.
+    Doctor(DoctorFlags),
+    /// Show destinations as they change: which wait, how long, and how deliveries to them go
+    ///
+    /// It asks the admin addresses of dispatchers. On a terminal it draws them anew, and keys change the order;
+    /// elsewhere it prints the table again and again.
+    Top(TopFlags),
     /// Ask the process on admin-listen whether it is ready; exit 0 if so, else 1
     Health(Flags),
 }
@@ -111,6 +125,53 @@ pub(crate) struct ConfigFlags {
     /// The settings themselves.
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+/// What is to be checked, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorFlags {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which configuration is meant.
+    #[command(flatten)]
+    pub(crate) of: ConfigFlags,
+}
+
+/// Which destinations are shown, and how.
+#[derive(Debug, Args)]
+pub(crate) struct TopFlags {
+    /// Admin address of a dispatcher, such as http://host:8081; repeatable: all of them make the whole
+    /// [default: the setting `admin_listen` on this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Vec<url::Url>,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) sort: Sort,
+    /// How many destinations at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 50,
+          value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(crate) limit: u16,
+    /// How often to ask
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval)]
+    pub(crate) every: Duration,
+    /// Print a table, and end; exit 1 if a dispatcher does not answer
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print JSON, and end
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where `admin_listen` comes from.
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime_serde::re::humantime::parse_duration(text) {
+        Ok(duration) if duration >= SHORTEST_INTERVAL => Ok(duration),
+        Ok(_) => Err(format!("use {SHORTEST_INTERVAL:?} or more")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What a process does.

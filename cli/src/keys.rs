@@ -1,13 +1,21 @@
 //! The keys that encrypt what is secret in the store: set by the operator, or, for the embedded store,
 //! made once and kept in the data directory.
 
-use std::path::Path;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use secrecy::{ExposeSecret, SecretString};
-use shared::sealing::{KeyRing, SealingKey};
+use shared::{
+    sealing::{KeyRing, SealError, SealingKey},
+    store::SharedStore,
+    time::Millis,
+};
 
 use crate::{
     config::{AtRest, Settings, StoreChoice},
+    endpoints,
     exit::{Failure, Result},
     private::{self, private_directory},
 };
@@ -21,10 +29,50 @@ pub(crate) struct Keys {
     pub(crate) told: String,
 }
 
-/// The keys of the settings, or those of the data directory, made now if there are none.
+/// The keys of the settings, or those of the data directory, made now if there are none and nothing in
+/// the store is sealed with one that was lost.
 ///
 /// Call it only while holding the store, so that no other process makes some at the same time.
-pub(crate) fn find_or_make(settings: &Settings) -> Result<Keys> {
+pub(crate) async fn find_or_make(settings: &Settings, store: &SharedStore) -> Result<Keys> {
+    if let Some(keys) = find(settings)? {
+        return Ok(keys);
+    }
+    let path = made(settings);
+    if let Some(key) = lost(store).await? {
+        let path = path.display();
+        return Err(Failure::config(format!(
+            "secrets in the store are encrypted with the key {key}, and the file that held it, {path}, \
+             is missing: bring it back from a backup, or name the key in secrets.keys. If it is lost, \
+             run `(umask 077; sluicegate secrets generate-key > {path})`: endpoints whose secrets cannot \
+             be read get nothing until their secrets and headers are set anew"
+        )));
+    }
+    private_directory(&settings.data_dir)?;
+    private::write(&path, &SealingKey::generate())?;
+    kept(&path)
+}
+
+/// The id of a key that something in the store is sealed with; `None`: nothing is sealed.
+async fn lost(store: &SharedStore) -> Result<Option<String>> {
+    let (none, mut missing) = (KeyRing::default(), None);
+    endpoints::each(store, |app, endpoint| match endpoint.confidential(app, &none, Millis(0)) {
+        Err(SealError::UnknownKey(key)) => {
+            missing = Some(key);
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    })
+    .await?;
+    Ok(missing)
+}
+
+/// Where the key lies that was made for this data directory.
+fn made(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(FILE)
+}
+
+/// The keys of the settings, or those of the data directory; `None`: there are none yet.
+pub(crate) fn find(settings: &Settings) -> Result<Option<Keys>> {
     let secrets = &settings.secrets;
     if secrets.at_rest == AtRest::Plain {
         tracing::warn!(
@@ -32,26 +80,25 @@ pub(crate) fn find_or_make(settings: &Settings) -> Result<Keys> {
              the store"
         );
         let told = "plain: readable for everybody who can read the store".to_owned();
-        return Ok(Keys { ring: KeyRing::default(), told });
+        return Ok(Some(Keys { ring: KeyRing::default(), told }));
     }
     if let Some(ring) = set(settings).map_err(Failure::config)? {
-        return Ok(Keys { ring, told: "encrypted, with the configured keys".to_owned() });
+        return Ok(Some(Keys { ring, told: "encrypted, with the configured keys".to_owned() }));
     }
     match settings.store {
         // The checks have refused this before.
         StoreChoice::Redis(_) => Err(Failure::config(MISSING)),
-        StoreChoice::Embedded => {
-            let path = settings.data_dir.join(FILE);
-            if !path.exists() {
-                private_directory(&settings.data_dir)?;
-                private::write(&path, &SealingKey::generate())?;
-            }
-            private::check(&path)?;
-            let ring = read(&path).map_err(Failure::config)?;
-            let told = format!("encrypted, with the key in {}: back it up", path.display());
-            Ok(Keys { ring, told })
-        }
+        StoreChoice::Embedded if !made(settings).exists() => Ok(None),
+        StoreChoice::Embedded => kept(&made(settings)).map(Some),
     }
+}
+
+/// The keys in the file of the data directory.
+fn kept(path: &Path) -> Result<Keys> {
+    private::check(path)?;
+    let ring = read(path).map_err(Failure::config)?;
+    let told = format!("encrypted, with the key in {}: back it up", path.display());
+    Ok(Keys { ring, told })
 }
 
 /// What is to be done where no key is set and none can be made.

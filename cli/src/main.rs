@@ -5,6 +5,8 @@ mod arguments;
 mod client;
 mod config;
 mod declare;
+mod doctor;
+mod endpoints;
 mod exit;
 mod health;
 mod keys;
@@ -18,6 +20,7 @@ mod serve;
 mod store;
 mod sweep;
 mod token;
+mod top;
 mod traces;
 mod welcome;
 
@@ -69,6 +72,8 @@ fn run(arguments: Arguments) -> Result<()> {
         Some(Command::Secrets(SecretsCommand::Rewrap(server))) => {
             actix_rt::System::new().block_on(rewrap::rewrap(&server))
         }
+        Some(Command::Doctor(flags)) => actix_rt::System::new().block_on(doctor::doctor(&flags)),
+        Some(Command::Top(flags)) => actix_rt::System::new().block_on(top::top(&flags)),
         Some(Command::Health(flags)) => {
             let settings = Config::load(&flags, Role::AllInOne)?.settings;
             Ok(health::ask(settings.admin_listen)?)

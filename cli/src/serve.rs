@@ -42,7 +42,7 @@ pub(crate) async fn serve(config: Config, role: Role) -> Result<()> {
     }
     let store = store::open(&settings, &metrics).await?;
     let token = role.takes_messages().then(|| ApiToken::find_or_make(&settings)).transpose()?;
-    let keys = keys::find_or_make(&settings)?;
+    let keys = keys::find_or_make(&settings, &store).await?;
     let (tracer, exporter) = traces::start(&settings.traces, role, &metrics)?;
     let shared = Shared { keys: &keys.ring, tracer, store: &store, metrics: &metrics };
     let parts = Parts::start(&settings, role, token.as_ref(), shared).await?;

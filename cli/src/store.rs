@@ -1,5 +1,7 @@
 //! Opens the store that the settings choose.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use prometheus::Registry;
 use shared::store::{SharedStore, embedded, observed, redis};
@@ -20,9 +22,14 @@ pub(crate) async fn open(settings: &Settings, metrics: &Registry) -> Result<Shar
     let store: SharedStore = match &settings.store {
         StoreChoice::Embedded => {
             private_directory(&settings.data_dir)?;
-            embedded::open(&settings.data_dir.join(DIRECTORY), durability, lifetimes)?
+            embedded::open(&directory(settings), durability, lifetimes)?
         }
         StoreChoice::Redis(url) => redis::open(url.as_str(), durability, lifetimes).await?,
     };
     Ok(observed(store, metrics).context("metrics of the store")?)
+}
+
+/// Where the embedded store lies.
+pub(crate) fn directory(settings: &Settings) -> PathBuf {
+    settings.data_dir.join(DIRECTORY)
 }

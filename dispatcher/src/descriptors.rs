@@ -1,6 +1,6 @@
 //! File descriptors: whether this process may have as many as its settings need.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Config;
 
@@ -24,20 +24,49 @@ pub(crate) fn most_idle(config: &Config) -> usize {
     config.max_in_flight
 }
 
-/// Raises the soft limit where it is too low and may be raised.
-pub(crate) fn ensure(config: &Config) -> Result<(), TooFew> {
+/// File descriptors that the settings need, and those that this process may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// What the settings need.
+    pub needed: usize,
+    /// The soft limit; `None`: none.
+    pub soft: Option<u64>,
+    /// The hard limit, to which the soft one is raised; `None`: none.
+    pub hard: Option<u64>,
+}
+
+/// Compares need and limits, and changes nothing.
+///
+/// # Errors
+/// If even the hard limit is too low.
+pub fn descriptors(config: &Config) -> Result<Descriptors, TooFew> {
     // An attempt has a connection, or before that two questions to name servers.
     let needed = 2 * config.max_in_flight + most_idle(config) + RESERVE;
-    let mut limit = getrlimit(Resource::Nofile);
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed as u64);
-    if enough(limit.current) {
+    let limit = getrlimit(Resource::Nofile);
+    let found = Descriptors { needed, soft: limit.current, hard: limit.maximum };
+    match found.suffices(found.hard) {
+        true => Ok(found),
+        false => Err(found.too_few(config)),
+    }
+}
+
+/// Raises the soft limit where it is too low and may be raised.
+pub(crate) fn ensure(config: &Config) -> Result<(), TooFew> {
+    let found = descriptors(config)?;
+    let raised = Rlimit { current: found.hard, maximum: found.hard };
+    if found.suffices(found.soft) || setrlimit(Resource::Nofile, raised).is_ok() {
         return Ok(());
     }
-    let most = limit.maximum;
-    limit.current = most;
-    if enough(most) && setrlimit(Resource::Nofile, limit).is_ok() {
-        return Ok(());
+    Err(found.too_few(config))
+}
+
+impl Descriptors {
+    fn suffices(&self, limit: Option<u64>) -> bool {
+        limit.is_none_or(|limit| limit >= self.needed as u64)
     }
-    let most = most.map_or(usize::MAX, |most| most as usize);
-    Err(TooFew { in_flight: config.max_in_flight, needed, most })
+
+    fn too_few(&self, config: &Config) -> TooFew {
+        let most = self.hard.map_or(usize::MAX, |most| most as usize);
+        TooFew { in_flight: config.max_in_flight, needed: self.needed, most }
+    }
 }

@@ -43,14 +43,17 @@ mod tenure;
 mod traced;
 mod workers;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter};
 pub use config::{Config, LogSettings};
+pub use connector::Unresolved;
 use connector::{Connector, Names};
+pub use descriptors::{Descriptors, TooFew, descriptors};
 use destinations::{Alive, Gauges};
 pub use destinations::{Destinations, Page, Query, QueryError, Sort};
 use fetcher::{Fetcher, Fetching};
+use futures_util::future::join_all;
 use metrics::Metrics;
 use node::{Leave, Node};
 use ownership::Ownership;
@@ -93,6 +96,17 @@ pub enum StartError {
     /// A metric is registered twice.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// What these names resolve to, asked of the name servers that deliveries ask, all at once.
+///
+/// # Errors
+/// If name servers cannot be configured; a name that does not resolve is no error of this kind.
+pub async fn resolve(
+    names: &[String],
+) -> Result<Vec<Result<Arc<[IpAddr]>, Unresolved>>, StartError> {
+    let resolver = Names::of_system().map_err(StartError::Names)?;
+    Ok(join_all(names.iter().map(|name| resolver.addresses(name))).await)
 }
 
 impl Dispatcher {

@@ -15,7 +15,7 @@ use actix_web::{
 
 /// From how many bytes on.
 const WORTH: u64 = 1024;
-/// The best first.
+/// Which of them is taken, the caller's preferences say.
 const KNOWN: [ContentEncoding; 2] = [ContentEncoding::Zstd, ContentEncoding::Gzip];
 
 pub(crate) async fn compress<B: MessageBody>(

@@ -50,6 +50,13 @@ const CLOSED_PORTS: [u16; 26] = [
     2375, 3306, 5432, 6379,
 ];
 
+/// Where clouds serve machines their credentials.
+pub const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
 /// What a URL may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use connections::{Counted, timed};
 use http::{HeaderMap, header::RETRY_AFTER};
 pub(crate) use names::Names;
+pub use names::Unresolved;
 use parking_lot::Mutex;
 use reqwest::{Client, Response, redirect::Policy};
 use resolver::{Forbidden, Resolver};

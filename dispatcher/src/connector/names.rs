@@ -35,7 +35,7 @@ const CONFIGURED: Duration = Duration::from_secs(300);
 
 /// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unresolved {
+pub enum Unresolved {
     /// The name server says so, or cannot be reached.
     #[error("the name does not resolve")]
     Failed,
@@ -80,7 +80,7 @@ impl Names {
 
     /// The addresses of a name, at least one. Who asks for a name that is being looked up waits for
     /// the same answer.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Arc<[IpAddr]>, Unresolved> {
+    pub(crate) async fn addresses(&self, name: &str) -> Result<Arc<[IpAddr]>, Unresolved> {
         self.answers.get_with_by_ref(name, self.look_up(name)).await.addresses
     }
 

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::domain::{OrderBy, Ordering, Poison};
 
+use crate::ingest::Objects;
+
 const MAX_POINTER: usize = 256;
 const MAX_ATTEMPTS: u32 = 64;
 
@@ -62,7 +64,8 @@ fn read_poison(poison: &Value) -> Option<Poison> {
     if poison == "block" {
         return Some(Poison::Block);
     }
-    let DeadLetterIn { dead_letter_after: attempts } = DeadLetterIn::deserialize(poison).ok()?;
+    let read = DeadLetterIn::deserialize(Objects(poison));
+    let DeadLetterIn { dead_letter_after: attempts } = read.ok()?;
     (attempts.get() <= MAX_ATTEMPTS).then_some(Poison::DeadLetterAfter(attempts))
 }
 

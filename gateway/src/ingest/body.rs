@@ -10,8 +10,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde::Deserialize;
 use serde_json::{error::Category, value::RawValue};
+use serde_path_to_error::Segment;
 use tokio::time::Instant;
 
+use super::objects::Objects;
 use crate::{
     config::Config,
     error::{ApiError, Fault, Result},
@@ -100,29 +102,37 @@ impl BatchBody {
 
 /// Reads a JSON object.
 pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    // A list of its fields' values would be read as the object.
-    if text.trim_ascii_start().starts_with('[') {
-        let msg = "expected an object, not a list".to_owned();
-        return Err(ApiError::Invalid(vec![Fault {
-            loc: vec!["body".into()],
-            msg,
-            kind: "type_error",
-        }]));
-    }
     read_json(text)
 }
 
+/// Reads JSON. What is to be an object must be one, wherever it lies.
 fn read_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| match error.classify() {
-        Category::Data => ApiError::Invalid(vec![Fault {
-            loc: vec!["body".into()],
-            msg: error.to_string(),
-            kind: "type_error",
-        }]),
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(Objects(&mut reader));
+    let value = value.and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| match error.classify() {
+        Category::Data => ApiError::Invalid(vec![misfit::<T>(text, &error)]),
         Category::Syntax | Category::Eof | Category::Io => {
             ApiError::Malformed(format!("the body is not JSON: {error}"))
         }
     })
+}
+
+/// What has the wrong shape. It is read once more to find where that is: only those pay for it who made
+/// a mistake.
+fn misfit<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Fault {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let again = serde_path_to_error::deserialize::<_, T>(Objects(&mut reader)).err();
+    let path = again.iter().flat_map(|misfit| misfit.path()).filter_map(|step| match step {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    Fault {
+        loc: std::iter::once("body".into()).chain(path.map(Into::into)).collect(),
+        msg: error.to_string(),
+        kind: "type_error",
+    }
 }
 
 impl FromRequest for Body {
@@ -240,6 +250,29 @@ mod tests {
         let listed = body(br#" ["a", 1]"#).json::<Named>();
         assert!(matches!(listed, Err(ApiError::Invalid(_))), "{listed:?}");
         assert!(body(br#"{"name":"a","count":1}"#).json::<Named>().is_ok());
+    }
+
+    #[test]
+    fn what_has_another_shape_is_found_by_its_path() {
+        #[derive(Debug, Deserialize)]
+        #[expect(dead_code, reason = "it is only read")]
+        struct Nested {
+            all: Vec<Named>,
+        }
+        for (bytes, place) in [
+            (br#"{"all": [{"name": "a", "count": 1}, ["a", 1]]}"#.as_slice(), vec!["all", "1"]),
+            (br#"{"all": [{"name": "a", "count": 300}]}"#, vec!["all", "0", "count"]),
+            (br#"{"all": [{"name": "a"}]}"#, vec!["all", "0"]),
+            (b"{}", vec![]),
+            (br#" [[]]"#, vec![]),
+        ] {
+            let Err(ApiError::Invalid(faults)) = Body(Bytes::from_static(bytes)).json::<Nested>()
+            else {
+                panic!("{bytes:?}")
+            };
+            assert_eq!(faults[0].loc[0], "body");
+            assert_eq!(faults[0].loc[1..], place, "{faults:?}");
+        }
     }
 
     #[test]

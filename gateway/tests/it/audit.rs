@@ -99,4 +99,10 @@ async fn it_says_which_key_it_was_and_is_for_admins_only() {
         assert_eq!(by_key, pause.status == 200, "{latest}");
         assert!(!latest.to_string().contains(text));
     }
+    let app = api.get("/app/acme").await.expect(200)["id"].clone();
+    let granted = api.post("/auth/app-portal-access/acme", json!({})).await.expect(200);
+    let latest = &listed(&api, "limit=1").await[0];
+    assert_eq!((&latest["action"], &latest["appId"]), (&json!("auth.app-portal-access"), &app));
+    let token = granted["token"].as_str().unwrap();
+    assert!(!latest.to_string().contains(&token[token.len() - 32..]), "{latest}");
 }

@@ -103,6 +103,7 @@ async fn orders_that_cannot_be_are_refused() {
         json!({"by": "endpoint", "poison": {"deadLetterAfter": 0}}),
         json!({"by": "endpoint", "poison": {"deadLetterAfter": 65}}),
         json!({"by": "endpoint", "poison": {"dead_letter_after": 3}}),
+        json!({"by": "endpoint", "poison": [3]}),
     ] {
         let body = json!({"url": "https://example.com/", "sluicegate": {"ordering": ordering}});
         let refused = api.post("/app/acme/endpoint", body).await.expect(422);

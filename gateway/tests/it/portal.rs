@@ -2,9 +2,13 @@
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use shared::{domain::PortalAccess, store::Kind, time::Millis};
+use shared::{
+    domain::PortalAccess,
+    store::{Document, Expect, Kind},
+    time::Millis,
+};
 
-use crate::harness::{Answer, Api, Stored, fresh, send};
+use crate::harness::{Answer, Api, Stored, config, fresh, send, stored};
 
 async fn granted(api: &Api, body: Value) -> (String, String) {
     let granted = api.post("/auth/app-portal-access/acme", body).await.expect(200);
@@ -28,6 +32,17 @@ async fn kept(stored: &Stored, app: &str) -> PortalAccess {
     serde_json::from_slice(&json).unwrap()
 }
 
+/// Ends all tokens and links, as time would.
+async fn end_all(stored: &Stored, app: &str) {
+    let mut access = kept(stored, app).await;
+    for token in &mut access.tokens {
+        token.expires_at = Millis(1);
+    }
+    let json = serde_json::to_vec(&access).unwrap().into();
+    let document = Document { name: app.to_owned(), json };
+    stored.store.put_document(Kind::Portal, &document, &Expect::Any).await.unwrap();
+}
+
 #[actix_web::test]
 async fn a_link_becomes_a_token_once() {
     let (api, stored) = fresh().await;
@@ -36,6 +51,9 @@ async fn a_link_becomes_a_token_once() {
     let (code, token) = granted(&api, json!({})).await;
     let page = exchange(&api, &code).await.expect(200);
     assert_eq!(page["appId"], app);
+    let day = |end: Millis| end.since(Millis::now()).as_secs() <= 86_400;
+    let short = kept(&stored, &app).await.tokens.into_iter().filter(|it| day(it.expires_at));
+    assert_eq!(short.count(), 1, "a page's token is good for a day, the other for a week");
     let of_page = page["token"].as_str().unwrap();
     for token in [&token, of_page] {
         let path = format!("/app/{app}/endpoint");
@@ -131,6 +149,11 @@ async fn tokens_end() {
     }
     api.post(path, json!({})).await.expect(204);
     assert!(kept(&stored, &app).await.tokens.is_empty());
+
+    let (code, token) = granted(&api, json!({})).await;
+    end_all(&stored, &app).await;
+    assert_eq!(asked(&token).await, 401);
+    exchange(&api, &code).await.expect_error(401, "authentication_failed");
 }
 
 #[actix_web::test]
@@ -147,7 +170,14 @@ async fn the_page_needs_nothing_from_elsewhere() {
         assert!(answer.headers["content-type"].to_str().unwrap().starts_with(media));
         let policy = answer.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        for (header, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-cache"),
+        ] {
+            assert_eq!(answer.headers[header], value, "{path}");
+        }
         for foreign in ["http://", "https://", "innerHTML", "onclick=", "style=", "eval("] {
             assert!(!answer.text.contains(foreign), "{path} has {foreign}");
         }
@@ -156,4 +186,15 @@ async fn the_page_needs_nothing_from_elsewhere() {
     let granted = api.post(&format!("/auth/app-portal-access/{granted}"), json!({})).await;
     let url = granted.expect(200)["url"].as_str().unwrap().to_owned();
     assert!(url.starts_with(&format!("{root}/portal#sgo_")), "{url}");
+}
+
+#[actix_web::test]
+async fn links_begin_where_browsers_reach_the_api() {
+    let stored = stored();
+    let public_url = "https://hooks.example.com/".to_owned();
+    let api = Api::start_with(&stored.store, gateway::Config { public_url, ..config() }).await;
+    api.application("acme").await;
+    let granted = api.post("/auth/app-portal-access/acme", json!({})).await.expect(200);
+    let url = granted["url"].as_str().unwrap();
+    assert!(url.starts_with("https://hooks.example.com/portal#sgo_"), "{url}");
 }

@@ -113,6 +113,11 @@ async fn pages_of_named_origins_may_call() {
         assert_eq!(allowed(&preflight), allowed(&called));
         if allowed(&called).is_some() {
             assert_eq!(preflight.status, 200, "{preflight:?}");
+            assert_eq!(preflight.headers["access-control-max-age"], "3600");
+            let shown = called.headers["access-control-expose-headers"].to_str().unwrap();
+            for header in ["x-request-id", "retry-after", "ratelimit", "sluicegate-durability"] {
+                assert!(shown.contains(header), "{header}: {shown}");
+            }
             let refused = api.request_as("wrong", Method::GET, "/app").header("origin", origin);
             assert!(allowed(&send(refused).await).is_some(), "pages can read errors too");
         }
@@ -143,7 +148,14 @@ async fn large_answers_are_compressed_for_those_who_can_read_them() {
     let list = "/app/acme/endpoint";
     let plain = coded(Method::GET, list, "identity", json!({})).await;
     assert!(plain.0.is_none() && plain.1.len() > 2000);
-    for (accept, coding) in [("gzip", Some("gzip")), ("zstd, gzip", Some("zstd")), ("br", None)] {
+    for (accept, coding) in [
+        ("gzip", Some("gzip")),
+        ("zstd, gzip", Some("zstd")),
+        ("zstd;q=0.5, gzip", Some("gzip")),
+        ("gzip;q=0, zstd", Some("zstd")),
+        ("gzip;q=0", None),
+        ("br", None),
+    ] {
         let (found, bytes) = coded(Method::GET, list, accept, json!({})).await;
         assert_eq!(found.as_deref(), coding, "{accept}");
         assert_eq!(bytes.len() < plain.1.len() / 2, coding.is_some(), "{accept}");
@@ -151,4 +163,39 @@ async fn large_answers_are_compressed_for_those_who_can_read_them() {
     assert_eq!(coded(Method::GET, "/app/acme", "gzip", json!({})).await.0, None, "it is small");
     let message = json!({"eventType": "a", "payload": "a".repeat(4000)});
     assert_eq!(coded(Method::POST, "/app/acme/msg", "gzip", message).await.0, None);
+}
+
+#[actix_web::test]
+async fn what_is_to_be_an_object_is_no_list_however_deep_it_lies() {
+    let (api, _stored) = fresh().await;
+    api.application("acme").await;
+    let endpoint = |settings: Value| json!({"url": "https://example.com/", "sluicegate": settings});
+    let message = |application: Value| json!({"eventType": "a", "payload": [[], {"a": []}], "application": application});
+    for (path, body, place) in [
+        ("/app", json!([{"name": "a"}]), json!(["body"])),
+        ("/app", json!({"name": "a", "sluicegate": []}), json!(["body", "sluicegate"])),
+        ("/event-type", json!({"name": "a", "sluicegate": []}), json!(["body", "sluicegate"])),
+        ("/app/acme/endpoint", endpoint(json!([])), json!(["body", "sluicegate"])),
+        (
+            "/app/acme/endpoint",
+            endpoint(json!({"retry": [["1s"]]})),
+            json!(["body", "sluicegate", "retry"]),
+        ),
+        (
+            "/app/acme/endpoint",
+            endpoint(json!({"limits": [{"count": 1, "per": "1s"}, [1, "1s"]]})),
+            json!(["body", "sluicegate", "limits", "1"]),
+        ),
+        ("/app/acme/msg", message(json!(["b"])), json!(["body", "application"])),
+    ] {
+        let refused = api.post(path, body.clone()).await.expect(422);
+        let fault = &refused["detail"][0];
+        assert_eq!(fault["loc"], place, "{body}: {refused}");
+        assert!(fault["msg"].as_str().unwrap().contains("expected an object"), "{body}: {refused}");
+    }
+    api.post("/app/acme/msg", message(json!({"name": "b", "uid": "b"}))).await.expect(202);
+    let batch = json!([message(json!(null)), message(json!(["b"]))]);
+    let answer = api.post("/app/acme/msg/batch", batch).await;
+    let refused = &answer.json()["data"][1];
+    assert_eq!(refused["detail"][0]["loc"], json!(["body", "application"]), "{}", answer.text);
 }

@@ -31,6 +31,7 @@ mod draft;
 mod expiry;
 mod fan_out;
 mod history;
+mod inspection;
 mod keys;
 mod lanes;
 mod leases;
@@ -61,6 +62,7 @@ use std::{
 };
 
 use fjall::{PersistMode, SingleWriterTxDatabase};
+pub use inspection::{HEADROOM, Inspection, inspect};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -75,10 +77,6 @@ use self::{
 };
 use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
 use crate::placement::{FORMAT, LANES_PER_SHARD, SHARDS};
-
-/// New work is refused while the directory's file system has less than this many bytes free, so that
-/// there is room left to settle what was taken.
-const HEADROOM: u64 = 64 << 20;
 
 /// The engine. Dropping it waits until the writer has finished what it was given.
 pub struct Embedded {
@@ -237,20 +235,9 @@ impl Core {
         })
     }
 
-    /// How much room the store's disk has.
-    fn free_bytes(&self) -> Result<u64> {
-        match rustix::fs::statvfs(&self.directory) {
-            Ok(stat) => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
-            Err(error) => {
-                let what = "cannot tell how much room the store's disk has";
-                Err(StoreError::caused_by(ErrorKind::Unavailable, what, error))
-            }
-        }
-    }
-
     /// Fails while there is too little room for new work.
     fn has_room(&self) -> Result<()> {
-        let free = self.free_bytes()?;
+        let free = inspection::free_bytes(&self.directory)?;
         if free >= HEADROOM {
             return Ok(());
         }

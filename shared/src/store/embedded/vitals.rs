@@ -1,6 +1,6 @@
 //! What the engine tells of itself.
 
-use super::{Core, unreadable};
+use super::{Core, inspection::free_bytes, unreadable};
 use crate::store::{Result, Vital, Vitals};
 
 impl Core {
@@ -18,7 +18,7 @@ impl Core {
             Vital::gauge(
                 "sluicegate_embedded_disk_free_bytes",
                 "Room on the store's disk",
-                self.free_bytes()? as f64,
+                free_bytes(&self.directory)? as f64,
             ),
             Vital::counter(
                 "sluicegate_embedded_compactions_total",

@@ -46,23 +46,42 @@ pub(super) const SETTINGS: [&str; 5] = [
     "min-replicas-to-write",
 ];
 
+/// A setting that a level asks for, as the server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name in redis.conf.
+    pub name: &'static str,
+    /// Its value; empty: the server does not tell it.
+    pub found: String,
+    /// Why it does not keep the level, and what to do; `None`: it does.
+    pub wrong: Option<String>,
+}
+
+/// All settings that the level asks for.
+pub(super) fn judge(
+    level: Durability,
+    settings: &HashMap<String, String>,
+) -> impl Iterator<Item = Setting> {
+    wanted(level).iter().map(move |Wanted { setting, holds, value }| {
+        let found = settings.get(*setting).cloned().unwrap_or_default();
+        let wrong = (!holds(&found)).then(|| {
+            format!(
+                "durability `{}` needs redis to run with {setting} {value}, but it is `{found}`: \
+                 run `redis-cli CONFIG SET {setting} {value}` and put it into redis.conf, or \
+                 configure a lower durability",
+                level.name(),
+            )
+        });
+        Setting { name: setting, found, wrong }
+    })
+}
+
 /// Fails with [`ErrorKind::Misconfigured`] at the first setting that does not keep the level.
 pub(super) fn check(level: Durability, settings: &HashMap<String, String>) -> Result<()> {
-    for Wanted { setting, holds, value } in wanted(level) {
-        let found = settings.get(*setting).map_or("", String::as_str);
-        if !holds(found) {
-            return Err(StoreError::new(
-                ErrorKind::Misconfigured,
-                format!(
-                    "durability `{}` needs redis to run with {setting} {value}, but it is `{found}`: \
-                     run `redis-cli CONFIG SET {setting} {value}` and put it into redis.conf, or \
-                     configure a lower durability",
-                    level.name(),
-                ),
-            ));
-        }
+    match judge(level, settings).find_map(|setting| setting.wrong) {
+        Some(wrong) => Err(StoreError::new(ErrorKind::Misconfigured, wrong)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | `scripts`, `keys`, `entry` | what is written, and under which names |
 //! | `publish`, `lanes`, `settle`, `reader`, `leases`, `limits`, `documents`, `history`, `tasks` | the contract |
 //! | `durability`, `error` | what the server promises, and what its errors mean |
+//! | `inspection` | what the server says of itself, for diagnostics |
 
 mod connection;
 mod depths;
@@ -18,6 +19,7 @@ mod entry;
 mod error;
 mod heads;
 mod history;
+mod inspection;
 mod keys;
 mod lanes;
 mod leases;
@@ -35,6 +37,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ::redis::{FromRedisValue, cmd};
 use deadpool_redis::Pool;
+pub use durability::Setting;
+pub use inspection::{Layout, OLDEST, Server, Skew};
 
 use self::{
     connection::{Dialer, Link, call_replicated, pooled},
@@ -43,7 +47,6 @@ use self::{
     vitals::Counts,
 };
 use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
-use crate::placement::{FORMAT, LANES, SHARDS};
 
 /// A Redis server as a store.
 pub struct Redis {
@@ -67,9 +70,21 @@ pub struct Redis {
 /// [`ErrorKind::Misconfigured`] names the setting that does not fit; [`ErrorKind::Unavailable`] if the
 /// server cannot be reached.
 pub async fn open(url: &str, durability: Durability, lifetimes: Lifetimes) -> Result<Arc<Redis>> {
+    let redis = unchecked(url, durability, lifetimes)?;
+    redis.check_durability().await?;
+    redis.check_layout().await?;
+    Ok(redis)
+}
+
+/// A server that was not asked anything yet: it may not keep the durability, hold another layout, or be
+/// missing. For diagnostics, which must not write.
+///
+/// # Errors
+/// [`ErrorKind::Misconfigured`] if the URL cannot be read.
+pub fn unchecked(url: &str, durability: Durability, lifetimes: Lifetimes) -> Result<Arc<Redis>> {
     let dialer = Dialer::new(url)?;
     let counts = Arc::<Counts>::default();
-    let redis = Redis {
+    Ok(Arc::new(Redis {
         publishing: Link::new(dialer.clone(), Arc::clone(&counts)),
         serving: Link::new(dialer.clone(), Arc::clone(&counts)),
         pool: dialer.pool()?,
@@ -78,36 +93,35 @@ pub async fn open(url: &str, durability: Durability, lifetimes: Lifetimes) -> Re
         durability,
         lifetimes,
         counts,
-    };
-    redis.check_durability().await?;
-    redis.check_layout().await?;
-    Ok(Arc::new(redis))
+    }))
 }
 
 impl Redis {
     async fn check_durability(&self) -> Result<()> {
-        let settings: HashMap<String, String> =
-            self.serving.command(cmd("CONFIG").arg("GET").arg(&durability::SETTINGS)).await?;
-        durability::check(self.durability, &settings)
+        durability::check(self.durability, &self.configured().await?)
+    }
+
+    async fn configured(&self) -> Result<HashMap<String, String>> {
+        self.serving.command(cmd("CONFIG").arg("GET").arg(&durability::SETTINGS)).await
     }
 
     async fn check_layout(&self) -> Result<()> {
-        let ours = format!("format={FORMAT} shards={SHARDS} lanes={LANES}");
-        let key = keys::layout();
-        let mut found: Option<String> = self.serving.command(cmd("GET").arg(&key)).await?;
-        if found.is_none() {
-            found =
-                self.serving.command(cmd("SET").arg(&key).arg(&ours).arg("NX").arg("GET")).await?;
+        let mut found = self.layout().await?;
+        if found == Layout::None {
+            let mut write = cmd("SET");
+            write.arg(keys::layout()).arg(inspection::layout()).arg("NX").arg("GET");
+            found = Layout::of(self.serving.command(&write).await?);
         }
         match found {
-            Some(theirs) if theirs != ours => Err(StoreError::new(
+            Layout::Other(theirs) => Err(StoreError::new(
                 ErrorKind::Misconfigured,
                 format!(
-                    "the store was written with `{theirs}`, this version works with `{ours}`: use \
+                    "the store was written with `{theirs}`, this version works with `{}`: use \
                      the version that wrote it, or an empty database",
+                    inspection::layout(),
                 ),
             )),
-            _ => Ok(()),
+            Layout::None | Layout::Ours => Ok(()),
         }
     }
 
