@@ -219,9 +219,7 @@ impl Metrics {
     /// out before it.
     pub(crate) fn line(&self, code: &'static str) -> Option<u64> {
         let taken = self.quota.take(code, Instant::now());
-        if taken.is_none() {
-            self.left_out.with_label_values(&[code]).inc();
-        }
+        self.left_out.with_label_values(&[code]).inc_by(u64::from(taken.is_none()));
         taken
     }
 

@@ -266,8 +266,7 @@ mod tests {
             (b"{}", vec![]),
             (br#" [[]]"#, vec![]),
         ] {
-            let Err(ApiError::Invalid(faults)) = Body(Bytes::from_static(bytes)).json::<Nested>()
-            else {
+            let Err(ApiError::Invalid(faults)) = body(bytes).json::<Nested>() else {
                 panic!("{bytes:?}")
             };
             assert_eq!(faults[0].loc[0], "body");
