@@ -261,10 +261,10 @@ fn messages(config: &mut ServiceConfig) {
                 .route(web::get().to(message::list))
                 .route(web::post().to(message::create)),
         )
-        // A message may have this word as its event id.
+        // A message may have this word as its event id, and is read by it.
         .service(
             resource("/app/{app}/msg/batch")
-                .guard(guard::Post())
+                .guard(guard::Not(guard::Get()))
                 .route(web::post().to(message_batch::create)),
         )
         .service(

@@ -34,7 +34,9 @@ async fn everybody_may_read_the_document_and_its_page() {
 #[tokio::test]
 async fn a_path_names_the_methods_that_it_has() {
     let (api, _stored) = fresh().await;
-    for (path, methods) in [("/app", "GET, POST"), ("/app/a", "DELETE, GET, PATCH, PUT")] {
+    for (path, methods) in
+        [("/app", "GET, POST"), ("/app/a", "DELETE, GET, PATCH, PUT"), ("/app/a/msg/batch", "POST")]
+    {
         let answer = send(api.request(reqwest::Method::TRACE, path)).await;
         answer.expect_error(405, "method_not_allowed");
         assert_eq!(answer.headers["allow"], methods);
