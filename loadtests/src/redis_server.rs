@@ -61,6 +61,7 @@ impl RedisServer {
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", appendfsync])
             .args(["--maxmemory-policy", "noeviction", "--no-appendfsync-on-rewrite", "no"])
+            .args(["--auto-aof-rewrite-min-size", "512mb", "--rdbcompression", "no"])
             .args(["--stream-node-max-bytes", "512", "--databases", &DATABASES.to_string()])
             .arg("--dir")
             .arg(directory)

@@ -3,7 +3,7 @@
 //! An entry's one field is named after its application, so that one tenant never sees another's: of a
 //! stream's node, Redis keeps a name that repeats only once.
 
-use ::redis::{Value, cmd, pipe};
+use ::redis::{Cmd, Value, cmd, pipe};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,8 @@ const ENTRIES: usize = 16;
 const STRUCK_AT_ONCE: usize = 250;
 /// How many entries one trim removes at most.
 const TRIMMED: usize = 1000;
+/// What a place of an attempt takes up among those of its message, in bytes; the script settle knows it too.
+const PLACE: usize = 56;
 
 #[async_trait::async_trait]
 impl History for Redis {
@@ -108,7 +110,7 @@ impl History for Redis {
     ) -> Result<Page<Attempt>> {
         let shard = Shard::of(app);
         let key = keys::message_attempts(shard, message);
-        let total: usize = self.ask(cmd("LLEN").arg(&key)).await?;
+        let total = self.ask::<usize>(cmd("STRLEN").arg(&key)).await? / PLACE;
         let after = page.after.as_ref().map(list_place).transpose()?;
         let (first, end) = match (page.order, after) {
             (Order::OldestFirst, after) => {
@@ -127,9 +129,8 @@ impl History for Redis {
         if first >= end {
             return Ok(Page { entries: Vec::new(), done });
         }
-        let pointers: Vec<String> =
-            self.ask(cmd("LRANGE").arg(&key).arg(first).arg(end - 1)).await?;
-        let pointers = pointers.iter().map(|it| pointer(it)).collect::<Result<Vec<_>>>()?;
+        let places: Bytes = bytes(self.ask(&places(&key, first, end)).await?)?.unwrap_or_default();
+        let pointers = places.chunks(PLACE).map(pointer).collect::<Result<Vec<_>>>()?;
         let mut pipeline = pipe();
         for (endpoint, entry, _) in &pointers {
             let key = keys::attempts(shard, *endpoint);
@@ -181,11 +182,12 @@ impl History for Redis {
                 .iter()
                 .filter(|(_, found)| attempt.is_none_or(|attempt| attempt == found.id));
             for (cursor, _) in wanted {
-                pipeline.cmd("LINDEX").arg(&key).arg(list_place(cursor)?);
+                let place = list_place(cursor)?;
+                pipeline.add_command(places(&key, place, place + 1));
             }
             if !pipeline.is_empty() {
-                let pointers: Vec<Option<String>> = self.ask_all(&pipeline).await?;
-                self.note_struck(shard, pointers.into_iter().flatten()).await?;
+                let places: Vec<Vec<u8>> = self.ask_all(&pipeline).await?;
+                self.note_struck(shard, places.iter().filter(|place| !place.is_empty())).await?;
                 any = true;
             }
             request.after = page.entries.last().map(|(cursor, _)| cursor.clone());
@@ -274,13 +276,13 @@ impl Redis {
     async fn note_struck(
         &self,
         shard: Shard,
-        pointers: impl Iterator<Item = String>,
+        places: impl Iterator<Item = &Vec<u8>>,
     ) -> Result<()> {
         let life = millis(self.lifetimes.history);
         let now = Millis::now().0;
         let mut pipeline = pipe();
-        for text in pointers {
-            let (endpoint, entry, index) = pointer(&text)?;
+        for place in places {
+            let (endpoint, entry, index) = pointer(place)?;
             let key = keys::struck(shard, endpoint);
             pipeline.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now.saturating_sub(life));
             pipeline.cmd("ZADD").arg(&key).arg(now).arg(format!("{entry}.{index}"));
@@ -359,15 +361,27 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
         .map_err(|error| corrupt("a record of history cannot be read", error))
 }
 
-/// A pointer to an attempt: the endpoint's 22 characters, the entry of its stream, and which of the
-/// entry's records.
-fn pointer(text: &str) -> Result<(EndpointId, &str, usize)> {
-    text.split_at_checked(TEXT_LEN)
+/// Asks for some of the places that a string holds.
+fn places(key: &str, first: usize, end: usize) -> Cmd {
+    let mut command = cmd("GETRANGE");
+    command.arg(key).arg(first * PLACE).arg(end * PLACE - 1);
+    command
+}
+
+/// A place of an attempt: the endpoint's 22 characters, the entry of its stream, which of the entry's
+/// records, and blanks.
+fn pointer(place: &[u8]) -> Result<(EndpointId, &str, usize)> {
+    std::str::from_utf8(place)
+        .ok()
+        .and_then(|text| text.trim_end().split_at_checked(TEXT_LEN))
         .and_then(|(endpoint, place)| {
             let (entry, index) = place.split_once('.')?;
             Some((EndpointId::from_bare(endpoint).ok()?, entry, index.parse().ok()?))
         })
-        .ok_or_else(|| corrupt("a message's list of attempts cannot be read", text))
+        .ok_or_else(|| {
+            let place = String::from_utf8_lossy(place).into_owned();
+            corrupt("where the attempts of a message are cannot be read", place)
+        })
 }
 
 fn no_place(cursor: &str) -> StoreError {

@@ -105,7 +105,7 @@ pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("dead:{}", endpoint.bare()))
 }
 
-/// List: where the attempts of a message are.
+/// String: where the attempts of a message are, each in as many bytes as the next.
 pub(super) fn message_attempts(shard: Shard, message: MessageId) -> String {
     tagged(shard, format_args!("mat:{}", message.bare()))
 }

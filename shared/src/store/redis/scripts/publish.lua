@@ -14,7 +14,7 @@ local message_life, retention, history = ARGV[2], ARGV[3], tonumber(ARGV[4])
 -- What nobody gives back goes with its slot. Which field a message counts in, `left` says by this unit.
 local SLOTS, CHARGED = 64, 100000000000000
 
-local jobs, bodies = {}, {}
+local jobs, bodies, dedup_keys = {}, {}, {}
 local k, a = 0, 4
 for i = 1, tonumber(ARGV[1]) do
   local job = {
@@ -26,6 +26,7 @@ for i = 1, tonumber(ARGV[1]) do
   k, a = k + 4, a + 6
   for d = 1, dedups do
     job.dedups[d] = {key = KEYS[k + d], value = job.id .. ARGV[a + 1], life = ARGV[a + 2]}
+    dedup_keys[#dedup_keys + 1] = KEYS[k + d]
     a = a + 2
   end
   k = k + dedups
@@ -41,6 +42,9 @@ end
 -- One command tells, nearly always, that none of the messages is known.
 local some_known = redis.call('EXISTS', unpack(bodies)) > 0
 local accepted, versions, claimed = {}, {}, {}
+for d, value in ipairs(#dedup_keys > 0 and redis.call('MGET', unpack(dedup_keys)) or {}) do
+  claimed[dedup_keys[d]] = value
+end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -92,7 +96,7 @@ local function judge(job)
     return 'stale', false
   end
   for d, dedup in ipairs(job.dedups) do
-    local value = claimed[dedup.key] or redis.call('GET', dedup.key)
+    local value = claimed[dedup.key]
     if value then
       -- Its own key: the message was stored, and its body has gone since.
       if string.sub(value, 1, #job.id) == job.id then

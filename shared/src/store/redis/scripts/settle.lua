@@ -22,6 +22,10 @@ local KEPT, MINUTE = 10000000, 60000
 -- And one that counts towards its application's quota the field of the count, as publish says.
 local CHARGED = 100000000000000
 
+-- Where an attempt is: the endpoint, the entry of its history, and which of that. All as long as this,
+-- so that a page of them is cut out of the string that they make.
+local PLACE = '%-56s'
+
 local retention, history = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -163,8 +167,16 @@ local function tally(queue, what, count)
   end
 end
 
+-- Most messages have one attempt: one command, instead of two and a list.
+local function note(item, place)
+  if item.before ~= '0' or not redis.call('SET', item.mat, place, 'PX', history, 'NX') then
+    redis.call('APPEND', item.mat, place)
+    redis.call('PEXPIRE', item.mat, history)
+  end
+end
+
 local function write_queue(lane, queue, removals)
-  local added, removed, tried, untried, records, tries_of = {}, {}, {}, {}, {}, {}
+  local added, removed, tried, untried, records, recorded = {}, {}, {}, {}, {}, {}
   local delivered, failed, given_up = 0, 0, 0
   local earliest
   for _, item in ipairs(queue.items) do
@@ -190,7 +202,7 @@ local function write_queue(lane, queue, removals)
       end
       if item.record ~= '' and item.verdict ~= 'deleted' then
         records[#records + 1] = item.record
-        tries_of[#tries_of + 1] = item.mat
+        recorded[#recorded + 1] = item
         if item.verdict == 'delivered' then
           delivered = delivered + 1
         else
@@ -232,9 +244,8 @@ local function write_queue(lane, queue, removals)
       string.sub(queue.name, 23, 44), '[' .. table.concat(records, ',') .. ']')
     redis.call('PEXPIRE', queue.att, history)
     local endpoint = string.sub(queue.name, 1, 22)
-    for i, mat in ipairs(tries_of) do
-      redis.call('RPUSH', mat, endpoint .. entry .. '.' .. (i - 1))
-      redis.call('PEXPIRE', mat, history)
+    for i, item in ipairs(recorded) do
+      note(item, string.format(PLACE, endpoint .. entry .. '.' .. (i - 1)))
     end
   end
   tally(queue, 'd', delivered)
