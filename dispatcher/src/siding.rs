@@ -3,9 +3,9 @@
 //! They come in bursts: when two thousand receivers begin to hang at once, hundreds of connections
 //! are opened in one moment, and what a receiver holds back it can let go in one moment too. On a
 //! worker all of it would stand in one line with the work of the healthy; on a thread of its own it
-//! has what the healthy leave of the processor, and a tenth where they would leave nothing. An endpoint moves to its worker, and to a
-//! connection there, when it has answered well. One with limits stays on its worker: they count the
-//! moments at which attempts start.
+//! has what the healthy leave of the processor, and a tenth where they would leave nothing. An
+//! endpoint moves to its worker, and to a connection there, when it has answered well. One with limits
+//! stays on its worker: they count the moments at which attempts start.
 
 use std::sync::Arc;
 

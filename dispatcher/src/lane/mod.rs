@@ -62,6 +62,7 @@ use seat::Seat;
 use shared::{
     domain::{Delivery, Destination, Queue},
     id::AppId,
+    placement::LANES,
     store::{EntryId, Fence, Park, Place},
     time::Millis,
 };
@@ -260,6 +261,13 @@ impl LaneActor {
         Some(held.since)
     }
 
+    /// What is done each second.
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        self.tick(ctx);
+        self.report(ctx);
+        self.finish(ctx);
+    }
+
     /// Ends every turn of the actor: starts the calls that became necessary.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         if self.closing && !self.draining && !self.waits_for_unproven() {
@@ -301,10 +309,12 @@ impl Actor for LaneActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(TICK, |me, ctx| {
-            me.tick(ctx);
-            me.report(ctx);
-            me.finish(ctx);
+        // Lanes are taken together: each has its own moment of a second, so that they do not all ask the
+        // store at once.
+        let first = TICK * u32::from(self.tenure.lane().index() + 1) / u32::from(LANES);
+        ctx.run_later(first, |me, ctx| {
+            me.beat(ctx);
+            ctx.run_interval(TICK, Self::beat);
         });
         self.read_from_the_beginning(ctx);
         self.watch_named_limits(ctx);

@@ -106,23 +106,28 @@ impl LaneActor {
     /// Parks what the endpoint will not want soon.
     fn park_surplus(&mut self, destination: Destination) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
-        let (keep, reason) = (seat.brain.appetite(), seat.reason(Instant::now()));
+        let keep = seat.brain.appetite();
         let surplus: Vec<_> = seat
             .backlogs_mut()
             .flat_map(|backlog| backlog.ready.split_off(keep.min(backlog.ready.len())))
             .collect();
-        self.parts.metrics.deferred(reason, surplus.len());
-        self.put_back(surplus);
+        self.put_back_from(destination, surplus);
     }
 
     /// Puts everything back where it waits.
     pub(super) fn put_back_ready(&mut self, destination: Destination) {
         let Some(seat) = self.seats.get_mut(&destination) else { return };
         let ready = seat.take_all();
-        if !ready.is_empty() {
-            self.parts.metrics.deferred(seat.reason(Instant::now()), ready.len());
+        self.put_back_from(destination, ready);
+    }
+
+    fn put_back_from(&mut self, destination: Destination, deliveries: Vec<Ready>) {
+        if let Some(seat) = self.seats.get(&destination)
+            && !deliveries.is_empty()
+        {
+            self.parts.metrics.deferred(seat.reason(Instant::now()), deliveries.len());
+            self.put_back(deliveries);
         }
-        self.put_back(ready);
     }
 
     fn put_back(&mut self, deliveries: impl IntoIterator<Item = Ready>) {
