@@ -267,16 +267,17 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
         .signatures
         .get()
         .is_none_or(|signatures| signatures.verify(path, request.headers(), &body));
-    let mut journal = state.journal();
-    if !signed {
-        journal.note_badly_signed(path);
-    }
-    let status = journal
-        .record(webhook_id, path, sha256, |attempt| {
-            if outage == 0 { behaviour.status(webhook_id, attempt) } else { outage }
-        })
-        .status;
-    drop(journal);
+    let status = {
+        let mut journal = state.journal();
+        if !signed {
+            journal.note_badly_signed(path);
+        }
+        journal
+            .record(webhook_id, path, sha256, |attempt| {
+                if outage == 0 { behaviour.status(webhook_id, attempt) } else { outage }
+            })
+            .status
+    };
     state.arrived.notify_waiters();
     match behaviour {
         Behaviour::Hang if outage == 0 => std::future::pending().await,

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::description::Ramp;
 
-/// The share of a step's rate that must have been acknowledged while it lasted. What was under way at
-/// its end is not, so it is less than 1.
+/// The share of a step's messages that must have been acknowledged. What the sender could not send
+/// while the step lasted, because requests stayed unanswered, is missing; a timer that was late at the
+/// end may leave out a few too.
 const ACCEPTED: f64 = 0.95;
 
 /// What a step of a ramp showed.
@@ -15,7 +16,7 @@ const ACCEPTED: f64 = 0.95;
 pub struct Step {
     /// Messages per second that were to be sent.
     pub rate: f64,
-    /// Messages per second that were acknowledged while it lasted.
+    /// Messages per second that were sent while it lasted and acknowledged.
     pub accepted: f64,
     /// What was waiting at its end, as the seconds in which it brings as much.
     pub waiting_seconds: f64,

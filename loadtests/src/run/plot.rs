@@ -143,10 +143,10 @@ fn panel(area: &Area<'_>, x: &Axis, y: &str, lines: &[Line], figures: &Figures) 
 
 /// With a logarithmic axis of milliseconds, from a tenth of one.
 fn log_panel(area: &Area<'_>, x: &Axis, lines: &[Line], marked: Option<&Figures>) -> Painted {
-    let heights = 0.1..most(lines) * 10.0;
+    let heights = 0.09..10f64.powf(most(lines).log10().floor() + 2.0);
     let mut chart =
         margins(area).build_cartesian_2d(x.range.clone(), heights.clone().log_scale())?;
-    lay_out(&mut chart, x, "milliseconds")?;
+    lay_out(&mut chart, x, "latency, milliseconds")?;
     if let Some(figures) = marked {
         mark(&mut chart, figures, heights)?;
     }

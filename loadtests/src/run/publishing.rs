@@ -168,7 +168,7 @@ impl Publisher<'_> {
         let all = due(&mut passed.records.iter().filter(acked));
         let in_time = |record: &&Record| acked(record) && record.answered < until;
         let due_at_end = due(&mut passed.records.iter().filter(in_time));
-        let accepted = passed.records.iter().filter(in_time).count() as f64;
+        let accepted = passed.records.iter().filter(acked).count() as f64;
         let deadline = Instant::now() + ramp.step.max(SETTLE);
         loop {
             let came = self.sink.ask(|journal| {
@@ -186,7 +186,7 @@ impl Publisher<'_> {
             let took = Quantiles::of_all(came.iter().map(|delivery| delivery.took))?;
             return Ok(Step {
                 rate,
-                accepted: accepted / seconds,
+                accepted: accepted / ramp.step.as_secs_f64(),
                 waiting_seconds: if per_second > 0.0 { waiting / per_second } else { 0.0 },
                 complete,
                 p99_ms: took.p99_ms,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// No request of the sender's takes longer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which server is loaded.
 #[derive(Debug, Clone)]
