@@ -52,6 +52,16 @@ impl Behaviour {
         })
     }
 
+    /// Whether each delivery is accepted sooner or later.
+    pub(crate) fn delivers(self) -> bool {
+        match self {
+            Self::Status(status) => (200..300).contains(&status),
+            Self::Random(percent) => percent < 100,
+            Self::Hang => false,
+            Self::Slow(_) | Self::Fail(_) | Self::Flaky(_) | Self::RetryAfter(_) => true,
+        }
+    }
+
     /// What an attempt of a delivery is answered.
     pub(crate) fn status(self, webhook_id: &str, attempt: u32) -> u16 {
         match self {

@@ -112,6 +112,7 @@ pub struct Journal {
     tallies: HashMap<(Arc<str>, Arc<str>), Tally>,
     delivered: usize,
     duplicates: usize,
+    badly_signed: BTreeMap<String, usize>,
 }
 
 impl Journal {
@@ -141,6 +142,16 @@ impl Journal {
         let index = self.arrivals.len();
         self.arrivals.push(arrival);
         &self.arrivals[index]
+    }
+
+    /// Notes that a request to this path had no signature of its endpoint's secret.
+    pub fn note_badly_signed(&mut self, path: &str) {
+        *self.badly_signed.entry(path.to_owned()).or_default() += 1;
+    }
+
+    /// Requests without a valid signature, by path and query, if the sink verifies any.
+    pub fn badly_signed(&self) -> &BTreeMap<String, usize> {
+        &self.badly_signed
     }
 
     /// Everything that came.

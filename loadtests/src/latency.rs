@@ -1,6 +1,9 @@
 //! How long messages took from their acknowledgement to the sink.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -8,28 +11,48 @@ use serde::Serialize;
 use crate::{journal::Journal, sender::Ack};
 
 /// Quantiles of some latencies, in milliseconds.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Quantiles {
     /// How many there were.
     pub count: u64,
     /// The median.
     pub p50_ms: f64,
+    /// The 90th percentile.
+    pub p90_ms: f64,
     /// The 99th percentile.
     pub p99_ms: f64,
+    /// The 99.9th percentile.
+    pub p999_ms: f64,
     /// The longest.
     pub max_ms: f64,
 }
 
 impl Quantiles {
+    /// Quantiles of some times.
+    pub fn of_all(times: impl IntoIterator<Item = Duration>) -> anyhow::Result<Self> {
+        let mut micros = histogram()?;
+        for time in times {
+            micros.saturating_record(time.as_micros() as u64);
+        }
+        Ok(Self::of(&micros))
+    }
+
     /// Quantiles of a histogram in microseconds.
     pub fn of(micros: &Histogram<u64>) -> Self {
         Self {
             count: micros.len(),
             p50_ms: micros.value_at_quantile(0.5) as f64 / 1e3,
+            p90_ms: micros.value_at_quantile(0.9) as f64 / 1e3,
             p99_ms: micros.value_at_quantile(0.99) as f64 / 1e3,
+            p999_ms: micros.value_at_quantile(0.999) as f64 / 1e3,
             max_ms: micros.max() as f64 / 1e3,
         }
     }
+}
+
+/// Of microseconds up to ten minutes; what takes longer counts as that.
+fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
 
 /// From acknowledgement to first arrival, of all messages acknowledged in `from..until`.
@@ -46,7 +69,7 @@ pub fn end_to_end(
     for arrival in journal.arrivals() {
         arrived.entry(&arrival.webhook_id).or_insert(arrival.received);
     }
-    let mut micros = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    let mut micros = histogram()?;
     for ack in acks.iter().filter(|ack| (from..until).contains(&ack.at)) {
         if let Some(received) = arrived.get(ack.message.as_str()) {
             let took = received.saturating_duration_since(ack.at);

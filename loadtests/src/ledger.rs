@@ -9,6 +9,7 @@ use std::{
     path::Path,
     sync::mpsc,
     thread::JoinHandle,
+    time::Instant,
 };
 
 use anyhow::{Context, ensure};
@@ -47,7 +48,8 @@ pub enum Flush {
     System,
 }
 
-/// Where messages are due: the paths (with query) at the sink, by application.
+/// Where messages are due: the paths (with query) at the sink, by application. Where endpoints
+/// subscribe to channels, by application and channel.
 pub type Destinations = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -159,13 +161,15 @@ fn write(
 pub struct Entry {
     /// The sender's own name for it.
     pub key: String,
-    /// The application that it was sent to.
+    /// The application that it was sent to: its name in the [`Destinations`].
     pub application: String,
     /// Hash of the payload, which is the body that must arrive.
     pub sha256: BodyHash,
     /// What came of it. An intent without an outcome is ambiguous; an acknowledgement after an
     /// ambiguous try settles it, a refusal after one does not.
     pub outcome: Outcome,
+    /// When its request began and when it was answered, if the sender still knows.
+    pub moments: Option<(Instant, Instant)>,
 }
 
 /// A ledger read back.
@@ -193,7 +197,13 @@ impl Account {
                     let known = by_key.insert(key.clone(), account.entries.len());
                     ensure!(known.is_none(), "line {}: {key} is intended twice", number + 1);
                     let outcome = Outcome::Ambiguous { reason: "no outcome written".into() };
-                    account.entries.push(Entry { key, application, sha256, outcome });
+                    account.entries.push(Entry {
+                        key,
+                        application,
+                        sha256,
+                        outcome,
+                        moments: None,
+                    });
                     outcomes.push(None);
                 }
                 Ok(Line::Outcome { key, outcome }) => {

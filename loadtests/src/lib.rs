@@ -2,16 +2,20 @@
 
 pub mod api;
 mod behaviour;
+pub mod description;
 pub mod intervals;
 pub mod journal;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
+mod payload;
 pub mod pipe;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod run;
 pub mod scenarios;
 pub mod sender;
+pub mod signatures;
 pub mod sink;
 pub mod verify;

@@ -14,6 +14,7 @@ use loadtests::{
     api::{Api, EVENT_TYPE},
     ledger::{Account, Destinations, Flush, Ledger},
     pipe,
+    run::Run,
     scenarios::{
         backlog::Backlog, breaker::Breaker, endpoints::Endpoints, fifo::Fifo, hot::Hot,
         lanes::Lanes, lists::Lists, neighbours::Neighbours, paused::Paused, rates::Rates,
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long, default_value = "http://127.0.0.1:9000")]
         sink: String,
     },
+    /// Loads that are described in files, measured, verified and drawn
+    Run(Run),
     /// Messages per second and CPU time for each, next to a bare pipe in the same run
     Throughput(Throughput),
     /// Kill processes under load and account for every message
@@ -148,6 +151,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Send(send) => many()?.block_on(send.run()),
         Command::Verify { ledger, sink } => many()?.block_on(compare(&ledger, &sink)),
+        Command::Run(loads) => many()?.block_on(loads.run()),
         Command::Throughput(throughput) => many()?.block_on(throughput.run()),
         Command::Torture(torture) => many()?.block_on(torture.run()),
         Command::Neighbours(neighbours) => many()?.block_on(neighbours.run()),

@@ -90,6 +90,11 @@ impl Process {
 
     /// Asks it to stop with SIGTERM and waits; kills it when `patience` is over.
     pub async fn stop(mut self, patience: Duration) -> anyhow::Result<()> {
+        self.terminate(patience).await
+    }
+
+    /// Asks it to stop with SIGTERM and waits until it has ended; fails when `patience` is over.
+    pub async fn terminate(&mut self, patience: Duration) -> anyhow::Result<()> {
         kill_process(self.process_id()?, Signal::TERM)?;
         let deadline = Instant::now() + patience;
         while self.child.try_wait()?.is_none() {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How many logical databases a server has, so that many tests can share one.
 pub const DATABASES: u16 = 512;
@@ -105,6 +106,20 @@ impl RedisServer {
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Stops it with SIGTERM and waits until it has ended; fails when `patience` is over.
+    pub fn terminate(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no pid")?;
+        kill_process(pid, Signal::TERM)?;
+        let deadline = Instant::now() + patience;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("redis-server did not stop within {patience:?}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -11,12 +11,12 @@ use std::{
 use anyhow::Context;
 use hdrhistogram::Histogram;
 use tokio::{sync::Semaphore, task::JoinHandle};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     api::{Api, EVENT_TYPE, Event},
     journal::BodyHash,
     ledger::{Ledger, Outcome},
+    payload::{SMALLEST, mix, payload},
 };
 
 /// What is sent.
@@ -76,6 +76,29 @@ pub struct Ack {
     pub at: Instant,
 }
 
+/// One message of a recorded load, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The sender's own name for it.
+    pub key: String,
+    /// Which of the sender's applications it went to.
+    pub application: usize,
+    /// The number of its channel, if the load has channels.
+    pub channel: Option<u64>,
+    /// Hash of its payload.
+    pub sha256: BodyHash,
+    /// When it was to be sent. With a rate that is its turn, even if all requests that may be in
+    /// flight still were, so that a server which holds up the sender does not hide how long its
+    /// messages take; what the sender's own timer was late by is not counted.
+    pub due: Instant,
+    /// When its first request began.
+    pub sent: Instant,
+    /// When it was known what came of it.
+    pub answered: Instant,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
 /// Counts of a sender, readable while it runs.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -120,6 +143,8 @@ pub struct Sent {
     pub latencies: Histogram<u64>,
     /// Each acknowledgement, if the load was timed.
     pub acks: Vec<Ack>,
+    /// Each message, if the load was recorded.
+    pub records: Vec<Record>,
 }
 
 impl Sender {
@@ -130,13 +155,41 @@ impl Sender {
         load: Load,
         ledger: Option<Ledger>,
     ) -> anyhow::Result<Self> {
+        let sizes = vec![load.size];
+        Self::begin(api, applications, load, sizes, ledger, None)
+    }
+
+    /// Begins to send payloads of these sizes (in bytes), each as often as the others but in no
+    /// order, instead of the load's one size; and keeps a [`Record`] of each message.
+    pub fn start_recorded(
+        api: Api,
+        applications: Vec<String>,
+        load: Load,
+        sizes: Vec<usize>,
+    ) -> anyhow::Result<Self> {
+        Self::begin(api, applications, load, sizes, None, Some(Mutex::default()))
+    }
+
+    fn begin(
+        api: Api,
+        applications: Vec<String>,
+        load: Load,
+        sizes: Vec<usize>,
+        ledger: Option<Ledger>,
+        records: Option<Mutex<Vec<Record>>>,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(!applications.is_empty(), "nothing is sent without an application");
-        anyhow::ensure!(load.size >= 64, "a payload must have at least 64 bytes");
+        anyhow::ensure!(!sizes.is_empty(), "nothing is sent without a size");
+        anyhow::ensure!(
+            sizes.iter().all(|size| *size >= SMALLEST),
+            "a payload must have at least {SMALLEST} bytes"
+        );
         anyhow::ensure!(load.concurrency > 0, "nothing is sent without concurrency");
         let run = Arc::new(Run {
             api,
             applications,
             load,
+            sizes,
             ledger,
             number: rand::random(),
             next: AtomicU64::new(0),
@@ -144,6 +197,7 @@ impl Sender {
             counters: Counters::default(),
             latencies: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?),
             acks: Mutex::default(),
+            records,
         });
         let task = tokio::spawn(run.clone().all());
         Ok(Self { run, task })
@@ -152,6 +206,11 @@ impl Sender {
     /// Its counts so far.
     pub fn counters(&self) -> &Counters {
         &self.run.counters
+    }
+
+    /// Whether all is sent and answered.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Sends nothing more; what is in flight is still answered.
@@ -175,6 +234,9 @@ impl Sender {
             took,
             latencies: run.latencies.into_inner().unwrap_or_else(PoisonError::into_inner),
             acks: run.acks.into_inner().unwrap_or_else(PoisonError::into_inner),
+            records: run.records.map_or_else(Vec::new, |records| {
+                records.into_inner().unwrap_or_else(PoisonError::into_inner)
+            }),
         })
     }
 }
@@ -184,6 +246,7 @@ struct Run {
     api: Api,
     applications: Vec<String>,
     load: Load,
+    sizes: Vec<usize>,
     ledger: Option<Ledger>,
     /// Sets the keys of this run apart from those of others.
     number: u64,
@@ -192,6 +255,7 @@ struct Run {
     counters: Counters,
     latencies: Mutex<Histogram<u64>>,
     acks: Mutex<Vec<Ack>>,
+    records: Option<Mutex<Vec<Record>>>,
 }
 
 impl Run {
@@ -215,8 +279,10 @@ impl Run {
             if self.load.total.is_some_and(|total| number >= total) {
                 break;
             }
+            let mut overdue = None;
             if let Some(rate) = self.load.rate {
                 let due = started + Duration::from_secs_f64(number as f64 / rate);
+                overdue = (due < tokio::time::Instant::now()).then(|| due.into_std());
                 tokio::time::sleep_until(due).await;
             }
             if let Some(permits) = &self.load.permits {
@@ -225,18 +291,24 @@ impl Run {
                     Err(_closed) => break,
                 }
             }
-            self.send(number).await?;
+            if self.stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            self.send(number, overdue).await?;
         }
         Ok(())
     }
 
-    async fn send(&self, number: u64) -> anyhow::Result<()> {
+    async fn send(&self, number: u64, overdue: Option<Instant>) -> anyhow::Result<()> {
         let index = number as usize % self.applications.len();
         let application = &self.applications[index];
         let key = format!("{:016x}-{number}", self.number);
-        let payload = payload(&key, self.load.size);
-        if let Some(ledger) = &self.ledger {
-            ledger.intend(&key, application, BodyHash::of(&payload)).await?;
+        let size = self.sizes[mix(number) as usize % self.sizes.len()];
+        let payload = payload(&key, size);
+        let accounted = self.ledger.is_some() || self.records.is_some();
+        let sha256 = accounted.then(|| BodyHash::of(&payload));
+        if let (Some(ledger), Some(sha256)) = (&self.ledger, sha256) {
+            ledger.intend(&key, application, sha256).await?;
         }
         let began = Instant::now();
         let mut outcome = self.publish(application, number, &key, &payload).await;
@@ -246,9 +318,10 @@ impl Run {
             self.conclude(&key, &outcome)?;
             outcome = self.insist(application, number, &key, &payload).await;
         }
+        let answered = Instant::now();
         self.counters.count(&outcome);
         if let Outcome::Acked { message } = &outcome {
-            let at = Instant::now();
+            let at = answered;
             let micros = (at - began).as_micros() as u64;
             let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.saturating_record(micros);
@@ -259,12 +332,29 @@ impl Run {
         } else if let Some(permits) = &self.load.permits {
             permits.add_permits(1);
         }
-        self.conclude(&key, &outcome)
+        self.conclude(&key, &outcome)?;
+        if let (Some(records), Some(sha256)) = (&self.records, sha256) {
+            let record = Record {
+                key,
+                application: index,
+                channel: self.channel(number),
+                sha256,
+                due: overdue.unwrap_or(began),
+                sent: began,
+                answered,
+                outcome,
+            };
+            records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        }
+        Ok(())
+    }
+
+    fn channel(&self, number: u64) -> Option<u64> {
+        (number / self.applications.len() as u64).checked_rem(self.load.channels)
     }
 
     async fn publish(&self, application: &str, number: u64, key: &str, payload: &[u8]) -> Outcome {
-        let turn = number / self.applications.len() as u64;
-        let channel = turn.checked_rem(self.load.channels).map(|channel| format!("c{channel}"));
+        let channel = self.channel(number).map(|channel| format!("c{channel}"));
         let event = Event {
             event_type: self.load.event_type,
             channel: channel.as_deref(),
@@ -292,69 +382,6 @@ impl Run {
         match &self.ledger {
             Some(ledger) => ledger.conclude(key, outcome.clone()),
             None => Ok(()),
-        }
-    }
-}
-
-/// A JSON object of exactly `size` bytes which no other message has: an order, with as many lines as
-/// fit. About as far from both noise and repetition as what applications tell each other.
-fn payload(key: &str, size: usize) -> Vec<u8> {
-    const END: &str = r#""}"#;
-    let mut payload = format!(r#"{{"key":"{key}","lines":["#);
-    let room = |payload: &String| size.saturating_sub(payload.len() + END.len());
-    let seed = xxh3_64(key.as_bytes());
-    let mut comma = "";
-    for line in ORDER_LINES.iter().cycle().skip(seed as usize % ORDER_LINES.len()) {
-        if line.len() + r#"],"note":""#.len() + comma.len() > room(&payload) {
-            break;
-        }
-        payload.extend([comma, line]);
-        comma = ",";
-    }
-    payload.push_str(r#"],"note":""#);
-    let noise = (0..).flat_map(|number| format!("{:016x}", mix(seed ^ number)).into_bytes());
-    let noise: Vec<u8> = noise.take(room(&payload)).collect();
-    [payload.as_bytes(), &noise, END.as_bytes()].concat()
-}
-
-/// Made once, so that the sender does not compete with what it measures.
-static ORDER_LINES: LazyLock<Vec<String>> = LazyLock::new(|| (0..1024).map(order_line).collect());
-
-fn order_line(number: u64) -> String {
-    const THINGS: [&str; 8] = [
-        "cotton shirt",
-        "paper lamp",
-        "oak table",
-        "tea pot",
-        "rain coat",
-        "desk",
-        "bicycle",
-        "map",
-    ];
-    let random = mix(number);
-    let thing = THINGS[(random % 8) as usize];
-    let (quantity, cents) = (1 + random / 8 % 9, random / 72 % 99_999);
-    format!(
-        r#"{{"sku":"{random:016x}","title":"{thing}","quantity":{quantity},"unitCents":{cents}}}"#
-    )
-}
-
-fn mix(number: u64) -> u64 {
-    xxh3_64(&number.to_le_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn payloads_have_their_size_and_are_json() {
-        let key = format!("{:016x}-{}", u64::MAX, 123_456_789);
-        for size in [64, 100, 1024, 100_000] {
-            let payload = payload(&key, size);
-            assert_eq!(payload.len(), size);
-            let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-            assert_eq!(value["key"], key);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
         mpsc,
     },
@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use crate::{
     behaviour::Behaviour,
     journal::{BodyHash, Journal},
+    signatures::{Signatures, header},
 };
 
 const BODY_LIMIT: usize = 64 << 20;
@@ -63,6 +64,7 @@ struct State {
     open: AtomicUsize,
     /// The status that all requests get while it is not 0.
     outage: AtomicU16,
+    signatures: OnceLock<Signatures>,
 }
 
 impl State {
@@ -83,6 +85,7 @@ impl Sink {
             arrived: Notify::new(),
             open: AtomicUsize::new(0),
             outage: AtomicU16::new(0),
+            signatures: OnceLock::new(),
         });
         let (ready, started) = mpsc::channel();
         let served = state.clone();
@@ -126,6 +129,12 @@ impl Sink {
     /// Answers every request with `status`, whatever its path, until told `None`.
     pub fn set_outage(&self, status: Option<StatusCode>) {
         self.state.outage.store(status.map_or(0, |status| status.as_u16()), Ordering::Relaxed);
+    }
+
+    /// From now on every request is verified, and those that are not signed are noted in the
+    /// [`Journal`]; they are answered as ever. Fails if it was called before.
+    pub fn verify_signatures(&self, signatures: Signatures) -> anyhow::Result<()> {
+        self.state.signatures.set(signatures).ok().context("the sink has its secrets already")
     }
 
     /// Waits until `predicate` holds; it is asked after each arrival.
@@ -250,20 +259,25 @@ async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>
     let Some(behaviour) = Behaviour::of(request.path()) else {
         return HttpResponse::NotFound().body("the sink knows no such behaviour\n");
     };
-    let webhook_id = request
-        .headers()
-        .get("webhook-id")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let webhook_id = header(request.headers(), "id").unwrap_or_default();
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let sha256 = BodyHash::of(&body);
     let outage = state.outage.load(Ordering::Relaxed);
-    let status = state
-        .journal()
-        .record(webhook_id, path, sha256, |attempt| {
-            if outage == 0 { behaviour.status(webhook_id, attempt) } else { outage }
-        })
-        .status;
+    let signed = state
+        .signatures
+        .get()
+        .is_none_or(|signatures| signatures.verify(path, request.headers(), &body));
+    let status = {
+        let mut journal = state.journal();
+        if !signed {
+            journal.note_badly_signed(path);
+        }
+        journal
+            .record(webhook_id, path, sha256, |attempt| {
+                if outage == 0 { behaviour.status(webhook_id, attempt) } else { outage }
+            })
+            .status
+    };
     state.arrived.notify_waiters();
     match behaviour {
         Behaviour::Hang if outage == 0 => std::future::pending().await,

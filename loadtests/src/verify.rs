@@ -5,11 +5,17 @@
 //! 3. every ambiguous message is resolved: delivered everywhere it was due, or nowhere
 //! 4. every body arrived as it was sent
 //! 5. one message was published once, however often it was sent
+//!
+//! What came in another order than it was acknowledged in is counted, and broken only where an order
+//! was promised. Counts are by destination too.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
+    time::Instant,
 };
+
+use serde::Serialize;
 
 use crate::{
     journal::{BodyHash, Journal},
@@ -114,6 +120,23 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Counts of one destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AtDestination {
+    /// Acknowledged messages that must come here.
+    pub due: usize,
+    /// Messages that were accepted here at least once.
+    pub delivered: usize,
+    /// Those due that were neither accepted nor parked.
+    pub lost: usize,
+    /// Acceptances beyond the first of a message.
+    pub duplicates: usize,
+    /// Requests with a body that nobody sent.
+    pub altered: usize,
+    /// Messages that first came after one which began to be sent only when they were acknowledged.
+    pub out_of_order: usize,
+}
+
 /// The result of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -129,6 +152,8 @@ pub struct Verdict {
     pub duplicates: usize,
     /// What may not be.
     pub violations: Vec<Violation>,
+    /// Counts by path and query, of all destinations where something was due or came.
+    pub destinations: BTreeMap<String, AtDestination>,
 }
 
 impl fmt::Display for Verdict {
@@ -159,6 +184,24 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl Verdict {
+    fn at(&mut self, path: &str) -> &mut AtDestination {
+        self.destinations.entry(path.to_owned()).or_default()
+    }
+
+    /// Counts of all destinations together.
+    pub fn everywhere(&self) -> AtDestination {
+        self.destinations.values().fold(AtDestination::default(), |sum, at| AtDestination {
+            due: sum.due + at.due,
+            delivered: sum.delivered + at.delivered,
+            lost: sum.lost + at.lost,
+            duplicates: sum.duplicates + at.duplicates,
+            altered: sum.altered + at.altered,
+            out_of_order: sum.out_of_order + at.out_of_order,
+        })
+    }
+}
+
 /// What reached the sink, by the sender's name for it.
 #[derive(Default)]
 struct Seen<'a> {
@@ -184,6 +227,7 @@ pub fn verify(
                 webhook_id: arrival.webhook_id.clone(),
                 path: arrival.path.clone(),
             });
+            verdict.at(&arrival.path).altered += 1;
             continue;
         };
         let seen = seen.entry(key).or_default();
@@ -193,12 +237,20 @@ pub fn verify(
             *acceptances.entry((&arrival.webhook_id, &arrival.path)).or_default() += 1;
         }
     }
-    verdict.duplicates = acceptances.values().map(|times| times - 1).sum();
+    for ((_, path), times) in acceptances {
+        verdict.duplicates += times - 1;
+        let at = verdict.at(path);
+        at.delivered += 1;
+        at.duplicates += times - 1;
+    }
+    for path in out_of_order(account, arrivals) {
+        verdict.at(path).out_of_order += 1;
+    }
     let nothing = Seen::default();
     for entry in &account.entries {
         let seen = seen.get(entry.key.as_str()).unwrap_or(&nothing);
         let due = account.destinations.get(&entry.application).into_iter().flatten();
-        let missing = due.filter(|path| !seen.accepted_at.contains(path.as_str()));
+        let missing = due.clone().filter(|path| !seen.accepted_at.contains(path.as_str()));
         if seen.ids.len() > 1 {
             let ids = seen.ids.iter().map(ToString::to_string).collect();
             verdict.violations.push(Violation::Doubled { key: entry.key.clone(), ids });
@@ -206,15 +258,17 @@ pub fn verify(
         match &entry.outcome {
             Outcome::Acked { message } => {
                 verdict.acked += 1;
-                verdict.violations.extend(
-                    missing
-                        .filter(|path| !parked.contains(&(message.clone(), (*path).clone())))
-                        .map(|path| Violation::Lost {
+                due.for_each(|path| verdict.at(path).due += 1);
+                for path in missing {
+                    if !parked.contains(&(message.clone(), path.clone())) {
+                        verdict.at(path).lost += 1;
+                        verdict.violations.push(Violation::Lost {
                             key: entry.key.clone(),
                             message: message.clone(),
                             destination: path.clone(),
-                        }),
-                );
+                        });
+                    }
+                }
                 for id in seen.ids.iter().filter(|id| **id != message.as_str()) {
                     verdict.violations.push(Violation::Exchanged {
                         key: entry.key.clone(),
@@ -242,4 +296,30 @@ pub fn verify(
         }
     }
     verdict
+}
+
+/// The destination of each message that came later than one which began to be sent only after it had
+/// been acknowledged. What was under way side by side has no order.
+fn out_of_order<'a>(account: &Account, arrivals: &'a [Delivered]) -> Vec<&'a str> {
+    let moments: HashMap<BodyHash, (Instant, Instant)> = account
+        .entries
+        .iter()
+        .filter(|entry| matches!(entry.outcome, Outcome::Acked { .. }))
+        .filter_map(|entry| Some((entry.sha256, entry.moments?)))
+        .collect();
+    let mut came = HashSet::new();
+    let mut newest_sent = HashMap::<&str, Instant>::new();
+    let mut late = Vec::new();
+    for arrival in arrivals {
+        let Some((sent, answered)) = moments.get(&arrival.sha256) else { continue };
+        if !came.insert((arrival.sha256, arrival.path.as_str())) {
+            continue;
+        }
+        let newest = newest_sent.entry(&arrival.path).or_insert(*sent);
+        if answered < newest {
+            late.push(arrival.path.as_str());
+        }
+        *newest = (*newest).max(*sent);
+    }
+    late
 }

@@ -13,13 +13,27 @@ use crate::{
 /// The API's token.
 pub const TOKEN: &str = "loadtests-torture-token";
 
-/// Which store is tortured.
+/// Which store it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// All in one process, on a directory.
     Embedded,
+    /// A gateway and a dispatcher, on a Redis that fsyncs every second.
+    RedisProcess,
     /// A gateway and a dispatcher, on a Redis that fsyncs before it replies.
-    Redis,
+    #[value(alias = "redis")]
+    RedisDisk,
+}
+
+impl Engine {
+    /// How its Redis writes, if it has one.
+    fn fsync(self) -> Option<Fsync> {
+        match self {
+            Self::Embedded => None,
+            Self::RedisProcess => Some(Fsync::EverySecond),
+            Self::RedisDisk => Some(Fsync::Always),
+        }
+    }
 }
 
 /// A part that can be killed.
@@ -69,25 +83,25 @@ impl System {
         directory: &Path,
         settings: Vec<(String, String)>,
     ) -> anyhow::Result<Self> {
-        let redis = match engine {
-            Engine::Embedded => None,
-            Engine::Redis => {
+        let redis = match engine.fsync() {
+            None => None,
+            Some(fsync) => {
                 let data = directory.join("redis");
                 std::fs::create_dir_all(&data)?;
-                Some(RedisServer::start(&data, Fsync::Always)?)
+                Some(RedisServer::start(&data, fsync)?)
             }
         };
         let sluicegate = Sluicegate {
             program: program.into(),
             store: redis.as_ref().map_or("embedded".into(), RedisServer::url),
-            durability: None,
+            durability: (engine == Engine::RedisProcess).then(|| "process".into()),
             token: TOKEN.into(),
             directory: directory.into(),
             settings,
         };
         let roles: &[_] = match engine {
             Engine::Embedded => &[(Part::AllInOne, Role::AllInOne)],
-            Engine::Redis => {
+            Engine::RedisProcess | Engine::RedisDisk => {
                 &[(Part::Gateway, Role::Gateway), (Part::Dispatcher, Role::Dispatcher)]
             }
         };
@@ -113,6 +127,25 @@ impl System {
             Part::Redis => self.redis.as_mut().context("there is no Redis")?.kill(),
             _ => self.process(part)?.kill(),
         }
+    }
+
+    /// Stops a part with SIGTERM and returns when it has ended.
+    pub async fn terminate(&mut self, part: Part, patience: Duration) -> anyhow::Result<()> {
+        match part {
+            Part::Redis => {
+                let redis = self.redis.as_mut().context("there is no Redis")?;
+                tokio::task::block_in_place(|| redis.terminate(patience))
+            }
+            _ => self.process(part)?.terminate(patience).await,
+        }
+    }
+
+    /// Names and process ids of all that run.
+    pub fn pids(&self) -> Vec<(String, u32)> {
+        let redis = self.redis.iter().map(|redis| ("redis".to_owned(), redis.pid()));
+        let processes =
+            self.processes.iter().map(|(part, process)| (part.name().to_owned(), process.pid()));
+        processes.chain(redis).collect()
     }
 
     /// Starts a killed part again and returns when it is ready.

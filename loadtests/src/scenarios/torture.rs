@@ -194,11 +194,11 @@ impl Torture {
     fn victim(&self, number: usize, random: &mut StdRng) -> Part {
         match (self.engine, self.victim) {
             (Engine::Embedded, _) => Part::AllInOne,
-            (Engine::Redis, Victim::Gateway) => Part::Gateway,
-            (Engine::Redis, Victim::Dispatcher) => Part::Dispatcher,
-            (Engine::Redis, Victim::Redis) => Part::Redis,
-            (Engine::Redis, Victim::Both) => [Part::Dispatcher, Part::Gateway][number % 2],
-            (Engine::Redis, Victim::All) => {
+            (_, Victim::Gateway) => Part::Gateway,
+            (_, Victim::Dispatcher) => Part::Dispatcher,
+            (_, Victim::Redis) => Part::Redis,
+            (_, Victim::Both) => [Part::Dispatcher, Part::Gateway][number % 2],
+            (_, Victim::All) => {
                 [Part::Dispatcher, Part::Gateway, Part::Redis][random.random_range(0..3)]
             }
         }

@@ -1,6 +1,7 @@
 //! The load tests' own tests.
 #![allow(clippy::unwrap_used, reason = "a test ends by it")]
 
+mod described;
 mod pipe;
 mod sink;
 mod verify;
