@@ -2,15 +2,16 @@
 
 pub mod api;
 mod behaviour;
+pub mod floor;
 pub mod intervals;
 pub mod journal;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
-pub mod pipe;
 pub mod process;
 pub mod redis_server;
 pub mod report;
+pub mod rounds;
 pub mod scenarios;
 pub mod sender;
 pub mod sink;

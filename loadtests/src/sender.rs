@@ -72,6 +72,8 @@ pub struct Ack {
     pub message: String,
     /// Which of the sender's applications it went to.
     pub application: usize,
+    /// When the message was to be sent; without a rate, when it was.
+    pub due: Instant,
     /// When the sender had it.
     pub at: Instant,
 }
@@ -116,7 +118,8 @@ pub struct Sent {
     pub ambiguous: u64,
     /// From the first send to the last answer.
     pub took: Duration,
-    /// Time to an acknowledgement, in microseconds.
+    /// Time to an acknowledgement, in microseconds; at a rate, since the message was to be sent, so that
+    /// a server that holds the sender up is not spared what waited meanwhile.
     pub latencies: Histogram<u64>,
     /// Each acknowledgement, if the load was timed.
     pub acks: Vec<Ack>,
@@ -215,8 +218,9 @@ impl Run {
             if self.load.total.is_some_and(|total| number >= total) {
                 break;
             }
-            if let Some(rate) = self.load.rate {
-                let due = started + Duration::from_secs_f64(number as f64 / rate);
+            let due =
+                self.load.rate.map(|rate| started + Duration::from_secs_f64(number as f64 / rate));
+            if let Some(due) = due {
                 tokio::time::sleep_until(due).await;
             }
             if let Some(permits) = &self.load.permits {
@@ -225,12 +229,12 @@ impl Run {
                     Err(_closed) => break,
                 }
             }
-            self.send(number).await?;
+            self.send(number, due.map(tokio::time::Instant::into_std)).await?;
         }
         Ok(())
     }
 
-    async fn send(&self, number: u64) -> anyhow::Result<()> {
+    async fn send(&self, number: u64, due: Option<Instant>) -> anyhow::Result<()> {
         let index = number as usize % self.applications.len();
         let application = &self.applications[index];
         let key = format!("{:016x}-{number}", self.number);
@@ -238,7 +242,7 @@ impl Run {
         if let Some(ledger) = &self.ledger {
             ledger.intend(&key, application, BodyHash::of(&payload)).await?;
         }
-        let began = Instant::now();
+        let due = due.unwrap_or_else(Instant::now);
         let mut outcome = self.publish(application, number, &key, &payload).await;
         let insist = self.load.insist && number.is_multiple_of(2);
         if insist && matches!(outcome, Outcome::Ambiguous { .. }) {
@@ -249,11 +253,11 @@ impl Run {
         self.counters.count(&outcome);
         if let Outcome::Acked { message } = &outcome {
             let at = Instant::now();
-            let micros = (at - began).as_micros() as u64;
+            let micros = at.saturating_duration_since(due).as_micros() as u64;
             let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.saturating_record(micros);
             if self.load.timed {
-                let ack = Ack { message: message.clone(), application: index, at };
+                let ack = Ack { message: message.clone(), application: index, due, at };
                 self.acks.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
             }
         } else if let Some(permits) = &self.load.permits {

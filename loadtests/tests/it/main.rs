@@ -1,6 +1,6 @@
 //! The load tests' own tests.
 #![allow(clippy::unwrap_used, reason = "a test ends by it")]
 
-mod pipe;
+mod floor;
 mod sink;
 mod verify;
