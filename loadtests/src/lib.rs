@@ -15,4 +15,5 @@ pub mod rounds;
 pub mod scenarios;
 pub mod sender;
 pub mod sink;
+pub mod targets;
 pub mod verify;

@@ -30,6 +30,7 @@ use loadtests::{
     },
     sender::{Load, Sender},
     sink::{ArrivalLine, Sink},
+    targets::Targets,
     verify::{Delivered, verify},
 };
 use url::{Position, Url};
@@ -67,6 +68,8 @@ enum Command {
     Throughput(Throughput),
     /// The floor alone: the least that a gateway on these libraries and stores can do
     Floor(Floor),
+    /// Every performance target, next to what the machine can do; fails if one is missed
+    Targets(Targets),
     /// Kill processes under load and account for every message
     Torture(Torture),
     /// Latency of a healthy endpoint alone and beside endpoints in trouble
@@ -184,6 +187,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Hot(hot) => many()?.block_on(hot.run()),
         Command::Lists(lists) => many()?.block_on(lists.run()),
         Command::Floor(floor) => many()?.block_on(floor.run()),
+        Command::Targets(targets) => many()?.block_on(targets.run()),
         Command::FloorGateway { listen, redis } => floor::redis::serve_gateway(listen, &redis),
         Command::FloorDispatcher { redis, targets, max_in_flight } => {
             tokio::runtime::Builder::new_current_thread()
