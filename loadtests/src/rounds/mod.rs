@@ -37,12 +37,12 @@ const BACKLOG: usize = 4096;
 /// How messages come.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// As fast as they are delivered: requests in flight, and messages that may be acknowledged and
-    /// not yet delivered, so that what is counted can be sustained.
+    /// As fast as they are delivered: the backlog is bounded, so that what is counted can be
+    /// sustained.
     Saturating {
         /// Requests that the sender has in flight.
         concurrency: usize,
-        /// Messages between sender and sink.
+        /// Deliveries between sender and sink.
         backlog: usize,
     },
     /// So many per second, whatever becomes of them (an open loop): who is slow is late.
@@ -120,7 +120,7 @@ impl Round {
     ) -> anyhow::Result<Figures> {
         sink.take();
         let permits = match self.pace {
-            Pace::Saturating { backlog, .. } => Some(Arc::new(Semaphore::new(backlog))),
+            Pace::Saturating { backlog, .. } => Some(permits(backlog, traffic.fan_out)),
             Pace::Rate(_) => None,
         };
         let refill = permits.as_ref().map(|permits| Refill::start(sink, permits, traffic.fan_out));
@@ -195,7 +195,7 @@ pub async fn through(
     messages: u64,
 ) -> anyhow::Result<Duration> {
     sink.take();
-    let permits = Arc::new(Semaphore::new(BACKLOG));
+    let permits = permits(BACKLOG, traffic.fan_out);
     let refill = Refill::start(sink, &permits, traffic.fan_out);
     let load = Round::saturating(0.0).load(traffic, Some(permits));
     let load = Load { total: Some(messages), ..load };
@@ -218,6 +218,11 @@ async fn arrived(sent: &Sent, traffic: &Traffic, sink: &Sink) -> anyhow::Result<
     let duplicates = sink.ask(|journal| journal.duplicates());
     ensure!(duplicates == 0, "{duplicates} duplicates");
     Ok(())
+}
+
+/// One for each message whose deliveries fit into the backlog.
+fn permits(backlog: usize, fan_out: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((backlog / fan_out).max(1)))
 }
 
 /// Gives back a permit for each message whose deliveries have arrived, until it is dropped.

@@ -28,7 +28,7 @@ pub struct Shape {
     /// Requests that the sender has in flight
     #[arg(long, default_value_t = 96)]
     concurrency: usize,
-    /// Messages that may be acknowledged and not yet delivered
+    /// Deliveries that may be acknowledged and not yet made
     #[arg(long, default_value_t = 4096)]
     backlog: usize,
     /// Endpoints that each message goes to

@@ -24,7 +24,7 @@ const OWNED: &str = "sluicegate_dispatcher_lanes_owned";
 const BACKLOG: u64 = 200_000;
 /// Endpoints of each application, so that all lanes have work.
 const ENDPOINTS: u64 = 16;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
