@@ -58,6 +58,11 @@ impl Api {
         Ok(Self { client, base: base.into(), token: token.into() })
     }
 
+    /// The same client with another token.
+    pub fn with_token(&self, token: impl Into<String>) -> Self {
+        Self { token: token.into(), ..self.clone() }
+    }
+
     fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.client
             .post(format!("{}{path}", self.base))
@@ -136,6 +141,14 @@ impl Api {
         let request = self.client.patch(url).bearer_auth(&self.token).json(change);
         request.send().await?.error_for_status()?;
         Ok(())
+    }
+
+    /// Makes an API key that may publish, for all applications, and gives it.
+    pub async fn create_key(&self) -> anyhow::Result<String> {
+        let body = json!({ "name": "load", "scope": "publish" }).to_string();
+        let answer = self.post("/api/v1/sluicegate/api-key", body).send().await?;
+        let key: Value = answer.error_for_status()?.json().await?;
+        Ok(key["key"].as_str().context("a new API key without its text")?.to_owned())
     }
 
     /// Publishes a message.

@@ -65,14 +65,47 @@ pub fn end_to_end(
     from: Instant,
     until: Instant,
 ) -> anyhow::Result<Quantiles> {
+    since(acks, journal, from, until, |ack| ack.at)
+}
+
+/// The same from the moment when a message was to be sent, of those that were to be in `from..until`.
+pub fn from_due(
+    acks: &[Ack],
+    journal: &Journal,
+    from: Instant,
+    until: Instant,
+) -> anyhow::Result<Quantiles> {
+    since(acks, journal, from, until, |ack| ack.due)
+}
+
+/// From the moment when a message was to be sent to its acknowledgement, of those that were to be in
+/// `from..until`.
+pub fn acknowledged(acks: &[Ack], from: Instant, until: Instant) -> anyhow::Result<Quantiles> {
+    let mut micros = histogram()?;
+    for ack in acks.iter().filter(|ack| (from..until).contains(&ack.due)) {
+        micros.saturating_record(ack.at.saturating_duration_since(ack.due).as_micros() as u64);
+    }
+    Ok(Quantiles::of(&micros))
+}
+
+fn since(
+    acks: &[Ack],
+    journal: &Journal,
+    from: Instant,
+    until: Instant,
+    began: impl Fn(&Ack) -> Instant,
+) -> anyhow::Result<Quantiles> {
     let mut arrived = HashMap::<&str, Instant>::new();
     for arrival in journal.arrivals() {
         arrived.entry(&arrival.webhook_id).or_insert(arrival.received);
     }
     let mut micros = histogram()?;
-    for ack in acks.iter().filter(|ack| (from..until).contains(&ack.at)) {
-        if let Some(received) = arrived.get(ack.message.as_str()) {
-            let took = received.saturating_duration_since(ack.at);
+    for ack in acks {
+        let began = began(ack);
+        if let Some(received) = arrived.get(ack.message.as_str())
+            && (from..until).contains(&began)
+        {
+            let took = received.saturating_duration_since(began);
             micros.saturating_record(took.as_micros() as u64);
         }
     }
@@ -90,7 +123,10 @@ mod tests {
     fn latency_ends_with_the_first_arrival() {
         let mut journal = Journal::default();
         let started = Instant::now();
-        let ack = |message: &str, at| Ack { message: message.into(), application: 0, at };
+        let ack = |message: &str, at| {
+            let due = at - Duration::from_millis(100);
+            Ack { message: message.into(), application: 0, due, at }
+        };
         journal.record("msg_1", "/ok", BodyHash::of(b""), |_| 200);
         journal.record("msg_2", "/ok", BodyHash::of(b""), |_| 200);
         let first = journal.arrivals()[0].received;
@@ -108,5 +144,11 @@ mod tests {
         assert!((499.0..502.0).contains(&all.max_ms), "{all:?}");
         let early = end_to_end(&acks, &journal, from, late).unwrap();
         assert_eq!(early.count, 1);
+        let acknowledged = acknowledged(&acks, from, late).unwrap();
+        assert_eq!(acknowledged.count, 3);
+        assert!((99.0..102.0).contains(&acknowledged.p50_ms), "{acknowledged:?}");
+        let from_due = from_due(&acks, &journal, from, late).unwrap();
+        assert_eq!(from_due.count, 2);
+        assert!((599.0..602.0).contains(&from_due.max_ms), "{from_due:?}");
     }
 }

@@ -12,16 +12,26 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use loadtests::{
     api::{Api, EVENT_TYPE},
+    floor,
     ledger::{Account, Destinations, Flush, Ledger},
-    pipe,
     run::Run,
     scenarios::{
-        backlog::Backlog, breaker::Breaker, endpoints::Endpoints, fifo::Fifo, hot::Hot,
-        lanes::Lanes, lists::Lists, neighbours::Neighbours, paused::Paused, rates::Rates,
-        throughput::Throughput, torture::Torture,
+        backlog::Backlog,
+        breaker::Breaker,
+        endpoints::Endpoints,
+        fifo::Fifo,
+        hot::Hot,
+        lanes::Lanes,
+        lists::Lists,
+        neighbours::Neighbours,
+        paused::Paused,
+        rates::Rates,
+        throughput::{Floor, Throughput},
+        torture::Torture,
     },
     sender::{Load, Sender},
     sink::{ArrivalLine, Sink},
+    targets::Targets,
     verify::{Delivered, verify},
 };
 use url::{Position, Url};
@@ -57,8 +67,12 @@ enum Command {
     },
     /// Loads that are described in files, measured, verified and drawn
     Run(Run),
-    /// Messages per second and CPU time for each, next to a bare pipe in the same run
+    /// Messages per second and CPU time for each, next to the floor in the same run
     Throughput(Throughput),
+    /// The floor alone: the least that a gateway on these libraries and stores can do
+    Floor(Floor),
+    /// Every performance target, next to what the machine can do; fails if one is missed
+    Targets(Targets),
     /// Kill processes under load and account for every message
     Torture(Torture),
     /// Latency of a healthy endpoint alone and beside endpoints in trouble
@@ -81,22 +95,34 @@ enum Command {
     Hot(Hot),
     /// Pages of all lists over a long history, and over a tenth of it
     Lists(Lists),
-    /// First half of the bare pipe
+    /// First half of the floor over Redis
     #[command(hide = true)]
-    PipeGateway {
+    FloorGateway {
         #[arg(long)]
         listen: SocketAddr,
         #[arg(long)]
         redis: String,
     },
-    /// Second half of the bare pipe
+    /// Second half of the floor over Redis
     #[command(hide = true)]
-    PipeDispatcher {
+    FloorDispatcher {
         #[arg(long)]
         redis: String,
+        #[arg(long = "target")]
+        targets: Vec<String>,
         #[arg(long)]
-        target: String,
-        #[arg(long, default_value_t = 256)]
+        max_in_flight: usize,
+    },
+    /// The floor on the embedded store's engine
+    #[command(hide = true)]
+    FloorEmbedded {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        directory: PathBuf,
+        #[arg(long = "target")]
+        targets: Vec<String>,
+        #[arg(long)]
         max_in_flight: usize,
     },
 }
@@ -164,12 +190,17 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Fifo(fifo) => many()?.block_on(fifo.run()),
         Command::Hot(hot) => many()?.block_on(hot.run()),
         Command::Lists(lists) => many()?.block_on(lists.run()),
-        Command::PipeGateway { listen, redis } => pipe::serve_gateway(listen, &redis),
-        Command::PipeDispatcher { redis, target, max_in_flight } => {
+        Command::Floor(floor) => many()?.block_on(floor.run()),
+        Command::Targets(targets) => many()?.block_on(targets.run()),
+        Command::FloorGateway { listen, redis } => floor::redis::serve_gateway(listen, &redis),
+        Command::FloorDispatcher { redis, targets, max_in_flight } => {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?
-                .block_on(pipe::serve_dispatcher(&redis, &target, max_in_flight))
+                .block_on(floor::redis::serve_dispatcher(&redis, &targets, max_in_flight))
+        }
+        Command::FloorEmbedded { listen, directory, targets, max_in_flight } => {
+            floor::embedded::serve(listen, &directory, &targets, max_in_flight)
         }
     }
 }

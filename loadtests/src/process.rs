@@ -40,20 +40,28 @@ pub struct Recipe {
 pub struct Process {
     recipe: Recipe,
     child: Child,
+    ready_after: Duration,
 }
 
 impl Process {
     /// Starts it and waits until it is ready. An error shows the end of its output.
     pub async fn start(recipe: Recipe) -> anyhow::Result<Self> {
+        let began = Instant::now();
         let child = spawn(&recipe)?;
-        let mut process = Self { recipe, child };
+        let mut process = Self { recipe, child, ready_after: Duration::ZERO };
         process.wait_until_ready().await?;
+        process.ready_after = began.elapsed();
         Ok(process)
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How long it took from its start until it said that it was ready.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 
     /// What it is.

@@ -1,9 +1,9 @@
 //! What a scenario found: its bounds, each held or broken, and the figures behind them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One figure and what it must be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bound {
     /// What was measured.
     pub what: String,
@@ -67,7 +67,8 @@ impl<F: Serialize> Report<F> {
 }
 
 /// A figure with no more digits than it deserves.
-struct Short(f64);
+#[derive(Debug, Clone, Copy)]
+pub struct Short(pub f64);
 
 impl std::fmt::Display for Short {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -72,6 +72,8 @@ pub struct Ack {
     pub message: String,
     /// Which of the sender's applications it went to.
     pub application: usize,
+    /// When the message was to be sent; without a rate, when it was.
+    pub due: Instant,
     /// When the sender had it.
     pub at: Instant,
 }
@@ -139,7 +141,8 @@ pub struct Sent {
     pub ambiguous: u64,
     /// From the first send to the last answer.
     pub took: Duration,
-    /// Time to an acknowledgement, in microseconds.
+    /// Time to an acknowledgement, in microseconds; at a rate, since the message was to be sent, so that
+    /// a server that holds the sender up is not spared what waited meanwhile.
     pub latencies: Histogram<u64>,
     /// Each acknowledgement, if the load was timed.
     pub acks: Vec<Ack>,
@@ -311,6 +314,7 @@ impl Run {
             ledger.intend(&key, application, sha256).await?;
         }
         let began = Instant::now();
+        let due = overdue.unwrap_or(began);
         let mut outcome = self.publish(application, number, &key, &payload).await;
         let insist = self.load.insist && number.is_multiple_of(2);
         if insist && matches!(outcome, Outcome::Ambiguous { .. }) {
@@ -321,12 +325,11 @@ impl Run {
         let answered = Instant::now();
         self.counters.count(&outcome);
         if let Outcome::Acked { message } = &outcome {
-            let at = answered;
-            let micros = (at - began).as_micros() as u64;
+            let micros = answered.saturating_duration_since(due).as_micros() as u64;
             let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.saturating_record(micros);
             if self.load.timed {
-                let ack = Ack { message: message.clone(), application: index, at };
+                let ack = Ack { message: message.clone(), application: index, due, at: answered };
                 self.acks.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
             }
         } else if let Some(permits) = &self.load.permits {
@@ -339,7 +342,7 @@ impl Run {
                 application: index,
                 channel: self.channel(number),
                 sha256,
-                due: overdue.unwrap_or(began),
+                due,
                 sent: began,
                 answered,
                 outcome,

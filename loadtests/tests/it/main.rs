@@ -2,6 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by it")]
 
 mod described;
-mod pipe;
+mod floor;
 mod sink;
 mod verify;

@@ -37,6 +37,7 @@ mod lanes;
 mod leases;
 mod limits;
 mod lives;
+mod log;
 mod marks;
 mod publish;
 mod reader;
@@ -63,6 +64,7 @@ use std::{
 
 use fjall::{PersistMode, SingleWriterTxDatabase};
 pub use inspection::{HEADROOM, Inspection, inspect};
+pub use log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
