@@ -17,7 +17,7 @@ use crate::{
     report::Bound,
     rounds::{Series, Traffic},
     scenarios::deployment::Deployment,
-    sender::{Load, Sender},
+    sender::{Load, Sender, Sent},
 };
 
 const OWNED: &str = "sluicegate_dispatcher_lanes_owned";
@@ -82,7 +82,8 @@ async fn drain(lab: &Lab, dispatchers: Dispatchers) -> anyhow::Result<Drained> {
         ..Load::steady(1.0)
     };
     let sent = Sender::start(api, traffic.applications, load, None)?.finish().await?;
-    ensure!(sent.acked == BACKLOG, "not all messages were accepted");
+    let Sent { acked, refused, ambiguous, .. } = sent;
+    ensure!(acked == BACKLOG, "{acked} acked, {refused} refused and {ambiguous} ambiguous");
 
     let count = match dispatchers {
         Dispatchers::One => 1,
