@@ -91,8 +91,10 @@ impl Lanes for Redis {
 
     async fn forget(&self, fence: &Fence, forgotten: &[EntryId]) -> Result<Option<()>> {
         for part in forgotten.chunks(MOST_ENTRIES) {
+            let (first, last) = range(part.iter().copied());
             let mut call = Call::new(&FORGET);
             call.key(keys::lease(fence.lane)).key(keys::lane(fence.lane)).arg(fence_text(fence));
+            call.arg(first).arg(last);
             for entry in part {
                 call.arg(id_text(*entry));
             }

@@ -7,7 +7,11 @@
 -- Answer: nothing if fenced, otherwise for each ask
 --         members parked, members due, delay of the next (ms; -1: none), members in all, tries of both.
 
+-- What waits is read at once where it is no more than this: most queues hold little.
+local FEW = 16
+
 local fence, timed = ARGV[1], ARGV[2]
+local first_time = tonumber(timed)
 local held = redis.call('GET', KEYS[1])
 if not held or string.sub(held, 1, #fence) ~= fence then
   return false
@@ -16,8 +20,21 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
 
+-- What was only parked has no tries: one command tells.
+local all_tries = {}
+for i = 3, #KEYS, 2 do
+  all_tries[#all_tries + 1] = KEYS[i]
+end
+local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 0
+
 local function tries_of(try, members)
   local tries = {}
+  if not some_tried then
+    for i = 1, #members do
+      tries[i] = false
+    end
+    return tries
+  end
   for first = 1, #members, 1000 do
     local page = redis.call(
       'HMGET', try, unpack(members, first, math.min(first + 999, #members)))
@@ -48,11 +65,38 @@ local function in_order(wait, try, wanted)
   return {members, {}, next, redis.call('ZCARD', wait), tries}
 end
 
+-- Which members are parked, which are due, and the delay of the next.
+local function split(wait, waiting, wanted, wanted_retries)
+  local parked, retries, next = {}, {}, -1
+  if waiting > FEW then
+    parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, wanted)
+    retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, wanted_retries)
+    local later = redis.call(
+      'ZRANGEBYSCORE', wait, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    return parked, retries, later[2] and later[2] - now or -1
+  end
+  local all = redis.call('ZRANGE', wait, 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    local score = tonumber(all[i + 1])
+    if score < first_time then
+      if #parked < wanted then
+        parked[#parked + 1] = all[i]
+      end
+    elseif score <= now then
+      if #retries < wanted_retries then
+        retries[#retries + 1] = all[i]
+      end
+    else
+      next = score - now
+      break
+    end
+  end
+  return parked, retries, next
+end
+
 local function by_time(wait, try, wanted, wanted_retries)
-  local parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, wanted)
-  local retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, wanted_retries)
-  local later = redis.call(
-    'ZRANGEBYSCORE', wait, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local waiting = redis.call('ZCARD', wait)
+  local parked, retries, next = split(wait, waiting, wanted, wanted_retries)
   local members = {}
   for _, member in ipairs(parked) do
     members[#members + 1] = member
@@ -60,10 +104,7 @@ local function by_time(wait, try, wanted, wanted_retries)
   for _, member in ipairs(retries) do
     members[#members + 1] = member
   end
-  return {
-    parked, retries, later[2] and later[2] - now or -1, redis.call('ZCARD', wait),
-    tries_of(try, members),
-  }
+  return {parked, retries, next, waiting, tries_of(try, members)}
 end
 
 local answers = {}
@@ -72,7 +113,7 @@ for i = 1, (#KEYS - 1) / 2 do
   if string.find(wait, '~%d') then
     answers[i] = in_order(wait, try, tonumber(ARGV[2 * i + 1]))
   else
-    answers[i] = by_time(wait, try, ARGV[2 * i + 1], ARGV[2 * i + 2])
+    answers[i] = by_time(wait, try, tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2]))
   end
 end
 return answers

@@ -175,7 +175,7 @@ local function note(item, place)
   end
 end
 
-local function write_queue(lane, queue, removals)
+local function write_queue(lane, queue, removals, lowered)
   local added, removed, tried, untried, records, recorded = {}, {}, {}, {}, {}, {}
   local delivered, failed, given_up = 0, 0, 0
   local earliest
@@ -233,11 +233,7 @@ local function write_queue(lane, queue, removals)
   end
   if #removed > 0 then
     redis.call('ZREM', queue.wait, unpack(removed))
-    if redis.call('EXISTS', queue.wait) == 0 then
-      redis.call('ZREM', lane.agenda, queue.name)
-    elseif queue.ordered then
-      redis.call('ZADD', lane.agenda, 'XX', 'LT', string.format('%.0f', now), queue.name)
-    end
+    lowered[#lowered + 1] = queue
   end
   if #records > 0 then
     local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
@@ -256,19 +252,41 @@ local function write_queue(lane, queue, removals)
   end
 end
 
+-- Queues of which something was removed: an empty one leaves the agenda.
+local function reschedule(lane, lowered)
+  local waits, names = {}, {}
+  for i, queue in ipairs(lowered) do
+    waits[i], names[i] = queue.wait, queue.name
+  end
+  if redis.call('EXISTS', unpack(waits)) == 0 then
+    redis.call('ZREM', lane.agenda, unpack(names))
+    return
+  end
+  for _, queue in ipairs(lowered) do
+    if redis.call('EXISTS', queue.wait) == 0 then
+      redis.call('ZREM', lane.agenda, queue.name)
+    elseif queue.ordered then
+      redis.call('ZADD', lane.agenda, 'XX', 'LT', string.format('%.0f', now), queue.name)
+    end
+  end
+end
+
 local answers = {}
 for l, lane in ipairs(lanes) do
   answers[l] = false
   if lane.held then
-    local removals, flags = {}, {}
+    local removals, lowered, flags = {}, {}, {}
     for _, queue in ipairs(lane.queues) do
-      write_queue(lane, queue, removals)
+      write_queue(lane, queue, removals, lowered)
       for _, item in ipairs(queue.items) do
         flags[#flags + 1] = item.done and '1' or '0'
       end
     end
     if #removals > 0 then
       redis.call('XDEL', lane.stream, unpack(removals))
+    end
+    if #lowered > 0 then
+      reschedule(lane, lowered)
     end
     answers[l] = table.concat(flags)
   end
