@@ -173,6 +173,7 @@ impl Node {
         }
         if round.store_changed {
             tracing::warn!("the store is another one than before: reading all lanes again");
+            self.parts.routes.forget();
             self.lanes.values().for_each(|running| tell(&running.actor, Reread));
         }
         if !self.leaving {

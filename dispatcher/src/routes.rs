@@ -281,10 +281,28 @@ impl RouteCache {
             return result.clone().map_err(failed);
         }
         let began = Instant::now();
-        let result = self.load_there(app).await;
+        let result = match self.unchanged(app).await {
+            Ok(Some(routes)) => Ok(Some(routes)),
+            Ok(None) => self.load_there(app).await,
+            Err(error) => Err(error),
+        };
         let known = result.as_ref().map(Clone::clone).map_err(StoreError::kind);
         *last = Some(Load { began, result: known });
         result
+    }
+
+    /// What is cached of an application, if the store has nothing later. A change of an application is
+    /// told to the lanes of all its endpoints, and they ask one after the other: the first reads it.
+    async fn unchanged(&self, app: AppId) -> Result<Option<Arc<Routes>>, StoreError> {
+        let Some(routes) = self.cached(app) else { return Ok(None) };
+        let version = self.store.version(app).await?;
+        Ok((version == Some(routes.version)).then_some(routes))
+    }
+
+    /// Forgets all, because the store may have lost what it had: another change may have a version that
+    /// is cached.
+    pub(crate) fn forget(&self) {
+        self.routes.invalidate_all();
     }
 
     /// Loads on the thread that is there for it.

@@ -122,6 +122,11 @@ pub trait Documents: Send + Sync {
         Ok(self.configuration(app).await?.map(|configuration| configuration.application))
     }
 
+    /// The version of an application's configuration: costs the same however many endpoints it has.
+    async fn version(&self, app: AppId) -> Result<Option<Version>> {
+        Ok(self.configuration(app).await?.map(|configuration| configuration.version))
+    }
+
     /// Changes an application's configuration in one write and answers the new version.
     ///
     /// - MUST fail with [`super::ErrorKind::Conflict`] and change nothing if the version is not

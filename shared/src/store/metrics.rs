@@ -45,7 +45,7 @@ operations! {
     States = "states", Heads = "heads", Front = "front", Waiting = "waiting", Depths = "depths",
     Heartbeat = "heartbeat", ForgetNode = "forget_node", Leases = "leases", Acquire = "acquire",
     Renew = "renew", Release = "release", Take = "take", Next = "next",
-    Configuration = "configuration", Application = "application", Commit = "commit",
+    Configuration = "configuration", Application = "application", Version = "version", Commit = "commit",
     Index = "index", Claim = "claim", Unindex = "unindex", FindUid = "find_uid",
     Applications = "applications", Document = "document", Documents = "documents",
     PutDocument = "put_document", DeleteDocument = "delete_document", Message = "message",

@@ -112,6 +112,7 @@ timed!(Limits {
 timed!(Documents {
     fn configuration(app: AppId) -> Option<Configuration> as Configuration;
     fn application(app: AppId) -> Option<Application> as Application;
+    fn version(app: AppId) -> Option<Version> as Version;
     fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version as Commit;
     fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed as Index;
     fn claim(app: AppId) -> Claim as Claim;

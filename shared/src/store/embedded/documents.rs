@@ -47,6 +47,10 @@ impl Documents for Embedded {
         json.map(|json| decode(json, "an application")).transpose()
     }
 
+    async fn version(&self, app: AppId) -> Result<Option<Version>> {
+        version(&self.core.view()?, app)
+    }
+
     async fn commit(
         &self,
         app: AppId,

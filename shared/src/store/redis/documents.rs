@@ -98,6 +98,12 @@ impl Documents for Redis {
         }))
     }
 
+    async fn version(&self, app: AppId) -> Result<Option<Version>> {
+        let mut command = cmd("HGET");
+        command.arg(keys::app(app)).arg(keys::VERSION_FIELD);
+        Ok(self.serving.command::<Option<u64>>(&command).await?.map(Version))
+    }
+
     async fn application(&self, app: AppId) -> Result<Option<Application>> {
         let mut command = cmd("HGET");
         command.arg(keys::app(app)).arg(keys::APPLICATION_FIELD);

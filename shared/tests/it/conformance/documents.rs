@@ -69,6 +69,8 @@ async fn a_commit_is_read_back_whole(bench: Bench) {
     assert_eq!(found.application, tenant);
     assert_eq!(bench.store.application(app).await.unwrap(), Some(tenant.clone()));
     assert_eq!(bench.store.application(AppId::new()).await.unwrap(), None);
+    assert_eq!(bench.store.version(app).await.unwrap(), Some(version));
+    assert_eq!(bench.store.version(AppId::new()).await.unwrap(), None);
     let read: Vec<_> = found.endpoints.values().map(|endpoint| (**endpoint).clone()).collect();
     assert_eq!(read, endpoints, "oldest first");
 
@@ -99,6 +101,7 @@ async fn versions_grow_with_each_commit(bench: Bench) {
         tenant.commit(&[Change::PutEndpoint(endpoint(EndpointId::new()))]).await;
         assert!(tenant.version > before);
         assert_eq!(configured(&bench, tenant.app).await.0, tenant.version);
+        assert_eq!(bench.store.version(tenant.app).await.unwrap(), Some(tenant.version));
     }
 }
 
@@ -179,6 +182,7 @@ async fn delete_of_the_application_nudges_all_endpoints(bench: Bench) {
         had.push(bench.stream(tenant.queue(nth).lane()).await.len());
     }
     tenant.commit(&[Change::DeleteApplication]).await;
+    assert_eq!(bench.store.version(tenant.app).await.unwrap(), None);
     assert_eq!(bench.store.configuration(tenant.app).await.unwrap(), None);
     for (nth, had) in had.into_iter().enumerate() {
         assert_eq!(nudges(&bench, tenant.queue(nth), had).await, [NudgeKind::Deleted]);
