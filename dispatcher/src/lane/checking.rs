@@ -1,4 +1,4 @@
-//! The agenda at takeover, the check of oneself each second, and the clean-up.
+//! The agenda at takeover, the check of oneself at each beat, and the clean-up.
 //!
 //! The check re-reads one page of the stream behind the lane's position and one page of the agenda,
 //! and takes up what is not in hand. Without a failover of the store it should find nothing.
@@ -24,6 +24,8 @@ const LONGEST_READY: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Checks {
     under_way: bool,
+    /// The last check saw all of the lane, and there was nothing in it.
+    pub(super) saw_nothing: bool,
     stream_after: EntryId,
     agenda_from: Option<String>,
     /// Let go since the check began: its pages may still show them.
@@ -167,6 +169,10 @@ impl LaneActor {
         ctx: &mut Context<Self>,
     ) {
         self.checks.under_way = false;
+        let from_its_start =
+            self.checks.stream_after == EntryId::START && self.checks.agenda_from.is_none();
+        let is_empty = entries.is_empty() && agenda.entries.is_empty() && agenda.next.is_none();
+        self.checks.saw_nothing = from_its_start && is_empty;
         let departed = mem::take(&mut self.checks.departed);
         let now = Instant::now();
         let behind: Vec<_> = entries.into_iter().filter(|(id, _)| *id <= self.position).collect();

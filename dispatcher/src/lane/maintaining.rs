@@ -45,6 +45,11 @@ impl Maintenance {
         }
     }
 
+    /// Whether no queue waits for a look.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.again.is_none()
+    }
+
     /// A delivery was let go.
     pub(super) fn departed(&mut self, delivery: Delivery) {
         if self.under_way {

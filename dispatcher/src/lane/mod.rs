@@ -19,10 +19,10 @@
 //! | [`logging`] | what is logged of attempts |
 //! | [`telling`] | what the operator is told of |
 //! | [`leaving`] | how the lane is handed over, or lost |
-//! | [`timing`] | when to look at a queue again |
+//! | [`timing`] | when to look at a queue again, and at the lane |
 //! | [`maintaining`] | what has waited for too long, or for nobody |
 //! | [`reporting`] | what operators see of its endpoints |
-//! | [`checking`] | agenda at takeover, self-check, clean-up each second |
+//! | [`checking`] | agenda at takeover, self-check, clean-up at each beat |
 
 mod arriving;
 mod backlog;
@@ -49,7 +49,6 @@ mod waiting;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
@@ -62,7 +61,6 @@ use seat::Seat;
 use shared::{
     domain::{Delivery, Destination, Queue},
     id::AppId,
-    placement::LANES,
     store::{EntryId, Fence, Park, Place},
     time::Millis,
 };
@@ -85,7 +83,6 @@ use crate::{
 /// The reader is held up while more parks than this wait for the store.
 const MOST_PARKS_WAITING: usize = 4096;
 const MAILBOX: usize = 1024;
-const TICK: Duration = Duration::from_secs(1);
 
 /// A delivery in hand.
 struct Held {
@@ -151,6 +148,7 @@ pub(crate) struct LaneActor {
     turns: Turns,
     timers: BTreeSet<(Instant, Destination)>,
     alarm: Option<(Instant, SpawnHandle)>,
+    beat: Option<timing::Beat>,
     /// The reader waits until there are fewer parks.
     room: Option<oneshot::Sender<()>>,
     checks: checking::Checks,
@@ -212,6 +210,7 @@ impl LaneActor {
             turns: Turns::default(),
             timers: BTreeSet::new(),
             alarm: None,
+            beat: None,
             room: None,
             checks: checking::Checks::default(),
             replaying: replaying::Replaying::default(),
@@ -261,13 +260,6 @@ impl LaneActor {
         Some(held.since)
     }
 
-    /// What is done each second.
-    fn beat(&mut self, ctx: &mut Context<Self>) {
-        self.tick(ctx);
-        self.report(ctx);
-        self.finish(ctx);
-    }
-
     /// Ends every turn of the actor: starts the calls that became necessary.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         if self.closing && !self.draining && !self.waits_for_unproven() {
@@ -287,6 +279,7 @@ impl LaneActor {
             self.room.take().map(|room| room.send(()));
         }
         self.set_alarm(ctx);
+        self.set_beat(ctx);
         if self.draining && self.is_empty() {
             self.answer_drained(|| Ok(()));
         } else if self.draining && self.is_stuck() {
@@ -309,13 +302,7 @@ impl Actor for LaneActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        // Lanes are taken together: each has its own moment of a second, so that they do not all ask the
-        // store at once.
-        let first = TICK * u32::from(self.tenure.lane().index() + 1) / u32::from(LANES);
-        ctx.run_later(first, |me, ctx| {
-            me.beat(ctx);
-            ctx.run_interval(TICK, Self::beat);
-        });
+        self.set_beat(ctx);
         self.read_from_the_beginning(ctx);
         self.watch_named_limits(ctx);
     }

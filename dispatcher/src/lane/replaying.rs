@@ -45,6 +45,13 @@ pub(super) struct Replaying {
     reading: bool,
 }
 
+impl Replaying {
+    /// Whether there is no task to run, or to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.nudged.is_empty()
+    }
+}
+
 /// A task that runs.
 struct Running {
     tracked: TrackedTask,

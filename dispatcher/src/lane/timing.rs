@@ -1,10 +1,24 @@
-//! When to look at an endpoint again: one timer each, and one alarm for the earliest of them.
+//! When to look at an endpoint again: one timer each, and one alarm for the earliest of them. And when
+//! to look at all of the lane.
 
-use actix::{AsyncContext, Context};
-use shared::domain::Destination;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, SpawnHandle};
+use shared::{domain::Destination, placement::LANES};
 use tokio::time::Instant;
 
 use super::LaneActor;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// So many beats are left out where there is nothing to do.
+const REST: u64 = 9;
+
+/// When the lane is looked at next: each second, but less often where there is nothing to do.
+pub(super) struct Beat {
+    handle: SpawnHandle,
+    /// Not before there is something to do, or a while is over.
+    rests: bool,
+}
 
 impl LaneActor {
     /// Calls [`LaneActor::pump`] for this endpoint at that time.
@@ -46,5 +60,46 @@ impl LaneActor {
             let wait = at.saturating_duration_since(Instant::now());
             self.alarm = Some((at, ctx.run_later(wait, Self::ring)));
         }
+    }
+
+    /// Whether anything in this lane may want to be looked at within a second.
+    fn has_work(&self) -> bool {
+        !(self.seats.is_empty()
+            && self.held.is_empty()
+            && self.wishes.is_empty()
+            && self.nudges.is_empty()
+            && self.replaying.is_empty()
+            && self.maintenance.is_empty()
+            && self.checks.saw_nothing)
+            || self.closing
+            || self.refused != 0
+    }
+
+    /// Sets the next beat, sooner if there is something to do since.
+    pub(super) fn set_beat(&mut self, ctx: &mut Context<Self>) {
+        if self.beat.as_ref().is_some_and(|beat| !beat.rests) {
+            return;
+        }
+        let rests = !self.has_work();
+        match &self.beat {
+            Some(_) if rests => return,
+            Some(beat) => _ = ctx.cancel_future(beat.handle),
+            None => {}
+        }
+        // Lanes are taken together: each has its own moment of a second, so that they do not all ask the
+        // store at once.
+        let moment = self.since + SECOND * u32::from(self.tenure.lane().index()) / u32::from(LANES);
+        let begun = (Instant::now() + SECOND).saturating_duration_since(moment).as_secs();
+        let next = moment + Duration::from_secs(begun + if rests { REST } else { 0 });
+        let wait = next.saturating_duration_since(Instant::now());
+        self.beat = Some(Beat { handle: ctx.run_later(wait, Self::beat), rests });
+    }
+
+    /// What is done at each beat.
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        self.beat = None;
+        self.tick(ctx);
+        self.report(ctx);
+        self.finish(ctx);
     }
 }

@@ -69,6 +69,10 @@ pub(crate) struct Scripted {
     pub(crate) fetches: AtomicUsize,
     /// Connections asked for to read with.
     pub(crate) readers: AtomicUsize,
+    /// Configurations that were read whole.
+    pub(crate) configurations: AtomicUsize,
+    /// How often each lane was looked at.
+    pages: Mutex<HashMap<Lane, usize>>,
 }
 
 impl Scripted {
@@ -85,6 +89,8 @@ impl Scripted {
             hides_nudges: Arc::default(),
             fetches: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
+            configurations: AtomicUsize::new(0),
+            pages: Mutex::default(),
         })
     }
 
@@ -106,6 +112,11 @@ impl Scripted {
             true => Err(StoreError::new(ErrorKind::Corrupt, "as the script says")),
             false => Ok(()),
         }
+    }
+
+    /// How often each lane was looked at so far.
+    pub(crate) fn pages(&self) -> HashMap<Lane, usize> {
+        self.pages.lock().unwrap().clone()
     }
 
     pub(crate) fn heal(&self) {
@@ -148,13 +159,16 @@ fn readable(poisoned: &Poisoned, call: Call, lanes: impl IntoIterator<Item = Lan
 
 /// Implements a trait by asking the store behind.
 macro_rules! forward {
-    ($name:ident { $(fn $call:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }) => {
+    ($name:ident {
+        $(fn $call:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*
+    } $($by_hand:tt)*) => {
         #[async_trait]
         impl $name for Scripted {
             $(async fn $call(&self, $($arg: $type),*) -> Result<$answer> {
                 self.present()?;
                 self.inner.$call($($arg),*).await
             })*
+            $($by_hand)*
         }
     };
 }
@@ -166,7 +180,7 @@ forward!(Publisher {
 });
 
 forward!(Documents {
-    fn configuration(app: AppId) -> Option<Configuration>;
+    fn version(app: AppId) -> Option<Version>;
     fn commit(app: AppId, expected: Option<Version>, changes: &[Change]) -> Version;
     fn index(app: AppId, uid: Option<&str>, old_uid: Option<&str>) -> Indexed;
     fn claim(app: AppId) -> Claim;
@@ -177,6 +191,11 @@ forward!(Documents {
     fn documents(kind: Kind) -> Vec<Document>;
     fn put_document(kind: Kind, document: &Document, expect: &Expect) -> ();
     fn delete_document(kind: Kind, name: &str) -> bool;
+}
+async fn configuration(&self, app: AppId) -> Result<Option<Configuration>> {
+    self.present()?;
+    self.configurations.fetch_add(1, Ordering::SeqCst);
+    self.inner.configuration(app).await
 });
 
 forward!(Tasks {
@@ -331,6 +350,7 @@ impl Lanes for Scripted {
         limit: usize,
     ) -> Result<Vec<(EntryId, Entry)>> {
         self.readable(Call::Read, [lane])?;
+        *self.pages.lock().unwrap().entry(lane).or_default() += 1;
         let mut page = self.inner.page(lane, after, limit).await?;
         hide_nudges(&self.hides_nudges, &mut page);
         Ok(page)
