@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{api::Api, rounds::Subject, sink::Sink};
 
-/// Calls under way while endpoints are created.
+/// Applications that are being created at once.
 const CREATING: usize = 32;
 
 /// Messages for some applications in turn.
@@ -77,17 +77,17 @@ impl Traffic {
         endpoints: u64,
         endpoint: impl Fn(usize, u64) -> Value,
     ) -> anyhow::Result<Self> {
-        let mut ids = Vec::with_capacity(applications);
-        for number in 0..applications {
-            ids.push(api.create_application(&format!("load {number}")).await?);
-        }
-        let pairs = (0..applications)
-            .flat_map(|application| (0..endpoints).map(move |number| (application, number)));
-        let calls = pairs.map(|(application, number)| {
-            let (id, endpoint) = (&ids[application], endpoint(application, number));
-            async move { api.create_endpoint_with(id, &endpoint).await }
-        });
-        let _: Vec<String> = stream::iter(calls).buffer_unordered(CREATING).try_collect().await?;
+        let endpoint = &endpoint;
+        // One after the other within an application: what changes it at the same time is a conflict.
+        let create = |number: usize| async move {
+            let id = api.create_application(&format!("load {number}")).await?;
+            for one in 0..endpoints {
+                api.create_endpoint_with(&id, &endpoint(number, one)).await?;
+            }
+            anyhow::Ok(id)
+        };
+        let all = stream::iter((0..applications).map(create));
+        let ids = all.buffered(CREATING).try_collect().await?;
         Ok(Self { api: api.clone(), applications: ids, keyed: false, channels: 0, fan_out: 1 })
     }
 }
