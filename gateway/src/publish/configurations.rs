@@ -13,6 +13,7 @@ use shared::{
     store::{Configuration, ErrorKind, SharedStore, StoreError, Version},
 };
 
+use super::Subscriptions;
 use crate::error::{ApiError, Result};
 
 /// How many applications and endpoints are kept, in all.
@@ -24,8 +25,14 @@ const IDLE: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub(crate) struct Configurations {
     store: SharedStore,
-    by_id: Cache<AppId, Arc<Configuration>>,
+    by_id: Cache<AppId, Arc<Kept>>,
     uids: Cache<String, AppId>,
+}
+
+/// What is kept of an application.
+pub(crate) struct Kept {
+    pub(super) configuration: Configuration,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// Why a configuration could not be loaded.
@@ -53,8 +60,9 @@ impl From<&NotLoaded> for ApiError {
 
 impl Configurations {
     pub(crate) fn new(store: SharedStore) -> Self {
-        let weight = |_: &AppId, configuration: &Arc<Configuration>| {
-            u32::try_from(configuration.endpoints.len()).unwrap_or(u32::MAX).saturating_add(1)
+        let weight = |_: &AppId, kept: &Arc<Kept>| {
+            let endpoints = kept.configuration.endpoints.len();
+            u32::try_from(endpoints).unwrap_or(u32::MAX).saturating_add(1)
         };
         Self {
             store,
@@ -68,7 +76,7 @@ impl Configurations {
     }
 
     /// The configuration of the application with this id or uid, possibly a stale one.
-    pub(crate) async fn resolve(&self, name: &str) -> Result<Arc<Configuration>> {
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Arc<Kept>> {
         if let Ok(id) = name.parse::<AppId>() {
             if [operational::APPLICATION, audit::APPLICATION].contains(&id) {
                 return Err(ApiError::NotFound("application"));
@@ -77,7 +85,7 @@ impl Configurations {
         }
         if let Some(id) = self.uids.get(name).await {
             match self.load(id).await {
-                Ok(configuration) if has_uid(&configuration, name) => return Ok(configuration),
+                Ok(kept) if kept.has_uid(name) => return Ok(kept),
                 Ok(_) | Err(ApiError::NotFound(_)) => self.uids.invalidate(name).await,
                 Err(error) => return Err(error),
             }
@@ -85,22 +93,22 @@ impl Configurations {
         let Some(id) = self.store.find_uid(name).await? else {
             return Err(ApiError::NotFound("application"));
         };
-        let mut configuration = self.load(id).await?;
-        if !has_uid(&configuration, name) {
+        let mut kept = self.load(id).await?;
+        if !kept.has_uid(name) {
             // The copy may be older than the uid.
             self.by_id.invalidate(&id).await;
-            configuration = self.load(id).await?;
+            kept = self.load(id).await?;
         }
-        if !has_uid(&configuration, name) {
+        if !kept.has_uid(name) {
             return Err(ApiError::NotFound("application"));
         }
         self.uids.insert(name.to_owned(), id).await;
-        Ok(configuration)
+        Ok(kept)
     }
 
     /// Drops the copy that was found stale, unless somebody loaded another one meanwhile.
     pub(crate) async fn reload(&self, app: AppId, stale: Version) {
-        if self.by_id.get(&app).await.is_some_and(|kept| kept.version == stale) {
+        if self.by_id.get(&app).await.is_some_and(|kept| kept.configuration.version == stale) {
             self.by_id.invalidate(&app).await;
         }
     }
@@ -111,11 +119,14 @@ impl Configurations {
         self.uids.invalidate(name).await;
     }
 
-    async fn load(&self, app: AppId) -> Result<Arc<Configuration>> {
+    async fn load(&self, app: AppId) -> Result<Arc<Kept>> {
         // Requests that miss together load once.
         let loading = self.by_id.try_get_with(app, async {
             match self.store.configuration(app).await {
-                Ok(Some(configuration)) => Ok(Arc::new(configuration)),
+                Ok(Some(configuration)) => Ok(Arc::new(Kept {
+                    subscriptions: Subscriptions::new(&configuration.endpoints),
+                    configuration,
+                })),
                 Ok(None) => Err(NotLoaded::Missing),
                 Err(error) => {
                     tracing::warn!(%app, %error, "configuration.not_loaded");
@@ -127,6 +138,8 @@ impl Configurations {
     }
 }
 
-fn has_uid(configuration: &Configuration, uid: &str) -> bool {
-    configuration.application.uid.as_deref() == Some(uid)
+impl Kept {
+    fn has_uid(&self, uid: &str) -> bool {
+        self.configuration.application.uid.as_deref() == Some(uid)
+    }
 }

@@ -7,6 +7,7 @@
 
 mod configurations;
 mod dedup;
+mod subscriptions;
 mod writer;
 
 use std::{
@@ -30,6 +31,7 @@ use shared::{
 use tokio::time::Instant;
 pub(crate) use writer::Writer;
 
+use self::{configurations::Kept, subscriptions::Subscriptions};
 use crate::{
     error::{ApiError, Result},
     metrics::Metrics,
@@ -268,23 +270,24 @@ impl Publish {
         id: MessageId,
         later: bool,
     ) -> Result<Step> {
-        let configuration = self.configurations.resolve(application).await?;
-        let mut header = event.header(id, configuration.application.id);
+        let kept = self.configurations.resolve(application).await?;
+        let mut header = event.header(id, kept.configuration.application.id);
         header.trace = trace.cloned().map(Box::new);
-        self.write(application, event, header, &configuration, later).await
+        self.write(application, event, header, &kept, later).await
     }
 
     /// Where a message goes; `None` where these are more than one write takes, or where it takes filters
-    /// too long to say, so that a lane's owner chooses them by and by. The payload is parsed if an endpoint must look into it, and once for all of them.
+    /// too long to say, so that a lane's owner chooses them by and by. The payload is parsed if an
+    /// endpoint must look into it, and once for all of them.
     fn targets(
         &self,
-        configuration: &Configuration,
+        subscriptions: &Subscriptions,
         header: &MessageHeader,
         event: &Event,
     ) -> Option<Vec<Target>> {
         let (payload, not_before) = (Payload::new(&event.payload), event.wishes.deliver_at);
-        let endpoints = configuration.endpoints.values();
-        let targets = endpoints
+        let targets = subscriptions
+            .candidates(header)
             .filter_map(|endpoint| {
                 let target = Target::choose(endpoint, header, &payload, not_before);
                 let is_long = payload.filter_steps() > MAX_FILTER_STEPS;
@@ -304,12 +307,12 @@ impl Publish {
         application: &str,
         event: &Event,
         header: MessageHeader,
-        configuration: &Configuration,
+        Kept { configuration, subscriptions }: &Kept,
         later: bool,
     ) -> Result<Step> {
         let chosen = match later {
             true => None,
-            false => self.targets(configuration, &header, event),
+            false => self.targets(subscriptions, &header, event),
         };
         let fan_out = match chosen {
             Some(_) => None,
