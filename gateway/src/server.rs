@@ -87,9 +87,10 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
             )
             .configure(routes)
             .configure(portal::routes)
-            .wrap(from_fn(compress))
             .wrap(NormalizePath::new(TrailingSlash::Trim))
             .wrap(from_fn(observe))
+            // Around what writes the errors, which would otherwise replace a body that is said to be compressed.
+            .wrap(from_fn(compress))
             .wrap(Condition::new(!cors_origins.is_empty(), cors(&cors_origins)))
     })
     .workers(workers)

@@ -32,7 +32,7 @@ const SENT_ID: HeaderName = HeaderName::from_static("svix-req-id");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_ID_LEN: usize = 64;
 
-/// The outermost layer: it sees every response.
+/// Sees every response, and writes the last word of each body.
 pub(crate) async fn observe<B: MessageBody>(
     metrics: web::Data<Metrics>,
     config: web::Data<Config>,

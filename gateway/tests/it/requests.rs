@@ -1,5 +1,7 @@
 //! What all requests have in common: ids, the form of errors, limits of callers, browsers, compression.
 
+use std::io::Read as _;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -163,6 +165,20 @@ async fn large_answers_are_compressed_for_those_who_can_read_them() {
     assert_eq!(coded(Method::GET, "/app/acme", "gzip", json!({})).await.0, None, "it is small");
     let message = json!({"eventType": "a", "payload": "a".repeat(4000)});
     assert_eq!(coded(Method::POST, "/app/acme/msg", "gzip", message).await.0, None);
+}
+
+#[actix_web::test]
+async fn a_large_error_is_what_its_coding_says() {
+    let (api, _stored) = fresh().await;
+    let wrong = json!({"name": "a", "archived": "x".repeat(4000)});
+    let request = api.request(Method::POST, "/event-type").header("accept-encoding", "gzip");
+    let response = request.json(&wrong).send().await.unwrap();
+    assert_eq!(response.status(), 422);
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let mut told = String::new();
+    let coded = response.bytes().await.unwrap();
+    flate2::read::GzDecoder::new(&coded[..]).read_to_string(&mut told).unwrap();
+    assert!(serde_json::from_str::<Value>(&told).unwrap()["requestId"].is_string(), "{told}");
 }
 
 #[actix_web::test]
