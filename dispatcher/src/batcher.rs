@@ -1,5 +1,6 @@
-//! The batcher: an actor that makes calls of what is waiting, one or two at a time. There are no
-//! timers: a batch is what came while the calls before it were under way.
+//! The batcher: an actor that makes calls of what is waiting, one or two at a time. A batch is what came
+//! while the calls before it were under way. Where nobody waits for the answers, calls also keep a
+//! [pace](Stage::PACE), so that batches are larger still.
 //!
 //! A call that the store refuses may fail because of what a single lane holds. Each lane's part of it
 //! then goes on by itself, beside the shared calls, and its lane starts nothing before that is over:
@@ -7,11 +8,16 @@
 
 use std::{
     future::Future,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
 use prometheus::IntGauge;
 
 use crate::{
@@ -33,12 +39,21 @@ pub(crate) trait Stage: Unpin + 'static {
     /// Calls under way at once: with one the batches are larger, with two nobody waits for the end of
     /// the call before.
     const CALLS: usize;
+    /// The distance that calls keep, if they do, and how many may nevertheless follow each other at once
+    /// after a rest.
+    const PACE: Option<Pace>;
 
     /// Takes note of a wish.
     fn add(&mut self, wish: Self::Wish);
 
+    /// Whether what waits fills a call, or somebody waits for it: then the pace does not count.
+    fn is_urgent(&self) -> bool;
+
     /// What the next call takes; `None` if nothing waits.
     fn take(&mut self) -> Option<Vec<Self::Part>>;
+
+    /// Whether there is nothing to call for.
+    fn is_empty(&self) -> bool;
 
     /// How many deliveries wait for a call.
     fn depth(&self) -> usize;
@@ -54,6 +69,12 @@ pub(crate) trait Stage: Unpin + 'static {
         batch: Vec<Self::Part>,
         parts: Arc<Parts>,
     ) -> impl Future<Output = Result<(), Refused<Self::Part>>> + 'static;
+}
+
+/// How often calls are made.
+pub(crate) struct Pace {
+    pub(crate) distance: Duration,
+    pub(crate) at_once: NonZeroU32,
 }
 
 /// The batch of a call that the store refused.
@@ -84,22 +105,61 @@ pub(crate) struct Batcher<S> {
     parts: Arc<Parts>,
     stage: S,
     calls: usize,
-    flush_is_due: bool,
+    flush: NextFlush,
+    pace: Option<DefaultDirectRateLimiter>,
     /// What it shows of its depth.
     shown: i64,
 }
 
+/// When a call will be made, if one may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NextFlush {
+    NotAsked,
+    /// Once the pace allows it.
+    Paced,
+    Soon,
+}
+
 impl<S: Stage> Batcher<S> {
     pub(crate) fn new(stage: S, parts: Arc<Parts>) -> Self {
-        Self { parts, stage, calls: 0, flush_is_due: false, shown: 0 }
+        // Only a distance of zero gives no quota.
+        let quota = |Pace { distance, at_once }| {
+            Quota::with_period(distance).map(|quota| quota.allow_burst(at_once))
+        };
+        let pace = S::PACE.and_then(quota).map(RateLimiter::direct);
+        Self { parts, stage, calls: 0, flush: NextFlush::NotAsked, pace, shown: 0 }
     }
 
-    /// After what is in the mailbox already, so that it joins the batch.
+    /// After what is in the mailbox already, so that it joins the batch, or when the pace allows it.
     fn flush_soon(&mut self, ctx: &mut Context<Self>) {
-        if !self.flush_is_due && self.calls < S::CALLS {
-            self.flush_is_due = true;
-            ctx.notify(Flush);
+        if self.calls == S::CALLS || self.flush == NextFlush::Soon {
+            return;
         }
+        if self.stage.is_urgent() {
+            return self.flush_now(ctx);
+        }
+        if self.flush == NextFlush::Paced || self.stage.is_empty() {
+            return;
+        }
+        match self.pace.as_ref().map_or(Ok(()), |pace| pace.check()) {
+            Ok(()) => self.flush_now(ctx),
+            Err(early) => {
+                self.flush = NextFlush::Paced;
+                let pause = early.wait_time_from(DefaultClock::default().now());
+                ctx.run_later(pause, |me, ctx| {
+                    // Something urgent may have come before.
+                    if me.flush == NextFlush::Paced {
+                        me.flush = NextFlush::NotAsked;
+                        me.flush_soon(ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    fn flush_now(&mut self, ctx: &mut Context<Self>) {
+        self.flush = NextFlush::Soon;
+        ctx.notify(Flush);
     }
 }
 
@@ -126,7 +186,7 @@ impl<S: Stage> Handler<Flush> for Batcher<S> {
     type Result = ();
 
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
-        self.flush_is_due = false;
+        self.flush = NextFlush::NotAsked;
         while self.calls < S::CALLS
             && let Some(batch) = self.stage.take()
         {

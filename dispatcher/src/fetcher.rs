@@ -17,7 +17,7 @@ use shared::{
 };
 
 use crate::{
-    batcher::{Batcher, Refused, Stage},
+    batcher::{Batcher, Pace, Refused, Stage},
     lane::{Event, LaneActor, Taken},
     log::Line,
     mail::tell,
@@ -82,6 +82,7 @@ impl Stage for Fetching {
     type Wish = Wish;
     type Part = Wish;
     const CALLS: usize = 2;
+    const PACE: Option<Pace> = None;
 
     fn add(&mut self, wish: Wish) {
         match wish.proven {
@@ -90,12 +91,20 @@ impl Stage for Fetching {
         }
     }
 
+    fn is_urgent(&self) -> bool {
+        !self.is_empty()
+    }
+
     fn take(&mut self) -> Option<Vec<Wish>> {
         let kept = if self.unproven.is_empty() { 0 } else { UNPROVEN };
         let mut batch = Vec::new();
         let left = fill(&mut batch, &mut self.proven, BATCH - kept);
         fill(&mut batch, &mut self.unproven, left + kept);
         (!batch.is_empty()).then_some(batch)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.proven.is_empty() && self.unproven.is_empty()
     }
 
     fn depth(&self) -> usize {

@@ -4,18 +4,21 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     mem,
+    num::NonZeroU32,
     sync::Arc,
+    time::Duration,
 };
 
 use actix::Addr;
 use prometheus::IntGauge;
 use shared::{
+    domain::Strand,
     placement::Lane,
     store::{Fence, Settle, Settled, Settlement, StateChange},
 };
 
 use crate::{
-    batcher::{Batcher, Refused, Stage},
+    batcher::{Batcher, Pace, Refused, Stage},
     credits::Permit,
     lane::{Event, LaneActor},
     mail::tell,
@@ -26,6 +29,11 @@ use crate::{
 
 /// Settlements in one call.
 const BATCH: usize = 64;
+/// What a call costs is shared by all that is in it, and nobody waits for most of them: the endpoint's
+/// window is free when the attempt has ended. So calls come at this distance…
+const DISTANCE: Duration = Duration::from_millis(5);
+/// …unless there were few of them lately.
+const AT_ONCE: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 /// The actor: one where a write can span all shards, otherwise one a shard.
 pub(crate) type Settler = Batcher<Settling>;
@@ -59,6 +67,8 @@ pub(crate) struct Reply {
 pub(crate) struct Settling {
     waiting: HashMap<Lane, LaneBatch>,
     count: usize,
+    /// The next of an ordered queue starts only when the one before is settled.
+    ordered: bool,
 }
 
 /// What one lane wants settled.
@@ -90,6 +100,7 @@ impl Stage for Settling {
     type Wish = Wish;
     type Part = LaneBatch;
     const CALLS: usize = 1;
+    const PACE: Option<Pace> = Some(Pace { distance: DISTANCE, at_once: AT_ONCE });
 
     fn add(&mut self, wish: Wish) {
         let batch = match self.waiting.entry(wish.fence.lane) {
@@ -109,6 +120,7 @@ impl Stage for Settling {
         };
         match wish.what {
             What::Settlement(settlement, permit) => {
+                self.ordered |= matches!(settlement.delivery.strand, Strand::Ordered(_));
                 batch.settle.settlements.push(*settlement);
                 batch.permits.extend(permit);
                 self.count += 1;
@@ -124,9 +136,13 @@ impl Stage for Settling {
         }
     }
 
+    fn is_urgent(&self) -> bool {
+        self.ordered || self.count >= BATCH
+    }
+
     fn take(&mut self) -> Option<Vec<LaneBatch>> {
         if self.count <= BATCH {
-            self.count = 0;
+            (self.count, self.ordered) = (0, false);
             let all = mem::take(&mut self.waiting);
             return (!all.is_empty()).then(|| all.into_values().collect());
         }
@@ -142,6 +158,10 @@ impl Stage for Settling {
         }
         self.count -= BATCH - room;
         Some(taken)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     fn depth(&self) -> usize {

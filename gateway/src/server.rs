@@ -65,10 +65,11 @@ pub(crate) fn start(config: Config, store: SharedStore, metrics: Metrics) -> io:
     let cors_origins = config.cors_origins.clone();
     let configurations = Configurations::new(Arc::clone(&store));
     let config = web::Data::new(config);
+    // One for all workers, so that what they want to write shares calls.
+    let writer = Writer::start(Arc::clone(&store), metrics.clone());
 
     let server = HttpServer::new(move || {
-        // This runs on each worker's own thread, so each has its own writer.
-        let writer = Writer::start(Arc::clone(&store), metrics.clone());
+        let writer = writer.clone();
         let tracer = config.tracer.clone();
         let publish =
             Publish::new(configurations.clone(), writer, metrics.clone(), quota_bytes, tracer);

@@ -10,6 +10,7 @@
 //! | `/fail/2` | 503 to the first two attempts of each delivery, then 200 |
 //! | `/flaky/10` | 503 to the first attempt of one in ten messages, else 200 |
 //! | `/random/20` | 503 to 20 of 100 attempts, picked by id and attempt, else 200 |
+//! | `/picky/20` | the same with 409: no sign that the receiver is down |
 //! | `/retry-after/3` | 429 with `Retry-After: 3` to the first attempt of each delivery, then 200 |
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) enum Behaviour {
     Fail(u32),
     Flaky(u64),
     Random(u64),
+    Picky(u64),
     RetryAfter(u32),
 }
 
@@ -47,6 +49,7 @@ impl Behaviour {
             ("fail", Some(attempts)) => Self::Fail(attempts.parse().ok()?),
             ("flaky", Some(one_in)) => Self::Flaky(one_in.parse().ok().filter(|n| *n > 0)?),
             ("random", Some(percent)) => Self::Random(percent.parse().ok().filter(|n| *n <= 100)?),
+            ("picky", Some(percent)) => Self::Picky(percent.parse().ok().filter(|n| *n <= 100)?),
             ("retry-after", Some(seconds)) => Self::RetryAfter(seconds.parse().ok()?),
             _ => return None,
         })
@@ -56,7 +59,7 @@ impl Behaviour {
     pub(crate) fn delivers(self) -> bool {
         match self {
             Self::Status(status) => (200..300).contains(&status),
-            Self::Random(percent) => percent < 100,
+            Self::Random(percent) | Self::Picky(percent) => percent < 100,
             Self::Hang => false,
             Self::Slow(_) | Self::Fail(_) | Self::Flaky(_) | Self::RetryAfter(_) => true,
         }
@@ -70,13 +73,21 @@ impl Behaviour {
             Self::Hang => 0,
             Self::Fail(attempts) if attempt <= attempts => 503,
             Self::Flaky(one_in) if attempt == 1 && spread(webhook_id).is_multiple_of(one_in) => 503,
-            Self::Random(percent) if spread(&format!("{attempt}.{webhook_id}")) % 100 < percent => {
-                503
-            }
+            Self::Random(percent) if picks(percent, webhook_id, attempt) => 503,
+            Self::Picky(percent) if picks(percent, webhook_id, attempt) => 409,
             Self::RetryAfter(_) if attempt == 1 => 429,
-            Self::Fail(_) | Self::Flaky(_) | Self::Random(_) | Self::RetryAfter(_) => 200,
+            Self::Fail(_)
+            | Self::Flaky(_)
+            | Self::Random(_)
+            | Self::Picky(_)
+            | Self::RetryAfter(_) => 200,
         }
     }
+}
+
+/// Whether this attempt is one of so many in a hundred.
+fn picks(percent: u64, webhook_id: &str, attempt: u32) -> bool {
+    spread(&format!("{attempt}.{webhook_id}")) % 100 < percent
 }
 
 /// A number that is the same for the same id in every run, and spread evenly over ids (FNV-1a).

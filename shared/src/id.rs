@@ -22,38 +22,49 @@ pub struct InvalidId {
     prefix: &'static str,
 }
 
-/// 62^11, for half of the digits.
-const HALF: u128 = 62u128.pow(TEXT_LEN as u32 / 2);
+/// Digits that fit into 64 bits.
+const GROUP: usize = 10;
+/// 62^10.
+const OF_GROUP: u64 = 62u64.pow(GROUP as u32);
 
-/// Divisions of 128 bits are many times slower than those of 64, and ids are written often: three
-/// steps lead to numbers that fit into 64 bits.
+/// Ids are written and read often, and divisions and checked products of 128 bits are many times slower
+/// than those of 64. So digits go in groups: two, ten, and ten.
 fn encode(value: u128) -> [u8; TEXT_LEN] {
     let mut text = [b'0'; TEXT_LEN];
-    let (front, back) = text.split_at_mut(TEXT_LEN / 2);
-    for (digits, number) in [(front, value / HALF), (back, value % HALF)] {
-        // Below 62^11, which needs 66 bits; without its last digit below 62^10, which needs 60.
-        let (mut rest, last) = ((number / 62) as u64, (number % 62) as usize);
-        digits[TEXT_LEN / 2 - 1] = DIGITS[last];
-        for digit in digits[..TEXT_LEN / 2 - 1].iter_mut().rev() {
-            *digit = DIGITS[(rest % 62) as usize];
-            rest /= 62;
+    let (mut rest, mut end) = (value, TEXT_LEN);
+    while end > 0 {
+        let start = end.saturating_sub(GROUP);
+        let above = rest / u128::from(OF_GROUP);
+        // Below 62^10, so its lower 64 bits are all of it.
+        let mut group = (rest as u64).wrapping_sub((above as u64).wrapping_mul(OF_GROUP));
+        for digit in text[start..end].iter_mut().rev() {
+            *digit = DIGITS[(group % 62) as usize];
+            group /= 62;
         }
+        (rest, end) = (above, start);
     }
     text
 }
 
 fn decode(text: &str) -> Option<u128> {
-    if text.len() != TEXT_LEN {
-        return None;
-    }
-    text.bytes().try_fold(0u128, |value, byte| {
+    let text: &[u8; TEXT_LEN] = text.as_bytes().try_into().ok()?;
+    let (first, groups) = text.split_at(TEXT_LEN % GROUP);
+    let first = u128::from(decode_group(first)?);
+    groups.chunks(GROUP).try_fold(first, |value, group| {
+        value.checked_mul(u128::from(OF_GROUP))?.checked_add(u128::from(decode_group(group)?))
+    })
+}
+
+/// At most [`GROUP`] digits.
+fn decode_group(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, byte| {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'A'..=b'Z' => byte - b'A' + 10,
             b'a'..=b'z' => byte - b'a' + 36,
             _ => return None,
         };
-        value.checked_mul(62)?.checked_add(u128::from(digit))
+        Some(value * 62 + u64::from(digit))
     })
 }
 

@@ -11,6 +11,8 @@ use shared::{
 use crate::bench::{Bench, Engine, PATIENCE};
 
 const SOON: Duration = Duration::from_millis(20);
+/// Fails at random, but never so that its breaker opens: then it would be asked once in five seconds.
+const FAILING: &str = "/picky/30";
 
 fn ordered(queue: Queue, number: u8) -> Queue {
     Queue { strand: Strand::Ordered(number), ..queue }
@@ -60,7 +62,7 @@ async fn set_poison(bench: &Bench, queue: Queue, poison: Poison) {
 #[actix_rt::test]
 async fn each_strand_arrives_in_order_under_random_failures(#[case] engine: Engine) {
     let bench = Bench::new(engine).await;
-    let queue = bench.endpoint("/random/30").await;
+    let queue = bench.endpoint(FAILING).await;
     let running = bench.dispatch(&[SOON; 30]).await;
     let published = publish(&bench, queue, 5, 20).await;
     until_all_arrived(&bench, &published).await;
@@ -105,7 +107,7 @@ async fn others_proceed_while_the_first_of_a_strand_waits_and_it_keeps_its_place
 #[actix_rt::test]
 async fn the_order_holds_over_clean_and_unclean_takeovers(#[case] engine: Engine) {
     let bench = Bench::new(engine).await;
-    let queue = bench.endpoint("/random/30").await;
+    let queue = bench.endpoint(FAILING).await;
     let dispatch = async || {
         bench.dispatch_with(&[SOON; 30], |config| config.request_timeout = 10 * SOON).await
     };

@@ -1,7 +1,7 @@
 //! The writer: takes what is waiting and publishes it in one call.
 //!
-//! There is no timer. While two calls are under way the next batch grows, so batches are as large as
-//! the store is slow, and a lone message waits for nobody.
+//! There is no timer. While a call is under way the next batch grows, so batches are as large as the
+//! store is slow, and a lone message waits for nobody.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,14 +13,14 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How many messages may wait for one writer.
-const QUEUE: usize = 1024;
+/// How many messages may wait for the writer.
+const QUEUE: usize = 4096;
 /// Most messages in one call.
 const MAX_MESSAGES: usize = 64;
 /// Most bytes of records in one call, unless one message alone is larger.
 const MAX_BYTES: usize = 1024 * 1024;
-/// How many calls one writer has under way.
-const MAX_CALLS: usize = 2;
+/// How many calls the writer has under way.
+const MAX_CALLS: usize = 1;
 
 /// The end of the queue where requests put their publications.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ struct Job {
 }
 
 impl Writer {
-    /// Starts a writer on this thread's runtime. It ends with the last clone of its handle.
+    /// Starts the writer on this thread's runtime. It ends with the last clone of its handle.
     pub(crate) fn start(store: SharedStore, metrics: Metrics) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         actix_web::rt::spawn(run(jobs, store, metrics));

@@ -63,7 +63,7 @@ impl Delivery {
     /// resend followed by `.` and the generation in hexadecimal. At most 39 bytes.
     pub fn member(&self) -> String {
         match self.generation {
-            Generation(0) => self.message.bare().to_string(),
+            Generation(0) => self.message.bare().as_str().to_owned(),
             Generation(n) => format!("{}.{n:x}", self.message.bare()),
         }
     }
@@ -131,7 +131,8 @@ impl Queue {
     /// How agenda and streams name it: endpoint and application, 22 characters each, and
     /// [`Strand::suffix`].
     pub fn member(&self) -> String {
-        format!("{}{}{}", self.endpoint.bare(), self.app.bare(), self.strand.suffix())
+        let suffix = self.strand.suffix();
+        [self.endpoint.bare().as_str(), self.app.bare().as_str(), &suffix].concat()
     }
 
     /// Reads [`Queue::member`] back.

@@ -94,7 +94,7 @@ pub struct LaneBatch {
 }
 
 /// How long a read without news takes at most.
-pub const LONGEST_READ: Duration = Duration::from_secs(1);
+pub const LONGEST_READ: Duration = Duration::from_secs(2);
 
 /// The blocking read over many lanes.
 #[async_trait::async_trait]

@@ -10,7 +10,7 @@
 
 use ::redis::Value;
 
-use super::{connection::decode, error::corrupt};
+use super::error::corrupt;
 use crate::{
     domain::{Delivery, Queue},
     id::{AppId, EndpointId, MessageId, TEXT_LEN},
@@ -20,7 +20,7 @@ use crate::{
 
 /// The value of a delivery's entry.
 pub(super) fn pack_delivery(delivery: &Delivery, not_before: Option<Millis>) -> String {
-    let packed = format!("{}{}", delivery.queue().member(), delivery.member());
+    let packed = [delivery.queue().member(), delivery.member()].concat();
     match not_before {
         None => packed,
         Some(Millis(time)) => format!("{packed};t={time}"),
@@ -87,18 +87,31 @@ fn unpack(field: &[u8], value: &[u8]) -> Option<Entry> {
 /// An entry of any stream.
 pub(super) type Raw = (String, Vec<(Vec<u8>, Vec<u8>)>);
 
-/// Reads what XRANGE answers.
+/// Reads what XRANGE answers: where it lies, without a copy, because each delivery comes by here.
 pub(super) fn entries(reply: Value) -> Result<Vec<(EntryId, Entry)>> {
-    decode::<Vec<Raw>>(reply)?
-        .into_iter()
-        .map(|(id, fields)| {
-            let entry = match fields.as_slice() {
-                [(field, value)] => unpack(field, value).unwrap_or(Entry::Unknown),
-                _ => Entry::Unknown,
-            };
-            Ok((parse_id(&id)?, entry))
-        })
-        .collect()
+    let raw = match reply {
+        Value::Array(raw) => raw,
+        Value::Nil => return Ok(Vec::new()),
+        other => {
+            return Err(corrupt("redis answered something else than entries", format!("{other:?}")));
+        }
+    };
+    raw.iter().map(entry).collect()
+}
+
+fn entry(raw: &Value) -> Result<(EntryId, Entry)> {
+    let Value::Array(raw) = raw else {
+        return Err(corrupt("not an entry of a stream", format!("{raw:?}")));
+    };
+    let [Value::BulkString(id), Value::Array(fields)] = raw.as_slice() else {
+        return Err(corrupt("not an entry of a stream", format!("{raw:?}")));
+    };
+    let entry = match fields.as_slice() {
+        [Value::BulkString(field), Value::BulkString(value)] => unpack(field, value),
+        _ => None,
+    };
+    let id = std::str::from_utf8(id).map_err(|error| corrupt("not a stream id", error))?;
+    Ok((parse_id(id)?, entry.unwrap_or(Entry::Unknown)))
 }
 
 /// The id as Redis writes it.

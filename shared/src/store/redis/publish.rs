@@ -209,5 +209,8 @@ fn duplicate(taken: &str, publication: &Publication) -> Option<Published> {
 }
 
 fn hex(fingerprint: &Fingerprint) -> String {
-    fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[usize::from(half)]));
+    fingerprint.iter().flat_map(digits).collect()
 }

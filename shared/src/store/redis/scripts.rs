@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 use ::redis::{
     Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, aio::ConnectionLike,
 };
-use bytes::Bytes;
 
 use super::vitals::Counts;
 
@@ -49,22 +48,44 @@ const LOADS: usize = 3;
 /// A call of a script: flat lists of keys and arguments.
 pub(super) struct Call {
     script: &'static Script,
-    keys: Vec<String>,
-    args: Vec<Bytes>,
+    keys: Texts,
+    args: Texts,
+}
+
+/// Texts in one piece of memory: a call has hundreds.
+#[derive(Default)]
+struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn add_to(&self, command: &mut Cmd) {
+        let mut start = 0;
+        for end in &self.ends {
+            command.arg(&self.bytes[start..*end]);
+            start = *end;
+        }
+    }
 }
 
 impl Call {
     pub(super) fn new(script: &'static Script) -> Self {
-        Self { script, keys: Vec::new(), args: Vec::new() }
+        Self { script, keys: Texts::default(), args: Texts::default() }
     }
 
-    pub(super) fn key(&mut self, key: String) -> &mut Self {
-        self.keys.push(key);
+    pub(super) fn key(&mut self, key: impl AsRef<[u8]>) -> &mut Self {
+        self.keys.push(key.as_ref());
         self
     }
 
-    pub(super) fn arg(&mut self, arg: impl Into<Bytes>) -> &mut Self {
-        self.args.push(arg.into());
+    pub(super) fn arg(&mut self, arg: impl AsRef<[u8]>) -> &mut Self {
+        self.args.push(arg.as_ref());
         self
     }
 
@@ -77,16 +98,12 @@ impl Call {
     }
 
     fn command(&self) -> Cmd {
-        let bytes: usize = self.keys.iter().map(String::len).sum::<usize>()
-            + self.args.iter().map(Bytes::len).sum::<usize>();
-        let mut command = Cmd::with_capacity(3 + self.keys.len() + self.args.len(), bytes + 64);
-        command.arg("EVALSHA").arg(self.script.get_hash()).arg(self.keys.len());
-        for key in &self.keys {
-            command.arg(key);
-        }
-        for arg in &self.args {
-            command.arg(&arg[..]);
-        }
+        let texts = 3 + self.keys.ends.len() + self.args.ends.len();
+        let bytes = self.keys.bytes.len() + self.args.bytes.len();
+        let mut command = Cmd::with_capacity(texts, bytes + 64);
+        command.arg("EVALSHA").arg(self.script.get_hash()).arg(self.keys.ends.len());
+        self.keys.add_to(&mut command);
+        self.args.add_to(&mut command);
         command
     }
 

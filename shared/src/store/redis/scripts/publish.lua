@@ -138,7 +138,7 @@ for i, job in ipairs(jobs) do
     if trimmed[job.log] then
       redis.call('XADD', job.log, '*', 'h', job.header)
     else
-      redis.call('XADD', job.log, 'MINID', '~', oldest, 'LIMIT', 1000, '*', 'h', job.header)
+      redis.call('XADD', job.log, 'MINID', '~', oldest, 'LIMIT', '1000', '*', 'h', job.header)
       redis.call('PEXPIRE', job.log, ARGV[4])
       trimmed[job.log] = true
     end

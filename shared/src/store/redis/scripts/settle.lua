@@ -152,8 +152,10 @@ for _, lane in ipairs(lanes) do
   end
 end
 local opens = #lefts > 0 and redis.call('MGET', unpack(lefts)) or {}
+local counted = {}
 for i, left in ipairs(lefts) do
   local stored, ending = tonumber(opens[i] or 0), endings[left]
+  counted[left] = opens[i] and true
   if stored >= CHARGED then
     ending.field = 'b:' .. (math.floor(stored / CHARGED) - 1)
     ending.size = redis.call('STRLEN', ending.body)
@@ -167,11 +169,28 @@ local function tally(queue, what, count)
   end
 end
 
--- Most messages have one attempt: one command, instead of two and a list.
+-- Where the attempts of messages are, of all deliveries of a message together.
+local notes, noted = {}, {}
 local function note(item, place)
-  if item.before ~= '0' or not redis.call('SET', item.mat, place, 'PX', history, 'NX') then
-    redis.call('APPEND', item.mat, place)
-    redis.call('PEXPIRE', item.mat, history)
+  local of = notes[item.mat]
+  if not of then
+    of = {mat = item.mat, places = {}, late = false, several = counted[item.left]}
+    notes[item.mat] = of
+    noted[#noted + 1] = of
+  end
+  of.places[#of.places + 1] = place
+  -- It may come long after the first: a retry, or a generation that was sent again.
+  of.late = of.late or item.before ~= '0' or #item.member > 22
+end
+
+-- Most messages have one attempt: one command, instead of two.
+local function write_note(of)
+  local places = table.concat(of.places)
+  if not (of.late or of.several) and redis.call('SET', of.mat, places, 'PX', history, 'NX') then
+    return
+  end
+  if redis.call('APPEND', of.mat, places) == #places or of.late then
+    redis.call('PEXPIRE', of.mat, history)
   end
 end
 
@@ -211,7 +230,7 @@ local function write_queue(lane, queue, removals, lowered)
       end
       if item.verdict == 'dead' then
         given_up = given_up + 1
-        redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
+        redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', '1000', '*',
           string.sub(queue.name, 23, 44), item.value)
         redis.call('PEXPIRE', queue.dead, history)
       end
@@ -236,7 +255,7 @@ local function write_queue(lane, queue, removals, lowered)
     lowered[#lowered + 1] = queue
   end
   if #records > 0 then
-    local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', 1000, '*',
+    local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', '1000', '*',
       string.sub(queue.name, 23, 44), '[' .. table.concat(records, ',') .. ']')
     redis.call('PEXPIRE', queue.att, history)
     local endpoint = string.sub(queue.name, 1, 22)
@@ -292,9 +311,8 @@ for l, lane in ipairs(lanes) do
   end
 end
 
-for i, left in ipairs(lefts) do
-  local ending = endings[left]
-  local stored = tonumber(opens[i] or ending.count)
+-- What is left of a message that has a counter: more than one delivery, or terms of its own.
+local function count_down(left, stored, ending)
   local charged = math.floor(stored / CHARGED) * CHARGED
   local minutes = math.floor(stored % CHARGED / KEPT)
   stored = stored % KEPT
@@ -309,21 +327,37 @@ for i, left in ipairs(lefts) do
       redis.call('PEXPIRE', left, history, 'GT')
       redis.call('PEXPIRE', ending.body, history, 'GT')
     end
+    return
+  end
+  local life = string.format('%.0f', died and math.max(kept, tonumber(history)) or kept)
+  if value ~= '0' then
+    -- What a resend must know.
+    redis.call('SET', left, value, 'PX', life)
   else
-    local life = string.format('%.0f', died and math.max(kept, tonumber(history)) or kept)
-    if value ~= '0' then
-      -- What a resend must know.
-      redis.call('SET', left, value, 'PX', life)
-    elseif opens[i] then
-      redis.call('UNLINK', left)
-    end
+    redis.call('UNLINK', left)
+  end
+  redis.call('PEXPIRE', ending.body, life)
+  local count = ending.field and redis.call('HGET', ending.app, ending.field)
+  local slot, bytes = string.match(count or '', '^(%d+) (%d+)$')
+  if slot then
+    local rest = string.format('%s %.0f', slot, math.max(bytes - ending.size, 0))
+    redis.call('HSET', ending.app, ending.field, rest)
+  end
+end
+
+for _, of in ipairs(noted) do
+  write_note(of)
+end
+for i, left in ipairs(lefts) do
+  local ending = endings[left]
+  if opens[i] then
+    count_down(left, tonumber(opens[i]), ending)
+  elseif not ending.died then
+    redis.call('PEXPIRE', ending.body, retention)
+  else
+    local life = string.format('%.0f', math.max(tonumber(retention), tonumber(history)))
+    redis.call('SET', left, string.format('%.0f', DIED), 'PX', life)
     redis.call('PEXPIRE', ending.body, life)
-    local count = ending.field and redis.call('HGET', ending.app, ending.field)
-    local slot, bytes = string.match(count or '', '^(%d+) (%d+)$')
-    if slot then
-      local rest = string.format('%s %.0f', slot, math.max(bytes - ending.size, 0))
-      redis.call('HSET', ending.app, ending.field, rest)
-    end
   end
 end
 return answers
