@@ -12,6 +12,9 @@
 
 mod attempt;
 mod batcher;
+#[cfg(feature = "benchmarks")]
+#[doc(hidden)]
+pub mod benchmarks;
 mod brain;
 mod config;
 mod connector;

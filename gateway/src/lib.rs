@@ -9,6 +9,9 @@
 
 mod access;
 mod api;
+#[cfg(feature = "benchmarks")]
+#[doc(hidden)]
+pub mod benchmarks;
 mod compress;
 mod config;
 mod error;

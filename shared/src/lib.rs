@@ -4,6 +4,9 @@
 //! the types of this crate.
 
 pub mod audit;
+#[cfg(feature = "benchmarks")]
+#[doc(hidden)]
+pub mod benchmarks;
 pub mod domain;
 pub mod guard;
 pub mod health;

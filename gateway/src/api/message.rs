@@ -1,6 +1,6 @@
 //! Messages: published here, listed from the log, read as long as their body lives.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::HeaderName, web};
 use bytes::Bytes;
@@ -114,7 +114,7 @@ impl MessageIn<'_> {
     /// what stands there of the message, `header` the idempotency key that it got from outside.
     pub(super) fn read(
         &self,
-        api: &Api,
+        longest_retention: Duration,
         body: &Bytes,
         text: &[u8],
         header: Option<&[u8]>,
@@ -122,7 +122,7 @@ impl MessageIn<'_> {
     ) -> Result<Event> {
         let mut faults = Faults::default();
         self.check(&mut faults);
-        let wishes = self.wishes().read(api.longest_retention, &mut faults);
+        let wishes = self.wishes().read(longest_retention, &mut faults);
         let own = self.sluicegate.as_ref().and_then(|settings| settings.idempotency_key.as_deref());
         let key = own.map(str::as_bytes).or(header);
         if own.is_some_and(|key| !is_key(key.as_bytes())) {
@@ -292,7 +292,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse> {
     let input: MessageIn<'_> = body.json()?;
     let key = request.headers().get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
-    let event = input.read(&api, body.bytes(), body.bytes(), key, trace_of(&request))?;
+    let event =
+        input.read(api.longest_retention, body.bytes(), body.bytes(), key, trace_of(&request))?;
     api.schemas.judge(&event.event_type, &event.payload).await?;
     let header = match (publish.publish(&path, &event, body.since()).await, &input.application) {
         (Err(ApiError::NotFound(_)), Some(application)) => {

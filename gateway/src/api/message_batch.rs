@@ -163,7 +163,7 @@ impl Batch<'_> {
             key
         });
         let event = input.read(
-            self.api,
+            self.api.longest_retention,
             self.body.bytes(),
             text.as_bytes(),
             key.as_deref(),

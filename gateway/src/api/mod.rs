@@ -10,6 +10,8 @@ mod application_settings;
 mod attempt;
 mod audit_log;
 mod background_task;
+#[cfg(feature = "benchmarks")]
+pub(crate) mod benchmarks;
 mod comparison;
 mod content;
 mod dead_letter;

@@ -5,6 +5,8 @@
 //! configuration has changed meanwhile, and they are chosen again. Where they are more than one write
 //! takes, or the configuration changes again and again, the owner of a lane chooses them.
 
+#[cfg(feature = "benchmarks")]
+pub(crate) mod benchmarks;
 mod configurations;
 mod dedup;
 mod subscriptions;

@@ -11,6 +11,8 @@
 //! | `durability`, `error` | what the server promises, and what its errors mean |
 //! | `inspection` | what the server says of itself, for diagnostics |
 
+#[cfg(feature = "benchmarks")]
+pub(crate) mod benchmarks;
 mod connection;
 mod depths;
 mod documents;

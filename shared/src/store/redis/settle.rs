@@ -23,7 +23,7 @@ use crate::{
 const MOST_SETTLEMENTS: usize = 512;
 
 /// What one script settles of one lane.
-struct Piece<'a> {
+pub(super) struct Piece<'a> {
     /// Which of the batch.
     settle: usize,
     fence: &'a Fence,
@@ -33,13 +33,13 @@ struct Piece<'a> {
 
 /// What is to be settled of one queue.
 #[derive(Default)]
-struct Work<'a> {
+pub(super) struct Work<'a> {
     /// Positions in the piece, and what stands there.
     settlements: Vec<(usize, &'a Settlement)>,
     state: Option<&'a StateChange>,
 }
 
-type Works<'a> = BTreeMap<Queue, Work<'a>>;
+pub(super) type Works<'a> = BTreeMap<Queue, Work<'a>>;
 
 impl Redis {
     pub(super) async fn settle_all(&self, batch: &[Settle]) -> Result<Vec<Option<Vec<Settled>>>> {
@@ -78,7 +78,7 @@ impl Redis {
 }
 
 /// Cuts what is more than one script may settle; the states go with the last piece.
-fn pieces(batch: &[Settle]) -> Vec<Piece<'_>> {
+pub(super) fn pieces(batch: &[Settle]) -> Vec<Piece<'_>> {
     let mut pieces = Vec::with_capacity(batch.len());
     for (settle, Settle { fence, settlements, states }) in batch.iter().enumerate() {
         let mut rest = settlements.as_slice();
@@ -117,7 +117,7 @@ fn parts(pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
     parts
 }
 
-fn works<'a>(piece: &Piece<'a>) -> Works<'a> {
+pub(super) fn works<'a>(piece: &Piece<'a>) -> Works<'a> {
     let mut works = Works::new();
     for (position, settlement) in piece.settlements.iter().enumerate() {
         let work = works.entry(settlement.delivery.queue()).or_default();
@@ -129,7 +129,7 @@ fn works<'a>(piece: &Piece<'a>) -> Works<'a> {
     works
 }
 
-fn add_lane(call: &mut Call, piece: &Piece<'_>, works: &Works<'_>) -> Result<()> {
+pub(super) fn add_lane(call: &mut Call, piece: &Piece<'_>, works: &Works<'_>) -> Result<()> {
     let named = piece.settlements.iter().filter_map(|settlement| match settlement.place {
         Place::Stream(entry) => Some(entry),
         Place::Waiting => None,
