@@ -1,4 +1,4 @@
-//! The writer: takes what is waiting and publishes it in one call.
+//! The writer: takes what is waiting and publishes it in one call, one call after the other.
 //!
 //! There is no timer. While a call is under way the next batch grows, so batches are as large as the
 //! store is slow, and a lone message waits for nobody.
@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use shared::store::{ErrorKind, MAX_FAN_OUT, Publication, Published, SharedStore, StoreError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{ApiError, Result},
@@ -19,8 +19,6 @@ const QUEUE: usize = 4096;
 const MAX_MESSAGES: usize = 64;
 /// Most bytes of records in one call, unless one message alone is larger.
 const MAX_BYTES: usize = 1024 * 1024;
-/// How many calls the writer has under way.
-const MAX_CALLS: usize = 1;
 
 /// The end of the queue where requests put their publications.
 #[derive(Clone)]
@@ -37,7 +35,7 @@ impl Writer {
     /// Starts the writer on this thread's runtime. It ends with the last clone of its handle.
     pub(crate) fn start(store: SharedStore, metrics: Metrics) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        actix_web::rt::spawn(run(jobs, store, metrics));
+        tokio::spawn(run(jobs, store, metrics));
         Self { queue }
     }
 
@@ -52,10 +50,8 @@ impl Writer {
 }
 
 async fn run(mut jobs: mpsc::Receiver<Job>, store: SharedStore, metrics: Metrics) {
-    let calls = Arc::new(Semaphore::new(MAX_CALLS));
     let mut left_over = None;
     loop {
-        let Ok(permit) = Arc::clone(&calls).acquire_owned().await else { return };
         let first = match left_over.take() {
             Some(job) => job,
             None => match jobs.recv().await {
@@ -66,10 +62,8 @@ async fn run(mut jobs: mpsc::Receiver<Job>, store: SharedStore, metrics: Metrics
         let (batch, over) = take_waiting(first, &mut jobs);
         left_over = over;
         let (store, metrics) = (Arc::clone(&store), metrics.clone());
-        actix_web::rt::spawn(async move {
-            call(batch, &store, &metrics).await;
-            drop(permit);
-        });
+        // A task of its own: should it panic, its messages have no answer, and all others go on.
+        let _ = tokio::spawn(async move { call(batch, &store, &metrics).await }).await;
     }
 }
 

@@ -93,7 +93,10 @@ pub(super) fn entries(reply: Value) -> Result<Vec<(EntryId, Entry)>> {
         Value::Array(raw) => raw,
         Value::Nil => return Ok(Vec::new()),
         other => {
-            return Err(corrupt("redis answered something else than entries", format!("{other:?}")));
+            return Err(corrupt(
+                "redis answered something else than entries",
+                format!("{other:?}"),
+            ));
         }
     };
     raw.iter().map(entry).collect()
