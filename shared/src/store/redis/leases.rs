@@ -41,7 +41,7 @@ pub(super) fn parse_lease(text: &str) -> Result<Lease> {
 impl Leases for Redis {
     async fn heartbeat(&self, owner: &Owner) -> Result<Vec<Beat>> {
         let mut call = Call::new(&BEAT);
-        call.key(keys::nodes()).arg(owner.as_str().to_owned());
+        call.key(keys::nodes()).arg(owner.as_str());
         let beats: HashMap<String, u64> = self.serving.call(&call).await?;
         Ok(beats
             .into_iter()
@@ -73,7 +73,7 @@ impl Leases for Redis {
     ) -> Result<Option<Epoch>> {
         let mut call = Call::new(&ACQUIRE);
         call.key(keys::lease(lane))
-            .arg(owner.as_str().to_owned())
+            .arg(owner.as_str())
             .arg(seen.map(lease_text).unwrap_or_default());
         let epoch: Option<u64> = self.serving.call(&call).await?;
         Ok(epoch.map(Epoch))
