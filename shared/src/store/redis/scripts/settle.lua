@@ -152,10 +152,9 @@ for _, lane in ipairs(lanes) do
   end
 end
 local opens = #lefts > 0 and redis.call('MGET', unpack(lefts)) or {}
-local counted = {}
 for i, left in ipairs(lefts) do
   local stored, ending = tonumber(opens[i] or 0), endings[left]
-  counted[left] = opens[i] and true
+  ending.counted = opens[i]
   if stored >= CHARGED then
     ending.field = 'b:' .. (math.floor(stored / CHARGED) - 1)
     ending.size = redis.call('STRLEN', ending.body)
@@ -174,7 +173,7 @@ local notes, noted = {}, {}
 local function note(item, place)
   local of = notes[item.mat]
   if not of then
-    of = {mat = item.mat, places = {}, late = false, several = counted[item.left]}
+    of = {mat = item.mat, places = {}, late = false, several = endings[item.left] and endings[item.left].counted}
     notes[item.mat] = of
     noted[#noted + 1] = of
   end
@@ -311,7 +310,8 @@ for l, lane in ipairs(lanes) do
   end
 end
 
--- What is left of a message that has a counter: more than one delivery, or terms of its own.
+-- What is left of a message that has a counter (more than one delivery, or terms of its own), or needs
+-- one, because a delivery died.
 local function count_down(left, stored, ending)
   local charged = math.floor(stored / CHARGED) * CHARGED
   local minutes = math.floor(stored % CHARGED / KEPT)
@@ -350,14 +350,10 @@ for _, of in ipairs(noted) do
 end
 for i, left in ipairs(lefts) do
   local ending = endings[left]
-  if opens[i] then
-    count_down(left, tonumber(opens[i]), ending)
-  elseif not ending.died then
-    redis.call('PEXPIRE', ending.body, retention)
+  if opens[i] or ending.died then
+    count_down(left, tonumber(opens[i] or ending.count), ending)
   else
-    local life = string.format('%.0f', math.max(tonumber(retention), tonumber(history)))
-    redis.call('SET', left, string.format('%.0f', DIED), 'PX', life)
-    redis.call('PEXPIRE', ending.body, life)
+    redis.call('PEXPIRE', ending.body, retention)
   end
 end
 return answers
