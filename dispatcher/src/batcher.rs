@@ -1,6 +1,6 @@
 //! The batcher: an actor that makes calls of what is waiting, one or two at a time. A batch is what came
 //! while the calls before it were under way. Where nobody waits for the answers, calls also keep a
-//! [pace](Stage::PACE), so that batches are larger still.
+//! [distance](Stage::distance), so that batches are larger still.
 //!
 //! A call that the store refuses may fail because of what a single lane holds. Each lane's part of it
 //! then goes on by itself, beside the shared calls, and its lane starts nothing before that is over:
@@ -8,19 +8,15 @@
 
 use std::{
     future::Future,
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
-use governor::{
-    DefaultDirectRateLimiter, Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
 use prometheus::IntGauge;
 
 use crate::{
+    distance::Distance,
     lane::{Event, LaneActor},
     mail::tell,
     metrics::{Mailbox, Metrics},
@@ -39,14 +35,14 @@ pub(crate) trait Stage: Unpin + 'static {
     /// Calls under way at once: with one the batches are larger, with two nobody waits for the end of
     /// the call before.
     const CALLS: usize;
-    /// The distance that calls keep, if they do, and how many may nevertheless follow each other at once
-    /// after a rest.
-    const PACE: Option<Pace>;
+
+    /// The distance that calls keep, if they do.
+    fn distance() -> Option<Distance>;
 
     /// Takes note of a wish.
     fn add(&mut self, wish: Self::Wish);
 
-    /// Whether what waits fills a call, or somebody waits for it: then the pace does not count.
+    /// Whether what waits fills a call, or somebody waits for it: then the distance does not count.
     fn is_urgent(&self) -> bool;
 
     /// What the next call takes; `None` if nothing waits.
@@ -69,12 +65,6 @@ pub(crate) trait Stage: Unpin + 'static {
         batch: Vec<Self::Part>,
         parts: Arc<Parts>,
     ) -> impl Future<Output = Result<(), Refused<Self::Part>>> + 'static;
-}
-
-/// How often calls are made.
-pub(crate) struct Pace {
-    pub(crate) distance: Duration,
-    pub(crate) at_once: NonZeroU32,
 }
 
 /// The batch of a call that the store refused.
@@ -106,7 +96,7 @@ pub(crate) struct Batcher<S> {
     stage: S,
     calls: usize,
     flush: NextFlush,
-    pace: Option<DefaultDirectRateLimiter>,
+    distance: Option<Distance>,
     /// What it shows of its depth.
     shown: i64,
 }
@@ -115,22 +105,18 @@ pub(crate) struct Batcher<S> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NextFlush {
     NotAsked,
-    /// Once the pace allows it.
-    Paced,
+    /// Once the distance is kept.
+    Later,
     Soon,
 }
 
 impl<S: Stage> Batcher<S> {
     pub(crate) fn new(stage: S, parts: Arc<Parts>) -> Self {
-        // Only a distance of zero gives no quota.
-        let quota = |Pace { distance, at_once }| {
-            Quota::with_period(distance).map(|quota| quota.allow_burst(at_once))
-        };
-        let pace = S::PACE.and_then(quota).map(RateLimiter::direct);
-        Self { parts, stage, calls: 0, flush: NextFlush::NotAsked, pace, shown: 0 }
+        let (flush, distance) = (NextFlush::NotAsked, S::distance());
+        Self { parts, stage, calls: 0, flush, distance, shown: 0 }
     }
 
-    /// After what is in the mailbox already, so that it joins the batch, or when the pace allows it.
+    /// After what is in the mailbox already, so that it joins the batch, or when the distance is kept.
     fn flush_soon(&mut self, ctx: &mut Context<Self>) {
         if self.calls == S::CALLS || self.flush == NextFlush::Soon {
             return;
@@ -138,17 +124,16 @@ impl<S: Stage> Batcher<S> {
         if self.stage.is_urgent() {
             return self.flush_now(ctx);
         }
-        if self.flush == NextFlush::Paced || self.stage.is_empty() {
+        if self.flush == NextFlush::Later || self.stage.is_empty() {
             return;
         }
-        match self.pace.as_ref().map_or(Ok(()), |pace| pace.check()) {
+        match self.distance.as_ref().map_or(Ok(()), Distance::check) {
             Ok(()) => self.flush_now(ctx),
-            Err(early) => {
-                self.flush = NextFlush::Paced;
-                let pause = early.wait_time_from(DefaultClock::default().now());
+            Err(pause) => {
+                self.flush = NextFlush::Later;
                 ctx.run_later(pause, |me, ctx| {
                     // Something urgent may have come before.
-                    if me.flush == NextFlush::Paced {
+                    if me.flush == NextFlush::Later {
                         me.flush = NextFlush::NotAsked;
                         me.flush_soon(ctx);
                     }

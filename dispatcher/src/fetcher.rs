@@ -17,7 +17,8 @@ use shared::{
 };
 
 use crate::{
-    batcher::{Batcher, Pace, Refused, Stage},
+    batcher::{Batcher, Refused, Stage},
+    distance::Distance,
     lane::{Event, LaneActor, Taken},
     log::Line,
     mail::tell,
@@ -82,7 +83,10 @@ impl Stage for Fetching {
     type Wish = Wish;
     type Part = Wish;
     const CALLS: usize = 2;
-    const PACE: Option<Pace> = None;
+
+    fn distance() -> Option<Distance> {
+        None
+    }
 
     fn add(&mut self, wish: Wish) {
         match wish.proven {
@@ -92,7 +96,7 @@ impl Stage for Fetching {
     }
 
     fn is_urgent(&self) -> bool {
-        !self.is_empty()
+        false
     }
 
     fn take(&mut self) -> Option<Vec<Wish>> {

@@ -22,6 +22,7 @@ mod credits;
 mod descriptors;
 mod destinations;
 mod disabling;
+mod distance;
 mod fetcher;
 mod lane;
 mod log;

@@ -12,10 +12,6 @@ use std::{
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
 };
-use governor::{
-    DefaultDirectRateLimiter, Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
 use shared::{
     placement::Lane,
     store::{self, EntryId, Epoch, LONGEST_READ, LaneBatch, LaneRead, StoreError},
@@ -23,6 +19,7 @@ use shared::{
 use tokio::time::Instant;
 
 use crate::{
+    distance::Distance,
     lane::{Arrivals, LaneActor},
     parts::Parts,
     persist::survived,
@@ -78,7 +75,7 @@ pub(crate) struct Reader {
     watched: BTreeMap<Lane, Watched>,
     connection: Option<Box<dyn store::Reader>>,
     turn: Turn,
-    pace: DefaultDirectRateLimiter,
+    pace: Distance,
     /// How many turns there were. What belongs to one that is over comes too late: actix may still run
     /// what was cancelled in the same moment.
     turns: u64,
@@ -99,14 +96,12 @@ enum Turn {
 
 impl Reader {
     pub(crate) fn new(parts: Arc<Parts>) -> Self {
-        // Only a period of zero gives no quota.
-        let pace = Quota::with_period(PACE).unwrap_or(Quota::per_second(AT_ONCE));
         Self {
             parts,
             watched: BTreeMap::new(),
             connection: None,
             turn: Turn::Idle,
-            pace: RateLimiter::direct(pace.allow_burst(AT_ONCE)),
+            pace: Distance::new(PACE, AT_ONCE),
             turns: 0,
         }
     }
@@ -115,7 +110,7 @@ impl Reader {
     fn read_next(&mut self, ctx: &mut Context<Self>) {
         match self.pace.check() {
             Ok(()) => self.read(ctx),
-            Err(early) => self.rest(early.wait_time_from(DefaultClock::default().now()), ctx),
+            Err(pause) => self.rest(pause, ctx),
         }
     }
 

@@ -18,8 +18,9 @@ use shared::{
 };
 
 use crate::{
-    batcher::{Batcher, Pace, Refused, Stage},
+    batcher::{Batcher, Refused, Stage},
     credits::Permit,
+    distance::Distance,
     lane::{Event, LaneActor},
     mail::tell,
     metrics::{Mailbox, Metrics},
@@ -100,7 +101,10 @@ impl Stage for Settling {
     type Wish = Wish;
     type Part = LaneBatch;
     const CALLS: usize = 1;
-    const PACE: Option<Pace> = Some(Pace { distance: DISTANCE, at_once: AT_ONCE });
+
+    fn distance() -> Option<Distance> {
+        Some(Distance::new(DISTANCE, AT_ONCE))
+    }
 
     fn add(&mut self, wish: Wish) {
         let batch = match self.waiting.entry(wish.fence.lane) {
