@@ -2,18 +2,16 @@
 //!
 //! While it is dead it answers 500, which is how the sink can count what it is asked.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
-    api::EVENT_TYPE,
+    intervals::most_within,
     report::{Bound, Report},
     scenarios::deployment::{Common, Deployment},
     sender::{Load, Sender},
@@ -26,15 +24,21 @@ const OPENS_AFTER: usize = 10;
 const SHORTEST_BACKOFF: f64 = 4.0;
 /// An attempt used up each second would be the end of a delivery within the outage.
 const SCHEDULE: &str = "1s,1s,1s,1s,1s,1s,1s,1s";
-/// A window of one doubles with each answer, which takes the sink 20 ms.
+/// What the endpoint's settings allow to be in flight at once. The limit is a little below what so
+/// many attempts of [`STEP`] each can do, so that both count.
+const CONCURRENCY: usize = 20;
+const PER_SECOND: u32 = 300;
+/// How long the sink takes for an answer, with which a window of one doubles.
 const STEP: Duration = Duration::from_millis(50);
 const STEPS: usize = 20;
+/// Deliveries before it dies.
+const HEALTHY: u64 = 1000;
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// What is done.
 #[derive(Debug, Args)]
 pub struct Breaker {
-    /// Messages that are published while the receiver is dead
+    /// Messages that wait when the receiver dies
     #[arg(long, default_value_t = 10_000)]
     queued: u64,
     /// Seconds for which it is dead
@@ -46,8 +50,6 @@ pub struct Breaker {
 
 #[derive(Debug, Serialize)]
 struct Figures {
-    /// Requests open at the sink when it died.
-    in_flight: usize,
     /// Requests that came while it was dead.
     asked_while_dead: usize,
     /// Backoffs that can have ended in that time, at their shortest.
@@ -56,8 +58,10 @@ struct Figures {
     probed_after_seconds: f64,
     /// Requests in each 50 ms after that one, for a second.
     ramp: Vec<usize>,
+    /// Most attempts that started within any second.
+    most_starts: usize,
     drained_seconds: f64,
-    published: usize,
+    published: u64,
     delivered: usize,
     duplicates: usize,
     /// Most requests for one delivery.
@@ -70,27 +74,26 @@ impl Breaker {
     pub async fn run(&self) -> anyhow::Result<()> {
         let settings = [("retry_schedule", SCHEDULE)];
         let deployment = Deployment::start(&self.common.sluicegate, &settings, 1).await?;
-        let (api, sink) = (deployment.api()?, Arc::new(Sink::start_local()?));
+        let (api, sink) = (deployment.api()?, Sink::start_local()?);
         let application = api.create_application("breaker").await?;
-        api.create_endpoint(&application, &sink.url("/slow/20")).await?;
+        let endpoint = json!({
+            "url": sink.url(&format!("/slow/{}", STEP.as_millis())),
+            "rateLimit": PER_SECOND,
+            "sluicegate": { "concurrency": CONCURRENCY },
+        });
+        let endpoint = api.create_endpoint_with(&application, &endpoint).await?;
 
-        let load = Load::steady(500.0);
-        let sender = Sender::start(api.clone(), vec![application.clone()], load, None)?;
-        sink.wait_for(1000, DRAIN).await?;
+        api.pause(&application).await?;
+        let published = HEALTHY + self.queued;
+        let load = Load { rate: None, total: Some(published), ..Load::steady(1.0) };
+        let sent = Sender::start(api.clone(), vec![application.clone()], load, None)?;
+        let sent = sent.finish().await?;
+        ensure!(sent.acked == published, "not all messages were accepted");
+        api.resume(&application).await?;
+        sink.wait_for(HEALTHY as usize, DRAIN).await?;
         sink.set_outage(Some(StatusCode::INTERNAL_SERVER_ERROR));
-        let (died, in_flight) = (Instant::now(), sink.in_flight());
+        let died = Instant::now();
         let before = sink.ask(|journal| journal.arrivals().len());
-        sender.stop();
-        let first = sender.finish().await?;
-        let load = Load {
-            rate: None,
-            total: Some(self.queued),
-            event_type: EVENT_TYPE,
-            channels: 0,
-            ..Load::steady(1.0)
-        };
-        let queued = Sender::start(api, vec![application], load, None)?.finish().await?;
-        ensure!(first.refused + first.ambiguous + queued.refused + queued.ambiguous == 0);
         let outage = Duration::from_secs_f64(self.outage);
         tokio::time::sleep(outage.saturating_sub(died.elapsed())).await;
 
@@ -98,11 +101,11 @@ impl Breaker {
         let (recovered, dead_for) = (Instant::now(), died.elapsed());
         sink.set_outage(None);
         sink.wait_until(DRAIN, |journal| journal.arrivals().len() > asked).await?;
-        let published = first.acks.len() + queued.acks.len();
-        sink.wait_for(published, DRAIN).await?;
+        sink.wait_for(published as usize, DRAIN).await?;
         let drained = recovered.elapsed();
         tokio::time::sleep(Duration::from_secs(2)).await;
 
+        let starts = api.attempt_starts(&application, &endpoint).await?;
         let dispatcher = deployment.dispatchers[0].metrics().await?;
         let settled = "sluicegate_dispatcher_deliveries_settled_total";
         let good = ["delivered", "retry"]
@@ -119,11 +122,11 @@ impl Breaker {
             }
             let attempts = journal.arrivals().iter().map(|arrival| arrival.attempt);
             Figures {
-                in_flight,
                 asked_while_dead: asked - before,
                 backoffs: backoffs_within(dead_for.as_secs_f64()),
                 probed_after_seconds: (begin - recovered).as_secs_f64(),
                 ramp,
+                most_starts: most_within(&starts, Duration::from_secs(1)),
                 drained_seconds: drained.as_secs_f64(),
                 published,
                 delivered: journal.delivered(),
@@ -141,19 +144,24 @@ impl Breaker {
 
 impl Figures {
     fn bounds(&self) -> Vec<Bound> {
-        let most = OPENS_AFTER + self.in_flight + self.backoffs;
+        let most = OPENS_AFTER + CONCURRENCY + self.backoffs;
         let first = self.ramp[0] as f64;
         let peak = self.ramp.iter().copied().max().unwrap_or_default() as f64;
         vec![
             Bound::at_most(
                 format!(
-                    "requests while it was dead (10 + {} in flight + {} backoffs)",
-                    self.in_flight, self.backoffs
+                    "requests while it was dead ({OPENS_AFTER} + {CONCURRENCY} in flight + {} backoffs)",
+                    self.backoffs
                 ),
                 self.asked_while_dead as f64,
                 most as f64,
             ),
             Bound::at_most("first 50 ms after recovery ÷ best 50 ms", first / peak, 0.25),
+            Bound::at_most(
+                "most started in 1 s",
+                self.most_starts as f64,
+                f64::from(PER_SECOND + 1),
+            ),
             Bound::at_least(
                 "deliveries that arrived ÷ published",
                 self.delivered as f64 / self.published as f64,
