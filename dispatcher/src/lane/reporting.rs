@@ -46,6 +46,11 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     fn measured(&mut self, depth: &Depth, now: Millis) {
         let parked = depth.parked.map(|delivery| began(&delivery));
         let overdue = depth.overdue.map(|overdue| Millis(now.0 - overdue.as_millis() as u64));
@@ -105,6 +110,11 @@ impl Reporting {
         if self.unmeasured.len() < MOST_UNMEASURED {
             self.unmeasured.insert(queue);
         }
+    }
+
+    /// Nothing waits there any more.
+    pub(super) fn emptied(&mut self, queue: &Queue) {
+        self.unmeasured.remove(queue);
     }
 
     /// The next queues to be measured, by turns.

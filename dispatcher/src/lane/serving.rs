@@ -368,6 +368,9 @@ impl LaneActor {
                     self.parts.metrics.settled(&settlement.verdict);
                     if let Some(backlog) = self.backlog(queue) {
                         backlog.depth.settled(settlement.place, &settlement.verdict);
+                        if settlement.place == Place::Waiting && backlog.depth.is_empty() {
+                            self.reporting.emptied(&queue);
+                        }
                     }
                     self.tell_of_delivery(&settlement);
                 }

@@ -65,17 +65,18 @@ local function in_order(wait, try, wanted)
   return {members, {}, next, redis.call('ZCARD', wait), tries}
 end
 
--- Which members are parked, which are due, and the delay of the next.
-local function split(wait, waiting, wanted, wanted_retries)
+-- Which members are parked, which are due, and the delay of the next, out of a queue that holds more.
+local function split_many(wait, wanted, wanted_retries)
+  local parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, wanted)
+  local retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, wanted_retries)
+  local later = redis.call(
+    'ZRANGEBYSCORE', wait, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return parked, retries, later[2] and later[2] - now or -1
+end
+
+-- The same, where all that waits is here with its scores.
+local function split_few(all, wanted, wanted_retries)
   local parked, retries, next = {}, {}, -1
-  if waiting > FEW then
-    parked = redis.call('ZRANGEBYSCORE', wait, '-inf', '(' .. timed, 'LIMIT', 0, wanted)
-    retries = redis.call('ZRANGEBYSCORE', wait, timed, now_text, 'LIMIT', 0, wanted_retries)
-    local later = redis.call(
-      'ZRANGEBYSCORE', wait, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-    return parked, retries, later[2] and later[2] - now or -1
-  end
-  local all = redis.call('ZRANGE', wait, 0, -1, 'WITHSCORES')
   for i = 1, #all, 2 do
     local score = tonumber(all[i + 1])
     if score < first_time then
@@ -95,8 +96,14 @@ local function split(wait, waiting, wanted, wanted_retries)
 end
 
 local function by_time(wait, try, wanted, wanted_retries)
-  local waiting = redis.call('ZCARD', wait)
-  local parked, retries, next = split(wait, waiting, wanted, wanted_retries)
+  local all = redis.call('ZRANGE', wait, 0, FEW, 'WITHSCORES')
+  local waiting, parked, retries, next = #all / 2
+  if waiting > FEW then
+    waiting = redis.call('ZCARD', wait)
+    parked, retries, next = split_many(wait, wanted, wanted_retries)
+  else
+    parked, retries, next = split_few(all, wanted, wanted_retries)
+  end
   local members = {}
   for _, member in ipairs(parked) do
     members[#members + 1] = member
