@@ -4,10 +4,9 @@
 use std::{hint::black_box, time::Duration};
 
 use serde_json::{Value, json};
-use shared::benchmarks::Benchmark;
 use shared::{
-    benchmarks::{NOW, endpoint},
-    domain::{Endpoint, OutcomeRule},
+    benchmarks::{Benchmark, configured},
+    domain::OutcomeRule,
     store::Verdict,
 };
 use tokio::time::Instant;
@@ -80,13 +79,7 @@ fn rule() -> impl FnMut() -> Verdict {
 }
 
 fn brain(fields: &Value, now: Instant) -> Brain {
-    let mut record = json!({
-        "id": endpoint(1), "url": "https://example.com/", "version": 1, "secrets": [],
-        "created_at": NOW, "updated_at": NOW,
-    });
-    record.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
-    let endpoint: Endpoint = serde_json::from_value(record).unwrap();
     let mut brain = Brain::new(TOP, false, now);
-    brain.configure(&endpoint, now);
+    brain.configure(&configured(1, fields), now);
     brain
 }

@@ -23,3 +23,19 @@ impl Distance {
         self.0.check().map_err(|early| early.wait_time_from(DefaultClock::default().now()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_follow_each_other_at_once_and_the_next_after_the_distance() {
+        let hour = Duration::from_secs(3600);
+        let distance = Distance::new(hour, NonZeroU32::new(2).unwrap());
+        assert_eq!(distance.check(), Ok(()));
+        assert_eq!(distance.check(), Ok(()));
+        let pause = distance.check().unwrap_err();
+        // What passed since the first one counts.
+        assert!(pause <= hour && pause > hour / 2, "{pause:?}");
+    }
+}

@@ -205,3 +205,17 @@ impl Stage for Settling {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fills_a_call_waits_no_more_and_what_is_in_order_not_at_all() {
+        assert!(Settling::distance().is_some());
+        let waiting = |count, ordered| Settling { count, ordered, ..Settling::default() };
+        assert!(!waiting(BATCH - 1, false).is_urgent());
+        assert!(waiting(BATCH, false).is_urgent());
+        assert!(waiting(1, true).is_urgent());
+    }
+}

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    domain::{Delivery, Filter, Generation, Message, MessageHeader, Payload, Secret, Strand},
+    domain::{
+        Delivery, Endpoint, Filter, Generation, Message, MessageHeader, Payload, Secret, Strand,
+    },
     id::{AppId, EndpointId, MessageId},
     signature,
     store::redis,
@@ -60,6 +62,16 @@ pub const APP: AppId = AppId::from_bits(id(1));
 /// One of many endpoints.
 pub const fn endpoint(number: u64) -> EndpointId {
     EndpointId::from_bits(id(number))
+}
+
+/// The record of one of them, with the `fields` in which it differs.
+pub fn configured(number: u64, fields: &Value) -> Endpoint {
+    let mut record = json!({
+        "id": endpoint(number), "url": "https://example.com/", "version": 1, "secrets": [],
+        "created_at": NOW, "updated_at": NOW,
+    });
+    record.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
+    serde_json::from_value(record).unwrap()
 }
 
 /// One of many messages.

@@ -1,11 +1,10 @@
 //! What it costs to choose where a message goes.
-#![expect(clippy::unwrap_used, reason = "the inputs are fixed")]
 
 use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 use serde_json::{Value, json};
 use shared::{
-    benchmarks::{Benchmark, NOW, endpoint, header, order},
+    benchmarks::{Benchmark, configured, endpoint, header, order},
     domain::{MessageHeader, Payload},
     store::Target,
 };
@@ -52,14 +51,7 @@ fn choose(
     count: u64,
     fields: impl Fn(u64) -> Value,
 ) -> impl FnMut() -> usize {
-    let endpoint = |number: u64| {
-        let mut record = json!({
-            "id": endpoint(number), "url": "https://example.com/", "version": 1, "secrets": [],
-            "created_at": NOW, "updated_at": NOW,
-        });
-        record.as_object_mut().unwrap().append(fields(number).as_object_mut().unwrap());
-        (endpoint(number), Arc::new(serde_json::from_value(record).unwrap()))
-    };
+    let endpoint = |number: u64| (endpoint(number), Arc::new(configured(number, &fields(number))));
     let endpoints: BTreeMap<_, _> = (0..count).map(endpoint).collect();
     let subscriptions = Subscriptions::new(&endpoints);
     let (messages, body): (Vec<_>, _) = (messages.collect(), order());
