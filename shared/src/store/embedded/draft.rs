@@ -1,11 +1,11 @@
 //! The group that is being written: one transaction that reads its own writes.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::collections::HashMap;
 
 use fjall::{PersistMode, Readable, SingleWriterWriteTx, Slice};
 
 use super::{
-    Core,
+    Core, Published,
     clock::Stamp,
     keys::{self, Key},
     tables::Table,
@@ -94,12 +94,12 @@ impl<'a> Draft<'a> {
     /// Makes all of it happen, and visible.
     pub(super) fn commit(mut self) -> fjall::Result<()> {
         let stamp = self.memory.stamp;
-        if stamp.0 != self.core.published.load(Ordering::Acquire) {
+        if stamp != self.core.published.read().stamp {
             self.put(Table::System, Key::new().bytes(keys::CLOCK), stamp.encode());
         }
         self.tx.commit()?;
-        self.core.published.store(stamp.0, Ordering::Release);
-        self.core.published_at.store(self.now.0, Ordering::Release);
+        let snapshot = self.core.db.read_tx();
+        *self.core.published.write() = Published { snapshot, stamp, at: self.now.0 };
         for (lane, stamp) in &self.appended {
             self.core.lane_marks.raise_newest(*lane, stamp.0);
         }

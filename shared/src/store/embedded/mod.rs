@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! publish, settle, … ──▶ bounded channel ──▶ writer: one transaction, one fsync ──▶ answers
-//! page, due, lists   ──▶ snapshot (beside the writer, never waiting for it)
+//! page, due, lists   ──▶ snapshot of what the last group left (never waiting for the next one)
 //! ```
 //!
 //! | table | key | value |
@@ -56,16 +56,13 @@ mod writer;
 use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
-use fjall::{PersistMode, SingleWriterTxDatabase};
+use fjall::{PersistMode, SingleWriterTxDatabase, Snapshot};
 pub use inspection::{HEADROOM, Inspection, inspect};
 pub use log::Log;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use self::{
@@ -96,10 +93,8 @@ struct Core {
     clock: Clock,
     /// Greater with each opening of the directory.
     opened: Stamp,
-    /// All records with stamps up to this one are visible to a snapshot that is taken now.
-    published: AtomicU64,
-    /// The time of the last write that such a snapshot sees, in milliseconds; 0 if there was none yet.
-    published_at: AtomicU64,
+    /// The store as the last group left it.
+    published: RwLock<Published>,
     /// Why nothing works any more.
     failure: OnceLock<String>,
     leases: Mutex<LeaseBook>,
@@ -108,6 +103,17 @@ struct Core {
     queue_marks: QueueMarks,
     /// Wakes readers when entries were appended.
     appended: Notify,
+}
+
+/// What readers see. Only the writer takes snapshots, between two groups: one that is taken while a group
+/// is being applied may show a part of it, because fjall lets snapshots see whatever is younger than the
+/// last change of its own files, finished or not.
+struct Published {
+    snapshot: Snapshot,
+    /// All records with stamps up to this one are in it.
+    stamp: Stamp,
+    /// The time of its last write, in milliseconds; 0 if there was none yet.
+    at: u64,
 }
 
 /// Opens the store in this directory and creates it if there is none. Blocks while it reads what a
@@ -151,8 +157,7 @@ pub fn open(
         lifetimes,
         clock,
         opened,
-        published: AtomicU64::new(opened.0),
-        published_at: AtomicU64::new(0),
+        published: RwLock::new(Published { snapshot: db.read_tx(), stamp: opened, at: 0 }),
         failure: OnceLock::new(),
         leases: Mutex::new(LeaseBook::load(&tables)?),
         agenda: Mutex::new(Agenda::load(&tables)?),
@@ -225,15 +230,13 @@ impl Core {
     /// is a disk read on the caller's thread for each body that has waited long enough to grow cold.
     fn view(&self) -> Result<View<'_>> {
         self.usable()?;
-        // In this order: what was published before the snapshot was taken is in the snapshot.
-        let published_at = self.published_at.load(Ordering::Acquire);
-        let published = Stamp(self.published.load(Ordering::Acquire));
+        let Published { snapshot, stamp, at } = &*self.published.read();
         Ok(View {
             core: self,
-            snapshot: self.db.read_tx(),
+            snapshot: snapshot.clone(),
             now: self.clock.now(),
-            published,
-            published_at,
+            published: *stamp,
+            published_at: *at,
         })
     }
 

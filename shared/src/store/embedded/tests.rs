@@ -5,3 +5,4 @@ mod marks;
 mod rig;
 mod speed;
 mod sweep;
+mod view;

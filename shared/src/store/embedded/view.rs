@@ -10,7 +10,7 @@ pub(super) trait Lookup {
     fn get(&self, table: Table, key: impl AsRef<[u8]>) -> Result<Option<Slice>>;
 }
 
-/// The store as it was at one moment.
+/// The store as a group left it: all of that group, and nothing of a later one.
 pub(super) struct View<'a> {
     pub(super) core: &'a Core,
     pub(super) snapshot: Snapshot,
