@@ -17,7 +17,7 @@ use shared::{
     store::{ErrorKind, InFront, Place, Verdict},
 };
 
-use super::{Event, LaneActor, Stage, backlog::Ready, seat::Configuration, serving::unattempted};
+use super::{Event, LaneActor, Stage, backlog::Ready, seat::Configuration, settling::unattempted};
 
 /// How many are looked at where nothing is known to have ended…
 const GLANCE: usize = 16;

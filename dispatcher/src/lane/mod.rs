@@ -10,7 +10,8 @@
 //! | [`fanning_out`] | whom a message is for, where its publication did not say |
 //! | [`waiting`] | when to look into waiting sets, and what to take from them |
 //! | [`fetching`] | whose credits, and which bodies |
-//! | [`serving`] | what is sent now, and what becomes of it |
+//! | [`serving`] | what is sent now, and what came of it |
+//! | [`settling`] | what is written down of it |
 //! | [`pacing`] | what is prepared, and waits for the limits |
 //! | [`replaying`] | tasks: what is sent again in bulk |
 //! | [`turns`] | cells of the limits that lanes share, and whose turn it is |
@@ -41,6 +42,7 @@ mod replaying;
 mod reporting;
 mod seat;
 mod serving;
+mod settling;
 mod telling;
 mod timing;
 mod turns;
