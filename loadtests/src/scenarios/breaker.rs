@@ -24,8 +24,8 @@ const OPENS_AFTER: usize = 10;
 const SHORTEST_BACKOFF: f64 = 4.0;
 /// An attempt used up each second would be the end of a delivery within the outage.
 const SCHEDULE: &str = "1s,1s,1s,1s,1s,1s,1s,1s";
-/// What the endpoint's settings allow to be in flight at once. The limit is a little below what so
-/// many attempts of [`STEP`] each can do, so that both count.
+/// What the endpoint's settings allow to be in flight at once, and to start in a second: at this rate
+/// attempts of [`STEP`] each are mostly some fifteen at once, when it dies and when the breaker opens.
 const CONCURRENCY: usize = 20;
 const PER_SECOND: u32 = 300;
 /// How long the sink takes for an answer, with which a window of one doubles.
@@ -50,6 +50,8 @@ pub struct Breaker {
 
 #[derive(Debug, Serialize)]
 struct Figures {
+    /// Requests open at the sink when it died.
+    in_flight: usize,
     /// Requests that came while it was dead.
     asked_while_dead: usize,
     /// Backoffs that can have ended in that time, at their shortest.
@@ -92,7 +94,7 @@ impl Breaker {
         api.resume(&application).await?;
         sink.wait_for(HEALTHY as usize, DRAIN).await?;
         sink.set_outage(Some(StatusCode::INTERNAL_SERVER_ERROR));
-        let died = Instant::now();
+        let (died, in_flight) = (Instant::now(), sink.in_flight());
         let before = sink.ask(|journal| journal.arrivals().len());
         let outage = Duration::from_secs_f64(self.outage);
         tokio::time::sleep(outage.saturating_sub(died.elapsed())).await;
@@ -122,6 +124,7 @@ impl Breaker {
             }
             let attempts = journal.arrivals().iter().map(|arrival| arrival.attempt);
             Figures {
+                in_flight,
                 asked_while_dead: asked - before,
                 backoffs: backoffs_within(dead_for.as_secs_f64()),
                 probed_after_seconds: (begin - recovered).as_secs_f64(),
@@ -144,14 +147,14 @@ impl Breaker {
 
 impl Figures {
     fn bounds(&self) -> Vec<Bound> {
-        let most = OPENS_AFTER + CONCURRENCY + self.backoffs;
+        let most = OPENS_AFTER + self.in_flight + self.backoffs;
         let first = self.ramp[0] as f64;
         let peak = self.ramp.iter().copied().max().unwrap_or_default() as f64;
         vec![
             Bound::at_most(
                 format!(
-                    "requests while it was dead ({OPENS_AFTER} + {CONCURRENCY} in flight + {} backoffs)",
-                    self.backoffs
+                    "requests while it was dead ({OPENS_AFTER} + {} in flight + {} backoffs)",
+                    self.in_flight, self.backoffs
                 ),
                 self.asked_while_dead as f64,
                 most as f64,
