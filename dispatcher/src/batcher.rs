@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use prometheus::IntGauge;
 
 use crate::{
     distance::Distance,
     lane::{Event, LaneActor},
-    mail::tell,
+    mail::{Resident, tell},
     metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::Pauses,
@@ -58,7 +58,7 @@ pub(crate) trait Stage: Unpin + 'static {
     fn shown(metrics: &Metrics) -> (&IntGauge, Mailbox);
 
     /// Whose part it is.
-    fn lane(part: &Self::Part) -> &Addr<LaneActor>;
+    fn lane(part: &Self::Part) -> &Resident<LaneActor>;
 
     /// Makes the call and answers the lanes, or gives back what the store refused.
     fn call(
@@ -216,7 +216,7 @@ impl<S: Stage> Handler<Sound> for Batcher<S> {
 /// Repeats one lane's part until the store has answered it, or the lane has ended.
 async fn alone<S: Stage>(part: S::Part, parts: Arc<Parts>) {
     let lane = S::lane(&part).clone();
-    tell(&lane, Event::Refused);
+    lane.tell(Event::Refused);
     let (mut batch, mut pauses) = (vec![part], Pauses::new());
     while let Err(Refused(again)) = S::call(batch, Arc::clone(&parts)).await
         && lane.connected()
@@ -224,5 +224,5 @@ async fn alone<S: Stage>(part: S::Part, parts: Arc<Parts>) {
         batch = again;
         pauses.pause().await;
     }
-    tell(&lane, Event::Accepted);
+    lane.tell(Event::Accepted);
 }

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use actix::Addr;
 use bytes::Bytes;
 use prometheus::IntGauge;
 use shared::{
@@ -21,7 +20,7 @@ use crate::{
     distance::Distance,
     lane::{Event, LaneActor, Taken},
     log::Line,
-    mail::tell,
+    mail::Resident,
     metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::until_refused,
@@ -39,7 +38,7 @@ pub(crate) type Fetcher = Batcher<Fetching>;
 /// What a lane has started.
 pub(crate) struct Wish {
     pub(crate) fence: Fence,
-    pub(crate) lane: Addr<LaneActor>,
+    pub(crate) lane: Resident<LaneActor>,
     /// Whether the endpoints have answered well.
     pub(crate) proven: bool,
     pub(crate) taken: Vec<Taken>,
@@ -119,7 +118,7 @@ impl Stage for Fetching {
         (&metrics.to_fetch, Mailbox::Fetcher)
     }
 
-    fn lane(part: &Wish) -> &Addr<LaneActor> {
+    fn lane(part: &Wish) -> &Resident<LaneActor> {
         &part.lane
     }
 
@@ -135,7 +134,7 @@ impl Stage for Fetching {
         let Ok(answers) = answers else { return Err(Refused(wishes)) };
         for (wish, fetched) in wishes.into_iter().zip(answers) {
             let Fetched::Held { records, versions } = fetched else {
-                tell(&wish.lane, Event::Prepared(None));
+                wish.lane.tell(Event::Prepared(None));
                 continue;
             };
             // An application whose configuration must be loaded holds up neither this call nor the rest.
@@ -157,7 +156,7 @@ impl Stage for Fetching {
                 prepared.push(Prepared { taken, found });
             }
             if !prepared.is_empty() {
-                tell(&wish.lane, Event::Prepared(Some(prepared)));
+                wish.lane.tell(Event::Prepared(Some(prepared)));
             }
             for ((app, version), fetched) in late {
                 let (lane, parts) = (wish.lane.clone(), Arc::clone(&parts));
@@ -189,7 +188,7 @@ async fn find_late(
     app: AppId,
     version: Version,
     fetched: Vec<(Taken, Option<Bytes>)>,
-    lane: Addr<LaneActor>,
+    lane: Resident<LaneActor>,
     parts: Arc<Parts>,
 ) {
     let routes = parts.routes.at(app, version).await.inspect_err(|error| {
@@ -210,7 +209,7 @@ async fn find_late(
         };
         Prepared { taken, found }
     };
-    tell(&lane, Event::Prepared(Some(fetched.into_iter().map(prepared).collect())));
+    lane.tell(Event::Prepared(Some(fetched.into_iter().map(prepared).collect())));
 }
 
 fn find(

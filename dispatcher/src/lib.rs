@@ -23,6 +23,7 @@ mod descriptors;
 mod destinations;
 mod disabling;
 mod distance;
+mod errands;
 mod fetcher;
 mod lane;
 mod log;
@@ -58,6 +59,7 @@ use destinations::{Alive, Gauges};
 pub use destinations::{Destinations, Page, Query, QueryError, Sort};
 use fetcher::{Fetcher, Fetching};
 use futures_util::future::join_all;
+use mail::Resident;
 use metrics::Metrics;
 use node::{Leave, Node};
 use ownership::Ownership;
@@ -161,7 +163,10 @@ impl Dispatcher {
         let reader = Reader::new(Arc::clone(&parts)).start();
         let name = owner.to_string();
         let ownership = Ownership::new(Arc::clone(&parts.store), owner, ttl);
-        let stages = Stages { fetchers: fetchers.clone(), settlers: settlers.clone() };
+        let stages = Stages {
+            fetchers: fetchers.iter().cloned().map(Resident::here).collect(),
+            settlers: settlers.iter().cloned().map(Resident::here).collect(),
+        };
         let node = Node::new(Arc::clone(&parts), ownership, workers, stages, reader.clone());
         let dead = node.dead_lanes();
         let node = node.start();

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use actix::Addr;
 use prometheus::IntGauge;
 use shared::{
     domain::Strand,
@@ -22,7 +21,7 @@ use crate::{
     credits::Permit,
     distance::Distance,
     lane::{Event, LaneActor},
-    mail::tell,
+    mail::Resident,
     metrics::{Mailbox, Metrics},
     parts::Parts,
     persist::until_refused,
@@ -42,7 +41,7 @@ pub(crate) type Settler = Batcher<Settling>;
 /// What a lane wants settled.
 pub(crate) struct Wish {
     pub(crate) fence: Fence,
-    pub(crate) lane: Addr<LaneActor>,
+    pub(crate) lane: Resident<LaneActor>,
     pub(crate) what: What,
 }
 
@@ -74,7 +73,7 @@ pub(crate) struct Settling {
 
 /// What one lane wants settled.
 pub(crate) struct LaneBatch {
-    lane: Addr<LaneActor>,
+    lane: Resident<LaneActor>,
     settle: Settle,
     permits: Vec<Permit>,
     /// States that were wished for; `settle` has the last one of each endpoint.
@@ -82,7 +81,7 @@ pub(crate) struct LaneBatch {
 }
 
 impl LaneBatch {
-    fn new(lane: Addr<LaneActor>, fence: Fence) -> Self {
+    fn new(lane: Resident<LaneActor>, fence: Fence) -> Self {
         let settle = Settle { fence, settlements: Vec::new(), states: Vec::new() };
         Self { lane, settle, permits: Vec::new(), states: 0 }
     }
@@ -176,7 +175,7 @@ impl Stage for Settling {
         (&metrics.to_settle, Mailbox::Settler)
     }
 
-    fn lane(part: &LaneBatch) -> &Addr<LaneActor> {
+    fn lane(part: &LaneBatch) -> &Resident<LaneActor> {
         &part.lane
     }
 
@@ -200,7 +199,7 @@ impl Stage for Settling {
             if answers.is_none() {
                 parts.metrics.settlements_fenced.inc_by(settle.settlements.len() as u64);
             }
-            tell(&lane, Event::Settled(Reply { settlements: settle.settlements, states, answers }));
+            lane.tell(Event::Settled(Reply { settlements: settle.settlements, states, answers }));
         }
         Ok(())
     }

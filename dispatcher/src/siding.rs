@@ -15,7 +15,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use crate::connector::Connector;
+use crate::{connector::Connector, errands::Thread};
 
 /// Attempts that begin at the same time…
 const STARTS: usize = 12;
@@ -36,14 +36,14 @@ pub(crate) fn let_others_go_first() {
 /// The thread, with the connector that lives on it.
 #[derive(Clone)]
 pub(crate) struct Siding {
-    arbiter: ArbiterHandle,
+    thread: Thread,
     connector: Arc<Connector>,
     starts: Arc<Semaphore>,
 }
 
 impl Siding {
     pub(crate) fn new(arbiter: ArbiterHandle, connector: Arc<Connector>) -> Self {
-        Self { arbiter, connector, starts: Arc::new(Semaphore::new(STARTS)) }
+        Self { thread: Thread::of(arbiter), connector, starts: Arc::new(Semaphore::new(STARTS)) }
     }
 
     /// Makes an attempt there, as soon as it is its turn: few begin at a time, so that the burst
@@ -54,7 +54,7 @@ impl Siding {
     {
         let me = self.clone();
         // Once the thread has stopped the process ends too.
-        self.arbiter.spawn_fn(move || {
+        self.thread.run(move || {
             actix_rt::spawn(async move {
                 let start = me.starts.acquire().await;
                 let attempt = attempt(Arc::clone(&me.connector));

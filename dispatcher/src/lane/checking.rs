@@ -132,6 +132,7 @@ impl LaneActor {
         let quiet: Vec<Destination> = self
             .seats
             .iter()
+            .filter(|(_, seat)| !seat.is_empty())
             .filter(|(_, seat)| seat.timer.is_none() && !seat.hungry && !looks(seat))
             .map(|(destination, _)| *destination)
             .collect();

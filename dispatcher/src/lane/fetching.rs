@@ -7,7 +7,7 @@ use shared::domain::{Delivery, Destination};
 use tokio::time::Instant;
 
 use super::{Event, LaneActor, backlog::Ready};
-use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::tell};
+use crate::{batcher::Enqueue, credits::Permit, fetcher::Wish, mail::Resident};
 
 /// A delivery that was started, with the right to hold it.
 pub(crate) struct Taken {
@@ -30,9 +30,9 @@ impl LaneActor {
         if mem::replace(&mut seat.hungry, true) {
             return;
         }
-        let (me, proven) = (ctx.address(), seat.brain.is_proven());
+        let (me, proven) = (Resident::here(ctx.address()), seat.brain.is_proven());
         // A lane that has ended drops the permit, which is what it should do.
-        let give = move |permit| tell(&me, Event::Credit { destination, permit });
+        let give = move |permit| me.tell(Event::Credit { destination, permit });
         self.parts.credits.want(destination.app, proven, give);
     }
 
@@ -81,8 +81,8 @@ impl LaneActor {
             mem::take(&mut self.to_fetch).into_iter().partition(is_proven);
         for (proven, taken) in [(true, proven), (false, unproven)] {
             if !taken.is_empty() {
-                let (fence, lane) = (self.tenure.fence().clone(), ctx.address());
-                tell(&self.fetcher, Enqueue(Wish { fence, lane, proven, taken }));
+                let (fence, lane) = (self.tenure.fence().clone(), Resident::here(ctx.address()));
+                self.fetcher.tell(Enqueue(Wish { fence, lane, proven, taken }));
             }
         }
     }

@@ -72,7 +72,7 @@ use turns::Turns;
 use crate::{
     connector::Connector,
     fetcher::Fetcher,
-    mail::tell,
+    mail::{Resident, tell},
     metrics::Mailbox,
     node::Node,
     parts::Parts,
@@ -118,8 +118,8 @@ pub(crate) struct LaneActor {
     taken_at: Millis,
     parts: Arc<Parts>,
     connector: Arc<Connector>,
-    fetcher: Addr<Fetcher>,
-    settler: Addr<Settler>,
+    fetcher: Resident<Fetcher>,
+    settler: Resident<Settler>,
     reader: Addr<Reader>,
     node: Addr<Node>,
     seats: HashMap<Destination, Seat, RandomState>,
@@ -170,8 +170,8 @@ pub(crate) struct LaneActor {
 pub(crate) struct Surroundings {
     pub(crate) tenure: Arc<Tenure>,
     pub(crate) unclean: bool,
-    pub(crate) fetcher: Addr<Fetcher>,
-    pub(crate) settler: Addr<Settler>,
+    pub(crate) fetcher: Resident<Fetcher>,
+    pub(crate) settler: Resident<Settler>,
     pub(crate) reader: Addr<Reader>,
     pub(crate) node: Addr<Node>,
 }

@@ -12,11 +12,11 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::LaneActor;
+use super::{LaneActor, Seat};
 use crate::{
     batcher::Enqueue,
     brain::{Moment, News},
-    mail::tell,
+    mail::Resident,
     settler::{What, Wish},
 };
 
@@ -48,18 +48,20 @@ impl LaneActor {
             Err(error) => return tracing::error!(?destination, %error, "state cannot be written"),
         };
         self.remembering += 1;
-        let (fence, lane) = (self.tenure.fence().clone(), ctx.address());
+        let (fence, lane) = (self.tenure.fence().clone(), Resident::here(ctx.address()));
         let what = What::State(StateChange {
             queue: destination.queue(Strand::Live),
             state,
             reopens: None,
         });
-        tell(&self.settler, Enqueue(Wish { fence, lane, what }));
+        self.settler.tell(Enqueue(Wish { fence, lane, what }));
     }
 
     /// The same for all endpoints.
     pub(super) fn remember_all(&mut self, now: Instant, ctx: &Context<Self>) {
-        let destinations: Vec<_> = self.seats.keys().copied().collect();
+        let has_news = |seat: &Seat| self.draining || seat.brain.news() != News::None;
+        let seats = self.seats.iter().filter(|(_, seat)| has_news(seat));
+        let destinations: Vec<_> = seats.map(|(destination, _)| *destination).collect();
         for destination in destinations {
             self.remember(destination, now, ctx);
         }

@@ -246,9 +246,14 @@ impl Seat {
         self.others.retain(|_, backlog| !backlog.is_idle());
     }
 
+    /// Whether nothing is to be served, now or later.
+    pub(super) fn is_empty(&self) -> bool {
+        self.primed.is_empty() && self.backlogs().all(|(_, backlog)| backlog.is_idle())
+    }
+
     /// Whether nothing is lost when it is forgotten.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.backlogs().all(|(_, backlog)| backlog.is_idle())
+        self.is_empty()
             && !self.hungry
             && !self.disabling
             && (self.brain.is_idle(now) || self.configuration == Configuration::Deleted)

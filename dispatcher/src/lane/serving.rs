@@ -20,6 +20,7 @@ use crate::{
     credits::Permit,
     destinations::Class,
     fetcher::{Found, Prepared},
+    mail::Resident,
     outcome::Outcome,
     retry::Course,
     traced::Traced,
@@ -239,14 +240,13 @@ impl LaneActor {
         let here = seat.is_some_and(|seat| {
             seat.brain.is_proven() || seat.brain.is_limited() || seat.share.is_some()
         });
-        let (parts, me) = (Arc::clone(&self.parts), ctx.address());
+        let (parts, me) = (Arc::clone(&self.parts), Resident::here(ctx.address()));
         let attempt = |connector: Arc<Connector>| async move {
             // Counted by the task: it goes on when the lane is lost.
             parts.metrics.in_flight.inc();
             let ended = attempt::make(job, &connector, &parts.config.tracer).await;
             parts.metrics.in_flight.dec();
-            // A lane that has ended does not want to know.
-            let _ = me.send(Event::Attempted(taken, Box::new(ended))).await;
+            me.tell(Event::Attempted(taken, Box::new(ended)));
         };
         match here {
             true => drop(actix_rt::spawn(attempt(Arc::clone(&self.connector)))),

@@ -11,7 +11,7 @@ use super::{LaneActor, Stage, backlog::Ready, fetching::Taken};
 use crate::{
     batcher::Enqueue,
     credits::Permit,
-    mail::tell,
+    mail::Resident,
     metrics,
     settler::{What, Wish},
 };
@@ -52,9 +52,9 @@ impl LaneActor {
     ) {
         self.set_stage(&settlement.delivery, Stage::Settling);
         let fence = self.tenure.fence().clone();
-        let lane = ctx.address();
+        let lane = Resident::here(ctx.address());
         let what = What::Settlement(Box::new(settlement), permit);
-        tell(&self.settler, Enqueue(Wish { fence, lane, what }));
+        self.settler.tell(Enqueue(Wish { fence, lane, what }));
     }
 
     pub(super) fn settled(

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     domain::{DeadLetter, Extra, Queue},
     placement::Shard,
-    store::{Fence, Place, Result, Settle, Settled, Settlement, StateChange, Verdict},
+    store::{
+        Fence, PARKED_BELOW, Place, Result, Settle, Settled, Settlement, StateChange, Verdict,
+    },
     time::Millis,
 };
 
@@ -60,6 +62,7 @@ impl Redis {
         let mut call = Call::new(&SETTLE);
         call.number(millis(self.lifetimes.retention))
             .number(millis(self.lifetimes.history))
+            .number(PARKED_BELOW)
             .count(part.len());
         let works: Vec<Works<'_>> = part.iter().map(works).collect();
         for (piece, works) in part.iter().zip(&works) {

@@ -20,21 +20,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
 
--- What was only parked has no tries: one command tells.
-local all_tries = {}
-for i = 3, #KEYS, 2 do
-  all_tries[#all_tries + 1] = KEYS[i]
-end
-local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 0
-
 local function tries_of(try, members)
   local tries = {}
-  if not some_tried then
-    for i = 1, #members do
-      tries[i] = false
-    end
-    return tries
-  end
   for first = 1, #members, 1000 do
     local page = redis.call(
       'HMGET', try, unpack(members, first, math.min(first + 999, #members)))
@@ -104,14 +91,15 @@ local function by_time(wait, try, wanted, wanted_retries)
   else
     parked, retries, next = split_few(all, wanted, wanted_retries)
   end
-  local members = {}
-  for _, member in ipairs(parked) do
-    members[#members + 1] = member
+  -- What is parked was never tried.
+  local tries = {}
+  for i = 1, #parked do
+    tries[i] = false
   end
-  for _, member in ipairs(retries) do
-    members[#members + 1] = member
+  for _, tried in ipairs(tries_of(try, retries)) do
+    tries[#tries + 1] = tried
   end
-  return {parked, retries, next, waiting, tries_of(try, members)}
+  return {parked, retries, next, waiting, tries}
 end
 
 local answers = {}

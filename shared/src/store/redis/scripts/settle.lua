@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Settles what the owners of some lanes did: all checks first, then all writes.
 --
--- ARGV: retention, life of history (ms), lanes; then for each lane
+-- ARGV: retention, life of history (ms), first score that is a time, lanes; then for each lane
 --         fence, first and last entry (empty: none), settlements that name one, queues; then for each queue
 --           queue, the endpoint's field in app, state (empty: as it is), reopens (ms; empty: as it is),
 --           settlements; then each
@@ -26,7 +26,7 @@ local CHARGED = 100000000000000
 -- so that a page of them is cut out of the string that they make.
 local PLACE = '%-56s'
 
-local retention, history = ARGV[1], ARGV[2]
+local retention, history, first_time = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local oldest = string.format('%.0f', now - history)
@@ -34,9 +34,9 @@ local oldest = string.format('%.0f', now - history)
 local HOUR = 3600000
 local hour = string.format('%.0f', math.floor(now / HOUR))
 
-local lanes, leases, all_tries = {}, {}, {}
-local k, a = 0, 3
-for l = 1, tonumber(ARGV[3]) do
+local lanes, leases = {}, {}
+local k, a = 0, 4
+for l = 1, tonumber(ARGV[4]) do
   local lane = {
     stream = KEYS[k + 2], agenda = KEYS[k + 3], queues = {},
     fence = ARGV[a + 1], first = ARGV[a + 2], last = ARGV[a + 3], streaming = tonumber(ARGV[a + 4]),
@@ -66,9 +66,6 @@ for l = 1, tonumber(ARGV[3]) do
       k, a = k + 3, a + 7
     end
     lane.queues[q] = queue
-    if queue.waits then
-      all_tries[#all_tries + 1] = queue.try
-    end
   end
   lanes[l] = lane
 end
@@ -77,8 +74,6 @@ local held = redis.call('MGET', unpack(leases))
 for l, lane in ipairs(lanes) do
   lane.held = held[l] and string.sub(held[l], 1, #lane.fence) == lane.fence
 end
--- What was only parked has no tries: one command tells.
-local some_tried = #all_tries > 0 and redis.call('EXISTS', unpack(all_tries)) > 0
 
 -- A message's deliveries that end here, over all lanes.
 local endings, lefts = {}, {}
@@ -91,6 +86,16 @@ local function ends(item, app)
   end
   ending.count = ending.count + 1
   ending.died = ending.died or item.verdict == 'dead'
+end
+
+-- What is parked was never tried, except in an ordered queue, where it keeps its score.
+local function any_timed(scores)
+  for _, score in ipairs(scores) do
+    if score and tonumber(score) >= first_time then
+      return true
+    end
+  end
+  return false
 end
 
 local function check(lane)
@@ -115,7 +120,7 @@ local function check(lane)
     local scores, tries, seen = {}, {}, {}
     if queue.waits then
       scores = redis.call('ZMSCORE', queue.wait, unpack(queue.members))
-      if some_tried then
+      if queue.ordered or any_timed(scores) then
         tries = redis.call('HMGET', queue.try, unpack(queue.members))
       end
     end
@@ -270,13 +275,14 @@ local function write_queue(lane, queue, removals, lowered)
   end
 end
 
--- Queues of which something was removed: an empty one leaves the agenda.
-local function reschedule(lane, lowered)
-  local waits, names = {}, {}
-  for i, queue in ipairs(lowered) do
-    waits[i], names[i] = queue.wait, queue.name
-  end
-  if redis.call('EXISTS', unpack(waits)) == 0 then
+-- Queues of which something was removed: an empty one leaves the agenda. Mostly all of them are empty,
+-- and then one command tells.
+local function reschedule(lane, lowered, all_empty)
+  if all_empty then
+    local names = {}
+    for i, queue in ipairs(lowered) do
+      names[i] = queue.name
+    end
     redis.call('ZREM', lane.agenda, unpack(names))
     return
   end
@@ -289,7 +295,7 @@ local function reschedule(lane, lowered)
   end
 end
 
-local answers = {}
+local answers, all_lowered, waits = {}, {}, {}
 for l, lane in ipairs(lanes) do
   answers[l] = false
   if lane.held then
@@ -304,9 +310,18 @@ for l, lane in ipairs(lanes) do
       redis.call('XDEL', lane.stream, unpack(removals))
     end
     if #lowered > 0 then
-      reschedule(lane, lowered)
+      all_lowered[#all_lowered + 1] = {lane, lowered}
+      for _, queue in ipairs(lowered) do
+        waits[#waits + 1] = queue.wait
+      end
     end
     answers[l] = table.concat(flags)
+  end
+end
+if #waits > 0 then
+  local all_empty = redis.call('EXISTS', unpack(waits)) == 0
+  for _, of in ipairs(all_lowered) do
+    reschedule(of[1], of[2], all_empty)
   end
 end
 
