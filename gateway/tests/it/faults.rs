@@ -1,6 +1,6 @@
 //! What a request is told while the store fails, and how messages share calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -70,10 +70,11 @@ async fn messages_that_wait_share_a_call() {
     let sending =
         join_all((0..40).map(|n| api.post(path, json!({"eventType": "a", "payload": {"n": n}}))));
     let opening = async {
-        // A call is under way and everybody else waits: then the gate opens.
         while store.batches.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
+        // A call is under way. The gate opens when others have had time to come, however busy the machine.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         gate.add_permits(1);
     };
     let (answers, ()) = timeout(PATIENCE, async { tokio::join!(sending, opening) }).await.unwrap();
