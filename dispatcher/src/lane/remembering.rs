@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use actix::{AsyncContext, Context};
+use actix::Context;
 use shared::{
     domain::{Destination, Queue, ServingState, Strand},
     store::StateChange,
@@ -14,10 +14,8 @@ use tokio::time::Instant;
 
 use super::{LaneActor, Seat};
 use crate::{
-    batcher::Enqueue,
     brain::{Moment, News},
-    mail::Resident,
-    settler::{What, Wish},
+    settler::What,
 };
 
 /// Between two writes of what the limits granted. After a clean end nothing is missing; after any
@@ -48,13 +46,8 @@ impl LaneActor {
             Err(error) => return tracing::error!(?destination, %error, "state cannot be written"),
         };
         self.remembering += 1;
-        let (fence, lane) = (self.tenure.fence().clone(), Resident::here(ctx.address()));
-        let what = What::State(StateChange {
-            queue: destination.queue(Strand::Live),
-            state,
-            reopens: None,
-        });
-        self.settler.tell(Enqueue(Wish { fence, lane, what }));
+        let queue = destination.queue(Strand::Live);
+        self.write_down(What::State(StateChange { queue, state, reopens: None }), ctx);
     }
 
     /// The same for all endpoints.

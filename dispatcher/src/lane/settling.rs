@@ -51,9 +51,12 @@ impl LaneActor {
         ctx: &Context<Self>,
     ) {
         self.set_stage(&settlement.delivery, Stage::Settling);
-        let fence = self.tenure.fence().clone();
-        let lane = Resident::here(ctx.address());
-        let what = What::Settlement(Box::new(settlement), permit);
+        self.write_down(What::Settlement(Box::new(settlement), permit), ctx);
+    }
+
+    /// Hands on what the store is to know.
+    pub(super) fn write_down(&self, what: What, ctx: &Context<Self>) {
+        let (fence, lane) = (self.tenure.fence().clone(), Resident::here(ctx.address()));
         self.settler.tell(Enqueue(Wish { fence, lane, what }));
     }
 
