@@ -28,6 +28,8 @@ pub(crate) enum Act {
     Stale,
     /// Waits until somebody adds a permit.
     Wait(Arc<Semaphore>),
+    /// Takes so long.
+    Take(Duration),
 }
 
 /// The store.
@@ -65,6 +67,7 @@ impl Publisher for Scripted {
                 return Err(StoreError::new(ErrorKind::Ambiguous, "as the script says"));
             }
             Some(Act::Wait(gate)) => gate.acquire().await.unwrap().forget(),
+            Some(Act::Take(time)) => tokio::time::sleep(time).await,
         }
         self.inner.publish(batch).await
     }
