@@ -165,7 +165,10 @@ impl State {
     fn remove_history(&mut self, app: AppId, endpoint: EndpointId) {
         self.attempts.retain(|(of, attempt)| (*of, attempt.endpoint) != (app, endpoint));
         self.tallies.retain(|(of, _), _| (of.app, of.endpoint) != (app, endpoint));
-        self.dead.retain(|(of, letter)| (*of, letter.endpoint) != (app, endpoint));
+        // Not taken out: the places of those behind would change.
+        let gone = self.dead.iter().enumerate();
+        let gone = gone.filter(|(_, (of, letter))| (*of, letter.endpoint) == (app, endpoint));
+        self.purged.extend(gone.map(|(place, _)| place));
     }
 
     fn give_up_uid(&mut self, app: AppId, uid: Option<&str>) {
