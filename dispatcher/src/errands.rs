@@ -43,16 +43,16 @@ impl Thread {
     /// # Panics
     /// If no arbiter runs on it.
     pub(crate) fn here() -> Self {
-        Self::try_here().unwrap_or_else(|| Self::of(Arbiter::current()))
+        Self::with_here(Self::clone).unwrap_or_else(|| Self::of(Arbiter::current()))
     }
 
-    /// This thread, if it has an arbiter.
-    fn try_here() -> Option<Self> {
+    /// Looks at this thread, if it has an arbiter.
+    fn with_here<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
         let known = |here: &OnceCell<Self>| match here.get() {
-            Some(here) => Some(here.clone()),
+            Some(here) => Some(look(here)),
             None => {
                 let arbiter = Arbiter::try_current()?;
-                Some(here.get_or_init(|| Self::of(arbiter)).clone())
+                Some(look(here.get_or_init(|| Self::of(arbiter))))
             }
         };
         HERE.try_with(known).ok().flatten()
@@ -61,21 +61,29 @@ impl Thread {
     /// Does it there, after what this thread wanted before: at once if that is here, otherwise soon. A
     /// thread that has stopped does nothing any more.
     pub(crate) fn run(&self, errand: impl FnOnce() + Send + 'static) {
-        match Self::try_here() {
-            Some(here) if here.number == self.number => errand(),
-            Some(here) => {
+        match Self::with_here(|here| here.number == self.number) {
+            Some(true) => errand(),
+            Some(false) => {
                 let is_first = BAGS.with_borrow_mut(|bags| {
                     let bag = bags.entry(self.number).or_default();
                     bag.push(Box::new(errand));
                     bag.len() == 1
                 });
-                let there = self.clone();
-                if is_first && !here.arbiter.spawn_fn(move || there.carry()) {
-                    // This one has stopped: it has no later.
-                    self.carry();
+                if is_first {
+                    self.carry_later();
                 }
             }
             None => _ = self.arbiter.spawn_fn(errand),
+        }
+    }
+
+    /// Takes there what comes up in this turn of this thread.
+    fn carry_later(&self) {
+        let there = self.clone();
+        let later = Self::with_here(|here| here.arbiter.spawn_fn(move || there.carry()));
+        if later != Some(true) {
+            // This one has stopped: it has no later.
+            self.carry();
         }
     }
 
