@@ -9,7 +9,7 @@ pub mod journal;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
-mod payload;
+pub mod payload;
 pub mod process;
 pub mod redis_server;
 pub mod report;

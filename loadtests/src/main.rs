@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use loadtests::{
-    api::{Api, EVENT_TYPE},
+    api::Api,
     floor,
     ledger::{Account, Destinations, Flush, Ledger},
     run::Run,
@@ -219,11 +219,8 @@ impl Send {
             rate: self.rate,
             total: Some(self.total),
             keyed: true,
-            insist: false,
-            permits: None,
-            event_type: EVENT_TYPE,
-            channels: 0,
             timed: false,
+            ..Load::steady(1.0)
         };
         let sent = Sender::start(api, vec![application], load, Some(ledger))?.finish().await?;
         println!(

@@ -7,15 +7,28 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The smallest size of a payload, in bytes.
 pub(crate) const SMALLEST: usize = 64;
 
-/// A JSON object of exactly `size` bytes which no other message has: an order, with as many lines as
-/// fit. About as far from both noise and repetition as what applications tell each other.
-pub(crate) fn payload(key: &str, size: usize) -> Vec<u8> {
+/// What payloads are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuff {
+    /// An order, with as many lines as fit: about as far from both noise and repetition as what
+    /// applications tell each other.
+    Orders,
+    /// Noise, of which a store can pack nothing.
+    Noise,
+}
+
+/// A JSON object of exactly `size` bytes which no other message has.
+pub(crate) fn payload(stuff: Stuff, key: &str, size: usize) -> Vec<u8> {
     const END: &str = r#""}"#;
     let mut payload = format!(r#"{{"key":"{key}","lines":["#);
     let room = |payload: &String| size.saturating_sub(payload.len() + END.len());
     let seed = xxh3_64(key.as_bytes());
     let mut comma = "";
-    for line in ORDER_LINES.iter().cycle().skip(seed as usize % ORDER_LINES.len()) {
+    let lines = match stuff {
+        Stuff::Orders => ORDER_LINES.as_slice(),
+        Stuff::Noise => &[],
+    };
+    for line in lines.iter().cycle().skip(seed as usize % ORDER_LINES.len()) {
         if line.len() + r#"],"note":""#.len() + comma.len() > room(&payload) {
             break;
         }
@@ -61,8 +74,11 @@ mod tests {
     #[test]
     fn payloads_have_their_size_and_are_json() {
         let key = format!("{:016x}-{}", u64::MAX, 123_456_789);
-        for size in [64, 100, 1024, 100_000] {
-            let payload = payload(&key, size);
+        for (stuff, size) in [Stuff::Orders, Stuff::Noise]
+            .into_iter()
+            .flat_map(|stuff| [64, 100, 1024, 100_000].map(|size| (stuff, size)))
+        {
+            let payload = payload(stuff, &key, size);
             assert_eq!(payload.len(), size);
             let value: serde_json::Value = serde_json::from_slice(&payload).unwrap();
             assert_eq!(value["key"], key);

@@ -16,7 +16,7 @@ use crate::{
     api::{Api, EVENT_TYPE, Event},
     journal::BodyHash,
     ledger::{Ledger, Outcome},
-    payload::{SMALLEST, mix, payload},
+    payload::{SMALLEST, Stuff, mix, payload},
 };
 
 /// What is sent.
@@ -24,6 +24,8 @@ use crate::{
 pub struct Load {
     /// Size of each payload, in bytes; at least 64.
     pub size: usize,
+    /// What they are made of.
+    pub stuff: Stuff,
     /// Requests in flight at most.
     pub concurrency: usize,
     /// Messages per second; none is as fast as they are acknowledged.
@@ -52,6 +54,7 @@ impl Load {
     pub fn steady(rate: f64) -> Self {
         Self {
             size: 256,
+            stuff: Stuff::Orders,
             concurrency: 64,
             rate: Some(rate),
             total: None,
@@ -307,7 +310,7 @@ impl Run {
         let application = &self.applications[index];
         let key = format!("{:016x}-{number}", self.number);
         let size = self.sizes[mix(number) as usize % self.sizes.len()];
-        let payload = payload(&key, size);
+        let payload = payload(self.load.stuff, &key, size);
         let accounted = self.ledger.is_some() || self.records.is_some();
         let sha256 = accounted.then(|| BodyHash::of(&payload));
         if let (Some(ledger), Some(sha256)) = (&self.ledger, sha256) {

@@ -24,7 +24,6 @@ pub use self::{
     traffic::{Traffic, limited},
 };
 use crate::{
-    api::EVENT_TYPE,
     latency::{self, Quantiles},
     sender::{Load, Sender, Sent},
     sink::Sink,
@@ -176,13 +175,11 @@ impl Round {
             size: self.size,
             concurrency,
             rate,
-            total: None,
             keyed: traffic.keyed,
-            insist: false,
             permits,
-            event_type: EVENT_TYPE,
             channels: traffic.channels,
             timed: rate.is_some(),
+            ..Load::steady(1.0)
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     usage::{Usage, Watch},
 };
 use crate::{
-    api::{Api, EVENT_TYPE},
+    api::Api,
     description::{Description, Phase, Ramp},
     latency::Quantiles,
     ledger::Outcome,
@@ -102,11 +102,9 @@ impl Publisher<'_> {
             rate,
             total,
             keyed: self.description.idempotency_keys,
-            insist: false,
-            permits: None,
-            event_type: EVENT_TYPE,
             channels: self.registered.channels(),
             timed: false,
+            ..Load::steady(1.0)
         };
         let applications = self.registered.applications.clone();
         let from = self.watch.look();

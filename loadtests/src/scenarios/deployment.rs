@@ -153,6 +153,20 @@ impl Deployment {
         info.get("used_memory").context("redis does not say how much memory it uses")
     }
 
+    /// How many entries are in the streams of all lanes.
+    pub async fn streaming(&self) -> anyhow::Result<u64> {
+        let client = redis::Client::open(self.redis.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let lanes: Vec<String> =
+            redis::cmd("KEYS").arg("*:lane:*").query_async(&mut connection).await?;
+        let mut lengths = redis::pipe();
+        for lane in &lanes {
+            lengths.cmd("XLEN").arg(lane);
+        }
+        let lengths: Vec<u64> = lengths.query_async(&mut connection).await?;
+        Ok(lengths.iter().sum())
+    }
+
     /// A metric, summed over its labels, of each dispatcher.
     pub async fn each(&self, metric: &str) -> anyhow::Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.dispatchers.len());

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{
     intervals::median,
+    payload::Stuff,
     report::{Bound, Report},
     scenarios::deployment::{Common, Deployment},
     sender::{Load, Sender},
@@ -46,6 +47,8 @@ enum Form {
     Many,
     /// The same, and each message carries an idempotency key.
     Keyed,
+    /// One message for each of many endpoints, of which the store can pack nothing.
+    Noise,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -72,6 +75,7 @@ impl Endpoints {
             }
         }
         figures.push(self.drain(Form::Keyed).await?);
+        figures.push(self.drain(Form::Noise).await?);
         Report { scenario: "endpoints".into(), bounds: bounds(&figures), figures }
             .conclude(self.common.json)
     }
@@ -81,7 +85,7 @@ impl Endpoints {
         let (api, sink) = (deployment.api()?, Sink::start_local()?);
         let (groups, channels) = match form {
             Form::One => (1, 1),
-            Form::Many | Form::Keyed => (self.endpoints / GROUP, GROUP),
+            Form::Many | Form::Keyed | Form::Noise => (self.endpoints / GROUP, GROUP),
         };
         let mut applications = Vec::new();
         for group in 0..groups {
@@ -100,9 +104,16 @@ impl Endpoints {
             api.pause(application).await?;
         }
 
+        // What tells dispatchers of the endpoints is read and removed, so it is not taken for room that
+        // deliveries have given back.
+        deployment.join().await?;
+        let told = async |deployment: &Deployment| Ok(deployment.streaming().await? == 0);
+        deployment.wait_until("all told", DRAIN, told).await?;
+        deployment.leave().await?;
         let empty = deployment.redis_memory().await?;
         let load = Load {
             size: SIZE,
+            stuff: if form == Form::Noise { Stuff::Noise } else { Stuff::Orders },
             rate: None,
             total: Some(self.endpoints),
             channels,
@@ -169,6 +180,11 @@ fn bounds(figures: &[Drained]) -> Vec<Bound> {
             "the same with an idempotency key",
             of(Form::Keyed, |drained| drained.waiting_bytes),
             900.0,
+        ),
+        Bound::at_most(
+            "the same of payloads that cannot be packed",
+            of(Form::Noise, |drained| drained.waiting_bytes),
+            600.0,
         ),
         Bound::at_most(
             "duplicates",

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{
-    api::{Api, EVENT_TYPE},
+    api::Api,
     journal::Journal,
     ledger::{Account, Destinations, Flush, Ledger, Outcome},
     scenarios::{
@@ -145,18 +145,7 @@ impl Torture {
     }
 
     fn load(&self) -> Load {
-        Load {
-            size: self.size,
-            concurrency: 64,
-            rate: Some(self.rate),
-            total: None,
-            keyed: true,
-            insist: true,
-            permits: None,
-            event_type: EVENT_TYPE,
-            channels: 0,
-            timed: false,
-        }
+        Load { size: self.size, keyed: true, insist: true, timed: false, ..Load::steady(self.rate) }
     }
 
     async fn kill_in_turn(&self, system: &mut System, sink: &Sink) -> anyhow::Result<Vec<Kill>> {
