@@ -19,7 +19,7 @@ pub const LANES_PER_SHARD: u16 = 4;
 pub const LANES: u16 = SHARDS * LANES_PER_SHARD;
 /// Version of keys and records. It is written into the store at first start; a node that was built
 /// with another one refuses to start.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Hash tags whose Redis Cluster slots (CRC16 mod 16384) lie in the middle of 16 equal bands, so that
 /// any even split of the slots is an even split of the shards.

@@ -1,15 +1,15 @@
 //! A message: an event, stored once and delivered byte for byte.
 //!
 //! Record: one byte of format, the header's length as 4 bytes little endian, the header as JSON, the
-//! exact bytes of the payload. In format 1 they stand there as they are, in format 2 as an
-//! [LZ4 block](https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md) after their number, 4 bytes
-//! little endian: stores keep what waits in memory, and JSON repeats itself.
+//! exact bytes of the payload: in format 1 as they are, in format 3 packed (`packing.rs`).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use lz4_flex::block::{compress_prepend_size, decompress, uncompressed_size};
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, MessageOptions};
+use super::{
+    Extra, MessageOptions,
+    packing::{pack, unpack},
+};
 use crate::{
     id::{AppId, MessageId},
     time::Millis,
@@ -17,14 +17,8 @@ use crate::{
 };
 
 const PLAIN: u8 = 1;
-const PACKED: u8 = 2;
+const PACKED: u8 = 3;
 const PREFIX_LEN: usize = 5;
-/// Payloads below this are not worth packing…
-const WORTH_PACKING: usize = 512;
-/// …nor is what stays above this share of its size.
-const WORTH_KEEPING: (usize, usize) = (7, 8);
-/// A block of LZ4 holds at most so many bytes for each of its own: whoever claims more lies.
-const MOST_BYTES_PER_BYTE: usize = 255;
 
 /// What is known of a message besides its payload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,7 +90,7 @@ pub enum RecordError {
     /// The header is no JSON of a header.
     #[error("the record's header cannot be read")]
     Header(#[from] serde_json::Error),
-    /// The payload is no block of LZ4, or not of that length.
+    /// The payload is not packed as it should be.
     #[error("the record's payload cannot be unpacked")]
     Payload,
 }
@@ -140,27 +134,11 @@ impl Message {
         let end = PREFIX_LEN.checked_add(length).ok_or(RecordError::Cut)?;
         let header = record.get(PREFIX_LEN..end).ok_or(RecordError::Cut)?;
         let payload = match format {
-            PACKED => unpack(&record[end..])?,
+            PACKED => unpack(&record[end..]).ok_or(RecordError::Payload)?.into(),
             _ => record.slice(end..),
         };
         Ok(Self { header: serde_json::from_slice(header)?, payload })
     }
-}
-
-/// The payload as a block, if that is worth it.
-fn pack(payload: &[u8]) -> Option<Vec<u8>> {
-    let (part, whole) = WORTH_KEEPING;
-    let packed = (payload.len() >= WORTH_PACKING).then(|| compress_prepend_size(payload))?;
-    (packed.len() < payload.len() / whole * part).then_some(packed)
-}
-
-fn unpack(packed: &[u8]) -> Result<Bytes, RecordError> {
-    let (length, block) = uncompressed_size(packed).map_err(|_| RecordError::Payload)?;
-    if length > block.len().saturating_mul(MOST_BYTES_PER_BYTE) {
-        return Err(RecordError::Payload);
-    }
-    let payload = decompress(block, length).map_err(|_| RecordError::Payload)?;
-    (payload.len() == length).then(|| payload.into()).ok_or(RecordError::Payload)
 }
 
 #[cfg(test)]
@@ -192,10 +170,10 @@ mod tests {
         }
 
         #[test]
-        fn so_is_a_payload_that_repeats_itself(part in ".{1,40}", times in 1usize..400) {
+        fn so_is_a_payload_that_is_packed(part in ".{1,40}", times in 1usize..400) {
             let message = Message { header: header(), payload: part.repeat(times).into() };
             let record = message.encode().unwrap();
-            prop_assert!(record.len() < 1000 || record.len() < message.payload.len());
+            prop_assert!(record.len() < 1000 || record[0] == PACKED);
             prop_assert_eq!(Message::decode(&record).unwrap(), message);
         }
 
@@ -220,26 +198,6 @@ mod tests {
             let record = Message { header: header(), payload: Bytes::new() }.encode().unwrap();
             prop_assert!(Message::decode(&record.slice(..cut)).is_err());
         }
-    }
-
-    #[test]
-    fn a_block_that_claims_to_be_huge_is_refused() {
-        let header = serde_json::to_vec(&header()).unwrap();
-        let mut record = vec![PACKED];
-        record.extend((header.len() as u32).to_le_bytes());
-        record.extend(header);
-        record.extend(u32::MAX.to_le_bytes());
-        record.extend([0; 64]);
-        assert!(matches!(Message::decode(&record.into()), Err(RecordError::Payload)));
-    }
-
-    #[test]
-    fn what_cannot_be_packed_stays_as_it_is() {
-        let noise: Vec<u8> = (0..2000u32)
-            .flat_map(|n| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes())
-            .collect();
-        let record = Message { header: header(), payload: noise.into() }.encode().unwrap();
-        assert_eq!(record[0], PLAIN);
     }
 
     const TRACED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1";

@@ -16,6 +16,7 @@ mod message_options;
 mod named_limit;
 mod ordering;
 mod outcomes;
+mod packing;
 mod payload;
 mod portal;
 mod retry;
