@@ -3,14 +3,14 @@
 //! An entry's one field is named after its application, so that one tenant never sees another's: of a
 //! stream's node, Redis keeps a name that repeats only once.
 
-use ::redis::{Cmd, Value, cmd, pipe};
+use ::redis::{Value, cmd, pipe};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{Redis, entry::Raw, error::corrupt, keys, lanes::bytes, log::LogRecord, millis};
 use crate::{
     domain::{Attempt, DeadLetter, Destination, HOUR_MS, Queue, Tally},
-    id::{AppId, AttemptId, EndpointId, MessageId, TEXT_LEN},
+    id::{AppId, AttemptId, MessageId, TEXT_LEN},
     placement::Shard,
     store::{
         Cursor, ErrorKind, History, LogEntry, Order, Page, PageRequest, Purge, Result, StoreError,
@@ -20,13 +20,8 @@ use crate::{
 
 /// Of a stream whose entries hold several records, how many entries are read at a time.
 const ENTRIES: usize = 16;
-/// Of how many attempts the responses are struck out at a time.
-const STRUCK_AT_ONCE: usize = 250;
 /// How many entries one trim removes at most.
 const TRIMMED: usize = 1000;
-/// What a place of an attempt takes up among those of its message, in bytes; the script settle knows it too.
-const PLACE: usize = 56;
-
 #[async_trait::async_trait]
 impl History for Redis {
     async fn message(&self, app: AppId, message: MessageId) -> Result<Option<Bytes>> {
@@ -108,93 +103,16 @@ impl History for Redis {
         message: MessageId,
         page: &PageRequest,
     ) -> Result<Page<Attempt>> {
-        let shard = Shard::of(app);
-        let key = keys::message_attempts(shard, message);
-        let total = self.ask::<usize>(cmd("STRLEN").arg(&key)).await? / PLACE;
-        let after = page.after.as_ref().map(list_place).transpose()?;
-        let (first, end) = match (page.order, after) {
-            (Order::OldestFirst, after) => {
-                let first = after.map_or(0, |after| after + 1);
-                (first, total.min(first + page.limit))
-            }
-            (Order::NewestFirst, after) => {
-                let end = after.unwrap_or(total).min(total);
-                (end.saturating_sub(page.limit), end)
-            }
-        };
-        let done = match page.order {
-            Order::OldestFirst => end >= total,
-            Order::NewestFirst => first == 0,
-        };
-        if first >= end {
-            return Ok(Page { entries: Vec::new(), done });
-        }
-        let places: Bytes = bytes(self.ask(&places(&key, first, end)).await?)?.unwrap_or_default();
-        let pointers = places.chunks(PLACE).map(pointer).collect::<Result<Vec<_>>>()?;
-        let mut pipeline = pipe();
-        for (endpoint, entry, _) in &pointers {
-            let key = keys::attempts(shard, *endpoint);
-            pipeline.cmd("XRANGE").arg(key).arg(*entry).arg(*entry);
-        }
-        let found: Vec<Vec<Raw>> = self.ask_all(&pipeline).await?;
-        let mut pipeline = pipe();
-        for (endpoint, entry, index) in &pointers {
-            let key = keys::struck(shard, *endpoint);
-            pipeline.cmd("ZSCORE").arg(key).arg(format!("{entry}.{index}"));
-        }
-        let struck: Vec<Option<u64>> = self.ask_all(&pipeline).await?;
-        let field = app.bare().to_string();
-        let mut entries = Vec::with_capacity(pointers.len());
-        for (at, ((_, _, index), found)) in pointers.iter().zip(&found).enumerate() {
-            // The endpoint's history may have gone first.
-            let Some((_, fields)) = found.first() else { continue };
-            if let Some(mut attempt) = packed(fields, &field)?.into_iter().nth(*index) {
-                if struck.get(at).is_some_and(Option::is_some) {
-                    attempt.response.clear();
-                }
-                entries.push((Cursor((first + at).to_string()), attempt));
-            }
-        }
-        if page.order == Order::NewestFirst {
-            entries.reverse();
-        }
-        Ok(Page { entries, done })
+        self.attempts_of_message(app, message, page).await
     }
 
-    /// What stands in a stream cannot be changed. So it is remembered which responses are not to be
-    /// shown any more, as long as the stream remembers them.
     async fn expunge_responses(
         &self,
         app: AppId,
         message: MessageId,
         attempt: Option<AttemptId>,
     ) -> Result<bool> {
-        let shard = Shard::of(app);
-        let key = keys::message_attempts(shard, message);
-        let mut request = PageRequest { limit: STRUCK_AT_ONCE, ..PageRequest::default() };
-        request.order = Order::OldestFirst;
-        let mut any = false;
-        loop {
-            let page = self.message_attempts(app, message, &request).await?;
-            let mut pipeline = pipe();
-            let wanted = page
-                .entries
-                .iter()
-                .filter(|(_, found)| attempt.is_none_or(|attempt| attempt == found.id));
-            for (cursor, _) in wanted {
-                let place = list_place(cursor)?;
-                pipeline.add_command(places(&key, place, place + 1));
-            }
-            if !pipeline.is_empty() {
-                let places: Vec<Vec<u8>> = self.ask_all(&pipeline).await?;
-                self.note_struck(shard, places.iter().filter(|place| !place.is_empty())).await?;
-                any = true;
-            }
-            request.after = page.entries.last().map(|(cursor, _)| cursor.clone());
-            if page.done || request.after.is_none() || (any && attempt.is_some()) {
-                return Ok(any);
-            }
-        }
+        self.strike_responses(app, message, attempt).await
     }
 
     async fn dead_letters(&self, queue: Queue, page: &PageRequest) -> Result<Page<DeadLetter>> {
@@ -273,24 +191,6 @@ impl History for Redis {
 }
 
 impl Redis {
-    async fn note_struck(
-        &self,
-        shard: Shard,
-        places: impl Iterator<Item = &Vec<u8>>,
-    ) -> Result<()> {
-        let life = millis(self.lifetimes.history);
-        let now = Millis::now().0;
-        let mut pipeline = pipe();
-        for place in places {
-            let (endpoint, entry, index) = pointer(place)?;
-            let key = keys::struck(shard, endpoint);
-            pipeline.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now.saturating_sub(life));
-            pipeline.cmd("ZADD").arg(&key).arg(now).arg(format!("{entry}.{index}"));
-            pipeline.cmd("PEXPIRE").arg(&key).arg(life);
-        }
-        self.ask_all::<Value>(&pipeline).await.map(|_| ())
-    }
-
     /// Takes out the responses that are not to be shown any more.
     async fn strike(&self, queue: Queue, found: &mut [(Cursor, Attempt)]) -> Result<()> {
         if found.is_empty() {
@@ -352,7 +252,7 @@ fn value<'a>(fields: &'a [(Vec<u8>, Vec<u8>)], field: &str) -> Option<&'a [u8]> 
 }
 
 /// The attempts of an entry, if it is this application's.
-fn packed(fields: &[(Vec<u8>, Vec<u8>)], field: &str) -> Result<Vec<Attempt>> {
+pub(super) fn packed(fields: &[(Vec<u8>, Vec<u8>)], field: &str) -> Result<Vec<Attempt>> {
     value(fields, field).map_or_else(|| Ok(Vec::new()), parse)
 }
 
@@ -361,30 +261,7 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
         .map_err(|error| corrupt("a record of history cannot be read", error))
 }
 
-/// Asks for some of the places that a string holds.
-fn places(key: &str, first: usize, end: usize) -> Cmd {
-    let mut command = cmd("GETRANGE");
-    command.arg(key).arg(first * PLACE).arg(end * PLACE - 1);
-    command
-}
-
-/// A place of an attempt: the endpoint's 22 characters, the entry of its stream, which of the entry's
-/// records, and blanks.
-fn pointer(place: &[u8]) -> Result<(EndpointId, &str, usize)> {
-    std::str::from_utf8(place)
-        .ok()
-        .and_then(|text| text.trim_end().split_at_checked(TEXT_LEN))
-        .and_then(|(endpoint, place)| {
-            let (entry, index) = place.split_once('.')?;
-            Some((EndpointId::from_bare(endpoint).ok()?, entry, index.parse().ok()?))
-        })
-        .ok_or_else(|| {
-            let place = String::from_utf8_lossy(place).into_owned();
-            corrupt("where the attempts of a message are cannot be read", place)
-        })
-}
-
-fn no_place(cursor: &str) -> StoreError {
+pub(super) fn no_place(cursor: &str) -> StoreError {
     StoreError::caused_by(ErrorKind::NoPlace, "the cursor is not one of this list", cursor)
 }
 
@@ -401,10 +278,4 @@ fn entry_place(text: &str) -> Result<&str> {
 fn packed_place(Cursor(text): &Cursor) -> Result<(String, usize)> {
     let (entry, index) = text.split_once('.').unwrap_or((text, "0"));
     Ok((entry_place(entry)?.to_owned(), index.parse().map_err(|_| no_place(text))?))
-}
-
-fn list_place(Cursor(text): &Cursor) -> Result<usize> {
-    // No list is longer, and Redis counts with signs.
-    let index: u32 = text.parse().map_err(|_| no_place(text))?;
-    Ok(index as usize)
 }

@@ -117,10 +117,19 @@ pub(super) fn dead(shard: Shard, endpoint: EndpointId) -> String {
     tagged(shard, format_args!("dead:{}", endpoint.bare()))
 }
 
-/// String: where the attempts of a message are, each in as many bytes as the next.
+/// String: where the attempts of a message are, each in as many bytes as the next, but for one in
+/// [`sole_attempts`].
 pub(super) fn message_attempts(shard: Shard, message: MessageId) -> String {
     tagged(shard, format_args!("mat:{}", message.bare()))
 }
+
+/// Hash: where the attempt of each message is that needed no other one, by message. Of all that were made
+/// within four seconds or so.
+pub(super) fn sole_attempts(shard: Shard, message: MessageId) -> String {
+    tagged(shard, format_args!("sole:{}", message.made_at_ms() / SOLE_MS))
+}
+
+const SOLE_MS: u64 = 4096;
 
 /// String: the message's record.
 pub(super) fn body(shard: Shard, message: MessageId) -> String {

@@ -28,6 +28,7 @@ mod leases;
 mod limits;
 mod listing;
 mod log;
+mod places;
 mod publish;
 mod reader;
 mod scripts;

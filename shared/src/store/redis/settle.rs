@@ -181,7 +181,8 @@ fn add_settlement(call: &mut Call, settlement: &Settlement) -> Result<()> {
     let shard = Shard::of(delivery.app);
     call.key(keys::body(shard, delivery.message))
         .key(keys::left(shard, delivery.message))
-        .key(keys::message_attempts(shard, delivery.message));
+        .key(keys::message_attempts(shard, delivery.message))
+        .key(keys::sole_attempts(shard, delivery.message));
     match place {
         Place::Stream(entry) => call.arg(id_text(*entry)),
         Place::Waiting => call.arg(""),

@@ -8,7 +8,7 @@
 --             entry (empty: it waits), member, attempts before, verdict, value, tries, record (or empty)
 -- KEYS: for each lane lease, stream, agenda; then for each of its queues
 --         app, waiting set, tries, attempts, dead letters, state, tally; then for each settlement
---           body, left, attempts of the message
+--           body, left, attempts of the message, attempts of messages with a sole one
 -- A queue is ordered if it is named `...~<number>`: what is retried keeps its score there.
 -- Verdicts: delivered, retry (value: delay in ms), dead (value: dead letter), deleted.
 -- Answer, for each lane: nothing if fenced, otherwise '1' for each settlement that was done and '0' for
@@ -56,14 +56,14 @@ for l = 1, tonumber(ARGV[4]) do
     k, a = k + 7, a + 5
     for i = 1, items do
       queue.items[i] = {
-        body = KEYS[k + 1], left = KEYS[k + 2], mat = KEYS[k + 3],
+        body = KEYS[k + 1], left = KEYS[k + 2], mat = KEYS[k + 3], sole = KEYS[k + 4],
         entry = ARGV[a + 1], member = ARGV[a + 2], before = ARGV[a + 3], verdict = ARGV[a + 4],
         value = ARGV[a + 5], tries = ARGV[a + 6], record = ARGV[a + 7],
       }
       queue.members[i] = ARGV[a + 2]
       queue.waits = queue.waits or ARGV[a + 1] == ''
       queue.asks_endpoint = queue.asks_endpoint or ARGV[a + 4] == 'retry'
-      k, a = k + 3, a + 7
+      k, a = k + 4, a + 7
     end
     lane.queues[q] = queue
   end
@@ -173,26 +173,37 @@ local function tally(queue, what, count)
   end
 end
 
--- Where the attempts of messages are, of all deliveries of a message together.
+-- Where the attempts of messages are. Mostly the first brings a message's one delivery: one command
+-- writes those of many.
+local soles, sole_keys = {}, {}
 local notes, noted = {}, {}
 local function note(item, place)
+  local ending = endings[item.left]
+  -- What comes long after the first is none: a retry, or a generation that was sent again.
+  local is_first = item.before == '0' and #item.member <= 22
+  if is_first and ending and not ending.counted then
+    local of = soles[item.sole]
+    if not of then
+      of = {}
+      soles[item.sole] = of
+      sole_keys[#sole_keys + 1] = item.sole
+    end
+    of[#of + 1] = item.member
+    of[#of + 1] = place
+    return
+  end
   local of = notes[item.mat]
   if not of then
-    of = {mat = item.mat, places = {}, late = false, several = endings[item.left] and endings[item.left].counted}
+    of = {mat = item.mat, places = {}, late = false}
     notes[item.mat] = of
     noted[#noted + 1] = of
   end
   of.places[#of.places + 1] = place
-  -- It may come long after the first: a retry, or a generation that was sent again.
-  of.late = of.late or item.before ~= '0' or #item.member > 22
+  of.late = of.late or not is_first
 end
 
--- Most messages have one attempt: one command, instead of two.
 local function write_note(of)
   local places = table.concat(of.places)
-  if not (of.late or of.several) and redis.call('SET', of.mat, places, 'PX', history, 'NX') then
-    return
-  end
   if redis.call('APPEND', of.mat, places) == #places or of.late then
     redis.call('PEXPIRE', of.mat, history)
   end
@@ -360,6 +371,10 @@ local function count_down(left, stored, ending)
   end
 end
 
+for _, key in ipairs(sole_keys) do
+  redis.call('HSET', key, unpack(soles[key]))
+  redis.call('PEXPIRE', key, history)
+end
 for _, of in ipairs(noted) do
   write_note(of)
 end
