@@ -3,11 +3,11 @@
 use std::{fmt::Debug, time::Duration};
 
 use shared::{
-    domain::{DeadReason, Delivery, Tally},
+    domain::{DeadReason, Delivery, Generation, Tally},
     id::{AppId, MessageId},
     store::{
-        Cursor, ErrorKind, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Result,
-        Settlement, Verdict,
+        Cursor, ErrorKind, Lifetimes, Order, Page, PageRequest, Place, Publication, Purge, Resend,
+        Resent, Result, Settlement, Verdict,
     },
     time::Millis,
 };
@@ -20,6 +20,7 @@ crate::engines::on_each_engine! {
     messages_are_paged_both_ways,
     endpoint_attempts_are_paged_both_ways,
     message_attempts_are_paged_both_ways,
+    attempts_of_what_was_sent_again_come_behind_the_first,
     dead_letters_are_paged_both_ways,
     pages_go_on_where_they_ended_while_the_list_grows,
     an_empty_list_is_done,
@@ -139,6 +140,39 @@ async fn message_attempts_are_paged_both_ways(bench: Bench) {
     assert_eq!(expected.len(), 9);
     let read =
         async |request| bench.store.message_attempts(tenant.app, delivery.message, &request).await;
+    assert_paged(&expected, read).await;
+}
+
+async fn attempts_of_what_was_sent_again_come_behind_the_first(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let fence = bench.own(tenant.lane()).await;
+    let first = tenant.deliver().await;
+    let mut expected = Vec::new();
+    for generation in 0..4 {
+        let delivery = Delivery { generation: Generation(generation), ..first };
+        if generation > 0 {
+            let resent = bench.store.resend(Resend { delivery }).await.unwrap();
+            assert_eq!(resent, Resent::Queued);
+        }
+        let place = Place::Stream(bench.entry_of(delivery).await);
+        let record = attempt(delivery, 1);
+        expected.push(record.clone());
+        let verdict = Verdict::Delivered;
+        let settlement = Settlement { delivery, place, attempts: 1, verdict, record: Some(record) };
+        bench.settle_all(&fence, vec![settlement]).await.unwrap();
+    }
+    let read =
+        async |request| bench.store.message_attempts(tenant.app, first.message, &request).await;
+    assert_paged(&expected, read).await;
+
+    for struck in [0, 2] {
+        let attempt = Some(expected[struck].id);
+        assert!(bench.store.expunge_responses(tenant.app, first.message, attempt).await.unwrap());
+        expected[struck].response.clear();
+        assert_paged(&expected, read).await;
+    }
+    assert!(bench.store.expunge_responses(tenant.app, first.message, None).await.unwrap());
+    expected.iter_mut().for_each(|attempt| attempt.response.clear());
     assert_paged(&expected, read).await;
 }
 
