@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use ::redis::{Cmd, Value, cmd, pipe};
+use ::redis::{Value, cmd, pipe};
 
 use super::{
     Redis,
@@ -43,22 +43,10 @@ impl Places {
     fn sole(&self) -> usize {
         self.sole.len() / PLACE
     }
-
-    /// Asks for those of the range that stand in the string.
-    fn in_string(&self, range: &Range<usize>) -> Cmd {
-        let (first, end) = (range.start.max(self.sole()), range.end.max(self.sole()));
-        let mut command = cmd("GETRANGE");
-        match first < end {
-            true => command
-                .arg(&self.key)
-                .arg((first - self.sole()) * PLACE)
-                .arg((end - self.sole()) * PLACE - 1),
-            // Nothing, whatever the string holds.
-            false => command.arg(&self.key).arg(1).arg(0),
-        };
-        command
-    }
 }
+
+/// A place: the endpoint, the entry of its history, and which of the entry's records.
+type Pointer<'a> = (EndpointId, &'a str, usize);
 
 impl Redis {
     async fn places_of(&self, shard: Shard, message: MessageId) -> Result<Places> {
@@ -71,13 +59,18 @@ impl Redis {
         Ok(Places { total: (sole.len() + length) / PLACE, sole, key })
     }
 
+    /// The places of a range that is not empty.
     async fn cut(&self, places: &Places, range: Range<usize>) -> Result<Vec<u8>> {
         let mut cut = Vec::with_capacity(range.len() * PLACE);
         if range.start < places.sole() {
             cut.extend_from_slice(&places.sole);
         }
         if range.end > places.sole() {
-            cut.extend(self.ask::<Vec<u8>>(&places.in_string(&range)).await?);
+            let first = range.start.saturating_sub(places.sole()) * PLACE;
+            let last = (range.end - places.sole()) * PLACE - 1;
+            let mut rest = cmd("GETRANGE");
+            rest.arg(&places.key).arg(first).arg(last);
+            cut.extend(self.ask::<Vec<u8>>(&rest).await?);
         }
         Ok(cut)
     }
@@ -88,43 +81,58 @@ impl Redis {
         message: MessageId,
         page: &PageRequest,
     ) -> Result<Page<Attempt>> {
-        let shard = Shard::of(app);
-        let places = self.places_of(shard, message).await?;
+        let places = self.places_of(Shard::of(app), message).await?;
         let (range, done) = window(page, places.total)?;
         if range.is_empty() {
             return Ok(Page { entries: Vec::new(), done });
         }
         let first = range.start;
         let cut = self.cut(&places, range).await?;
-        let pointers = cut.chunks(PLACE).map(pointer).collect::<Result<Vec<_>>>()?;
+        let attempts = self.attempts_at(app, &pointers(&cut)?).await?;
+        let cursor = |at: usize| Cursor((first + at).to_string());
+        let mut entries: Vec<_> = (attempts.into_iter().enumerate())
+            .filter_map(|(at, attempt)| Some((cursor(at), attempt?)))
+            .collect();
+        if page.order == Order::NewestFirst {
+            entries.reverse();
+        }
+        Ok(Page { entries, done })
+    }
+
+    /// The attempt at each place; none where the endpoint's history has gone first.
+    async fn attempts_at(
+        &self,
+        app: AppId,
+        pointers: &[Pointer<'_>],
+    ) -> Result<Vec<Option<Attempt>>> {
+        let shard = Shard::of(app);
         let mut pipeline = pipe();
-        for (endpoint, entry, _) in &pointers {
+        for (endpoint, entry, _) in pointers {
             let key = keys::attempts(shard, *endpoint);
             pipeline.cmd("XRANGE").arg(key).arg(*entry).arg(*entry);
         }
         let found: Vec<Vec<Raw>> = self.ask_all(&pipeline).await?;
         let mut pipeline = pipe();
-        for (endpoint, entry, index) in &pointers {
+        for (endpoint, entry, index) in pointers {
             let key = keys::struck(shard, *endpoint);
             pipeline.cmd("ZSCORE").arg(key).arg(format!("{entry}.{index}"));
         }
         let struck: Vec<Option<u64>> = self.ask_all(&pipeline).await?;
         let field = app.bare().to_string();
-        let mut entries = Vec::with_capacity(pointers.len());
+        let mut attempts = Vec::with_capacity(pointers.len());
         for (at, ((_, _, index), found)) in pointers.iter().zip(&found).enumerate() {
-            // The endpoint's history may have gone first.
-            let Some((_, fields)) = found.first() else { continue };
-            if let Some(mut attempt) = packed(fields, &field)?.into_iter().nth(*index) {
-                if struck.get(at).is_some_and(Option::is_some) {
-                    attempt.response.clear();
-                }
-                entries.push((Cursor((first + at).to_string()), attempt));
+            let mut attempt = match found.first() {
+                Some((_, fields)) => packed(fields, &field)?.into_iter().nth(*index),
+                None => None,
+            };
+            if let Some(attempt) = attempt.as_mut()
+                && struck.get(at).is_some_and(Option::is_some)
+            {
+                attempt.response.clear();
             }
+            attempts.push(attempt);
         }
-        if page.order == Order::NewestFirst {
-            entries.reverse();
-        }
-        Ok(Page { entries, done })
+        Ok(attempts)
     }
 
     /// What stands in a stream cannot be changed. So it is remembered which responses are not to be
@@ -136,39 +144,35 @@ impl Redis {
         attempt: Option<AttemptId>,
     ) -> Result<bool> {
         let shard = Shard::of(app);
-        let mut request = PageRequest { limit: STRUCK_AT_ONCE, ..PageRequest::default() };
-        request.order = Order::OldestFirst;
+        let places = self.places_of(shard, message).await?;
         let mut any = false;
-        loop {
-            let page = self.attempts_of_message(app, message, &request).await?;
-            let wanted = page
-                .entries
-                .iter()
-                .filter(|(_, found)| attempt.is_none_or(|attempt| attempt == found.id))
-                .map(|(cursor, _)| list_place(cursor))
-                .collect::<Result<Vec<_>>>()?;
-            if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
-                let places = self.places_of(shard, message).await?;
-                let cut = self.cut(&places, *first..last + 1).await?;
-                let cut: Vec<_> = cut.chunks(PLACE).collect();
-                let wanted = wanted.iter().filter_map(|place| cut.get(place - first));
-                self.note_struck(shard, wanted.copied()).await?;
+        for first in (0..places.total).step_by(STRUCK_AT_ONCE) {
+            let end = places.total.min(first + STRUCK_AT_ONCE);
+            let cut = self.cut(&places, first..end).await?;
+            let pointers = pointers(&cut)?;
+            let found = self.attempts_at(app, &pointers).await?;
+            let is_wanted = |found: &Attempt| attempt.is_none_or(|attempt| attempt == found.id);
+            let wanted: Vec<_> = (pointers.into_iter().zip(found))
+                .filter(|(_, found)| found.as_ref().is_some_and(is_wanted))
+                .map(|(pointer, _)| pointer)
+                .collect();
+            if !wanted.is_empty() {
+                self.note_struck(shard, &wanted).await?;
                 any = true;
             }
-            request.after = page.entries.last().map(|(cursor, _)| cursor.clone());
-            if page.done || request.after.is_none() || (any && attempt.is_some()) {
-                return Ok(any);
+            if any && attempt.is_some() {
+                break;
             }
         }
+        Ok(any)
     }
 
-    async fn note_struck(&self, shard: Shard, places: impl Iterator<Item = &[u8]>) -> Result<()> {
+    async fn note_struck(&self, shard: Shard, pointers: &[Pointer<'_>]) -> Result<()> {
         let life = millis(self.lifetimes.history);
         let now = Millis::now().0;
         let mut pipeline = pipe();
-        for place in places {
-            let (endpoint, entry, index) = pointer(place)?;
-            let key = keys::struck(shard, endpoint);
+        for (endpoint, entry, index) in pointers {
+            let key = keys::struck(shard, *endpoint);
             pipeline.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(now.saturating_sub(life));
             pipeline.cmd("ZADD").arg(&key).arg(now).arg(format!("{entry}.{index}"));
             pipeline.cmd("PEXPIRE").arg(&key).arg(life);
@@ -194,9 +198,13 @@ fn window(page: &PageRequest, total: usize) -> Result<(Range<usize>, bool)> {
     })
 }
 
+fn pointers(places: &[u8]) -> Result<Vec<Pointer<'_>>> {
+    places.chunks(PLACE).map(pointer).collect()
+}
+
 /// A place: the endpoint's 22 characters, the entry of its stream, which of the entry's records, and
 /// blanks.
-fn pointer(place: &[u8]) -> Result<(EndpointId, &str, usize)> {
+fn pointer(place: &[u8]) -> Result<Pointer<'_>> {
     std::str::from_utf8(place)
         .ok()
         .and_then(|text| text.trim_end().split_at_checked(TEXT_LEN))
