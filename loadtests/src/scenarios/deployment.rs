@@ -144,10 +144,14 @@ impl Deployment {
         Ok((cpu_time(self.redis.pid())?, dispatchers))
     }
 
+    async fn redis_connection(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        let client = redis::Client::open(self.redis.url())?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+
     /// Bytes that Redis uses for all that it holds.
     pub async fn redis_memory(&self) -> anyhow::Result<u64> {
-        let client = redis::Client::open(self.redis.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = self.redis_connection().await?;
         let info: redis::InfoDict =
             redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
         info.get("used_memory").context("redis does not say how much memory it uses")
@@ -155,8 +159,7 @@ impl Deployment {
 
     /// How many entries are in the streams of all lanes.
     pub async fn streaming(&self) -> anyhow::Result<u64> {
-        let client = redis::Client::open(self.redis.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut connection = self.redis_connection().await?;
         let lanes: Vec<String> =
             redis::cmd("KEYS").arg("*:lane:*").query_async(&mut connection).await?;
         let mut lengths = redis::pipe();
