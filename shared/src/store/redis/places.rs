@@ -25,7 +25,7 @@ use crate::{
     time::Millis,
 };
 
-/// What a place takes up, in bytes; the script settle knows it too.
+/// What a place takes up in the string, in bytes; the script settle knows it too.
 const PLACE: usize = 56;
 /// Of how many attempts the responses are struck out at a time.
 const STRUCK_AT_ONCE: usize = 250;
@@ -55,7 +55,11 @@ impl Redis {
         pipeline.cmd("HGET").arg(keys::sole_attempts(shard, message)).arg(message.bare().as_str());
         pipeline.cmd("STRLEN").arg(&key);
         let (sole, length): (Option<Vec<u8>>, usize) = self.ask_all(&pipeline).await?;
-        let sole = sole.unwrap_or_default();
+        let as_in_the_string = |mut place: Vec<u8>| {
+            place.resize(PLACE, b' ');
+            place
+        };
+        let sole = sole.map(as_in_the_string).unwrap_or_default();
         Ok(Places { total: (sole.len() + length) / PLACE, sole, key })
     }
 

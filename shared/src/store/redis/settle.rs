@@ -158,22 +158,24 @@ pub(super) fn add_lane(call: &mut Call, piece: &Piece<'_>, works: &Works<'_>) ->
 
 fn add_queue(call: &mut Call, queue: Queue, work: &Work<'_>) {
     let shard = Shard::of(queue.app);
-    let state = work.state.and_then(|change| change.state.clone());
     call.key(keys::app(queue.app))
         .key(keys::wait(queue))
         .key(keys::tries(queue))
         .key(keys::attempts(shard, queue.endpoint))
-        .key(keys::dead(shard, queue.endpoint))
-        .key(keys::state(shard, queue.endpoint))
         .key(keys::tally(shard, queue.endpoint, Millis::now()))
         .arg(queue.member())
-        .arg(keys::endpoint_field(queue.endpoint))
-        .arg(state.unwrap_or_default());
-    match work.state.and_then(|change| change.reopens) {
-        None => call.arg(""),
-        Some(reopens) => call.number(millis(reopens)),
+        .count(work.settlements.len());
+    let Some(StateChange { state, reopens, .. }) = work.state else {
+        call.arg("");
+        return;
     };
-    call.count(work.settlements.len());
+    call.key(keys::state(shard, queue.endpoint))
+        .arg("change")
+        .arg(state.as_deref().unwrap_or_default());
+    match reopens {
+        None => call.arg(""),
+        Some(reopens) => call.number(millis(*reopens)),
+    };
 }
 
 fn add_settlement(call: &mut Call, settlement: &Settlement) -> Result<()> {
@@ -189,9 +191,13 @@ fn add_settlement(call: &mut Call, settlement: &Settlement) -> Result<()> {
     };
     let before = i64::from(*attempts) - i64::from(record.is_some());
     call.arg(delivery.member()).arg(before.to_string());
+    match record {
+        None => call.arg(""),
+        Some(attempt) => call.arg(json(attempt)?),
+    };
     match verdict {
-        Verdict::Delivered => call.arg("delivered").arg("").arg(""),
-        Verdict::Deleted => call.arg("deleted").arg("").arg(""),
+        Verdict::Delivered => call.arg("delivered"),
+        Verdict::Deleted => call.arg("deleted"),
         Verdict::Retry { delay, steps } => {
             call.arg("retry").number(millis(*delay)).arg(format!("{attempts}:{steps}"))
         }
@@ -205,12 +211,8 @@ fn add_settlement(call: &mut Call, settlement: &Settlement) -> Result<()> {
                 at: Millis::now(),
                 extra: Extra::new(),
             };
-            call.arg("dead").arg(json(&letter)?).arg("")
+            call.key(keys::dead(shard, delivery.endpoint)).arg("dead").arg(json(&letter)?)
         }
-    };
-    match record {
-        None => call.arg(""),
-        Some(attempt) => call.arg(json(attempt)?),
     };
     Ok(())
 }

@@ -8,7 +8,7 @@
 --         members parked, members due, delay of the next (ms; -1: none), members in all, tries of both.
 
 -- What waits is read at once where it is no more than this: most queues hold little.
-local FEW = 16
+local FEW, FEW_TEXT = 16, '16'
 
 local fence, timed = ARGV[1], ARGV[2]
 local first_time = tonumber(timed)
@@ -83,7 +83,7 @@ local function split_few(all, wanted, wanted_retries)
 end
 
 local function by_time(wait, try, wanted, wanted_retries)
-  local all = redis.call('ZRANGE', wait, 0, FEW, 'WITHSCORES')
+  local all = redis.call('ZRANGE', wait, '0', FEW_TEXT, 'WITHSCORES')
   local waiting, parked, retries, next = #all / 2
   if waiting > FEW then
     waiting = redis.call('ZCARD', wait)

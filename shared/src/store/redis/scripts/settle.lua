@@ -3,14 +3,16 @@
 --
 -- ARGV: retention, life of history (ms), first score that is a time, lanes; then for each lane
 --         fence, first and last entry (empty: none), settlements that name one, queues; then for each queue
---           queue, the endpoint's field in app, state (empty: as it is), reopens (ms; empty: as it is),
---           settlements; then each
---             entry (empty: it waits), member, attempts before, verdict, value, tries, record (or empty)
+--           queue, settlements, change (empty: none; then
+--           state (empty: as it is), reopens (ms; empty: as it is)); then for each settlement
+--             entry (empty: it waits), member, attempts before, record (or empty), verdict; then
+--               if that is retry: delay (ms), tries; if it is dead: dead letter
 -- KEYS: for each lane lease, stream, agenda; then for each of its queues
---         app, waiting set, tries, attempts, dead letters, state, tally; then for each settlement
---           body, left, attempts of the message, attempts of messages with a sole one
+--         app, waiting set, tries, attempts, tally, if there is a change: state; then for each settlement
+--           body, left, attempts of the message, attempts of messages with a sole one, if it is dead: dead letters
 -- A queue is ordered if it is named `...~<number>`: what is retried keeps its score there.
--- Verdicts: delivered, retry (value: delay in ms), dead (value: dead letter), deleted.
+-- Verdicts: delivered, retry, dead, deleted.
+-- Numbers are handed to commands as texts: of a number, Redis prints 17 digits.
 -- Answer, for each lane: nothing if fenced, otherwise '1' for each settlement that was done and '0' for
 -- each that was not there, in the order of the arguments.
 
@@ -22,8 +24,8 @@ local KEPT, MINUTE = 10000000, 60000
 -- And one that counts towards its application's quota the field of the count, as publish says.
 local CHARGED = 100000000000000
 
--- Where an attempt is: the endpoint, the entry of its history, and which of that. All as long as this,
--- so that a page of them is cut out of the string that they make.
+-- Where an attempt is: the endpoint, the entry of its history, and which of that. In a string all are as long
+-- as this, so that a page of them is cut out of it.
 local PLACE = '%-56s'
 
 local retention, history, first_time = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -33,6 +35,10 @@ local oldest = string.format('%.0f', now - history)
 -- A tally's fields are named after their hour, and live as long as what they count.
 local HOUR = 3600000
 local hour = string.format('%.0f', math.floor(now / HOUR))
+local hours_life = string.format('%.0f', history + HOUR)
+local DELIVERED, FAILED, GIVEN_UP = hour .. 'd', hour .. 'f', hour .. 'g'
+-- What the queue of no strand is named: longer ones say which.
+local PLAIN = 44
 
 local lanes, leases = {}, {}
 local k, a = 0, 4
@@ -45,25 +51,36 @@ for l = 1, tonumber(ARGV[4]) do
   local queues = tonumber(ARGV[a + 5])
   k, a = k + 3, a + 5
   for q = 1, queues do
+    local name = ARGV[a + 1]
     local queue = {
-      app = KEYS[k + 1], wait = KEYS[k + 2], try = KEYS[k + 3], att = KEYS[k + 4],
-      dead = KEYS[k + 5], state_key = KEYS[k + 6], tally = KEYS[k + 7],
-      name = ARGV[a + 1], field = ARGV[a + 2], state = ARGV[a + 3], reopens = ARGV[a + 4],
-      ordered = string.find(ARGV[a + 1], '~%d') ~= nil,
-      items = {}, members = {}, waits = false, asks_endpoint = ARGV[a + 3] ~= '',
+      app = KEYS[k + 1], wait = KEYS[k + 2], try = KEYS[k + 3], att = KEYS[k + 4], tally = KEYS[k + 5],
+      name = name, ordered = #name > PLAIN and string.find(name, '~%d') ~= nil,
+      items = {}, members = {}, waits = false, asks_endpoint = false,
     }
-    local items = tonumber(ARGV[a + 5])
-    k, a = k + 7, a + 5
+    local items, change = tonumber(ARGV[a + 2]), ARGV[a + 3]
+    k, a = k + 5, a + 3
+    if change ~= '' then
+      queue.state_key, queue.state, queue.reopens = KEYS[k + 1], ARGV[a + 1], ARGV[a + 2]
+      queue.asks_endpoint = queue.state ~= ''
+      k, a = k + 1, a + 2
+    end
     for i = 1, items do
-      queue.items[i] = {
+      local item = {
         body = KEYS[k + 1], left = KEYS[k + 2], mat = KEYS[k + 3], sole = KEYS[k + 4],
-        entry = ARGV[a + 1], member = ARGV[a + 2], before = ARGV[a + 3], verdict = ARGV[a + 4],
-        value = ARGV[a + 5], tries = ARGV[a + 6], record = ARGV[a + 7],
+        entry = ARGV[a + 1], member = ARGV[a + 2], before = ARGV[a + 3], record = ARGV[a + 4],
+        verdict = ARGV[a + 5],
       }
-      queue.members[i] = ARGV[a + 2]
-      queue.waits = queue.waits or ARGV[a + 1] == ''
-      queue.asks_endpoint = queue.asks_endpoint or ARGV[a + 4] == 'retry'
-      k, a = k + 4, a + 7
+      k, a = k + 4, a + 5
+      if item.verdict == 'retry' then
+        item.delay, item.tries = ARGV[a + 1], ARGV[a + 2]
+        queue.asks_endpoint = true
+        a = a + 2
+      elseif item.verdict == 'dead' then
+        item.dead, item.letter = KEYS[k + 1], ARGV[a + 1]
+        k, a = k + 1, a + 1
+      end
+      queue.items[i], queue.members[i] = item, item.member
+      queue.waits = queue.waits or item.entry == ''
     end
     lane.queues[q] = queue
   end
@@ -98,6 +115,18 @@ local function any_timed(scores)
   return false
 end
 
+-- Mostly a queue of which one is settled holds nothing else: then it goes as a whole.
+local function scores_of(queue)
+  if #queue.members == 1 then
+    local found = redis.call('ZRANGE', queue.wait, '0', '1', 'WITHSCORES')
+    if #found == 2 and found[1] == queue.members[1] then
+      queue.holds_one = true
+      return {found[2]}
+    end
+  end
+  return redis.call('ZMSCORE', queue.wait, unpack(queue.members))
+end
+
 local function check(lane)
   local found, limit, entries = {}, 2 * lane.streaming, {}
   if lane.streaming > 0 then
@@ -119,12 +148,13 @@ local function check(lane)
   for _, queue in ipairs(lane.queues) do
     local scores, tries, seen = {}, {}, {}
     if queue.waits then
-      scores = redis.call('ZMSCORE', queue.wait, unpack(queue.members))
+      scores = scores_of(queue)
       if queue.ordered or any_timed(scores) then
         tries = redis.call('HMGET', queue.try, unpack(queue.members))
       end
     end
-    queue.exists = queue.asks_endpoint and redis.call('HEXISTS', queue.app, queue.field) == 1
+    queue.exists = queue.asks_endpoint
+      and redis.call('HEXISTS', queue.app, 'ep:' .. string.sub(queue.name, 1, 22)) == 1
     for i, item in ipairs(queue.items) do
       -- What flows was never tried, even if the same delivery waits too: an entry that could not be
       -- settled would be sent for ever.
@@ -166,11 +196,13 @@ for i, left in ipairs(lefts) do
   end
 end
 
-local function tally(queue, what, count)
-  -- The first of an hour sees to it that the key lives as long as the hour's history.
-  if count > 0 and redis.call('HINCRBY', queue.tally, hour .. what, count) == count then
-    redis.call('PEXPIRE', queue.tally, string.format('%.0f', history + HOUR))
+-- Counts in the tally; answers whether it is the first to do so in this hour.
+local function begins_hour(queue, field, count)
+  if count == 0 then
+    return false
   end
+  local text = count == 1 and '1' or string.format('%.0f', count)
+  return redis.call('HINCRBY', queue.tally, field, text) == count
 end
 
 -- Where the attempts of messages are. Mostly the first brings a message's one delivery: one command
@@ -198,7 +230,7 @@ local function note(item, place)
     notes[item.mat] = of
     noted[#noted + 1] = of
   end
-  of.places[#of.places + 1] = place
+  of.places[#of.places + 1] = string.format(PLACE, place)
   of.late = of.late or not is_first
 end
 
@@ -209,7 +241,9 @@ local function write_note(of)
   end
 end
 
-local function write_queue(lane, queue, removals, lowered)
+-- Waiting sets that go as a whole, over all lanes.
+local emptied = {}
+local function write_queue(lane, queue, removals, lowered, unlisted)
   local added, removed, tried, untried, records, recorded = {}, {}, {}, {}, {}, {}
   local delivered, failed, given_up = 0, 0, 0
   local earliest
@@ -221,7 +255,7 @@ local function write_queue(lane, queue, removals, lowered)
         removed[#removed + 1] = item.member
       end
       if item.verdict == 'retry' then
-        local due = now + item.value
+        local due = now + item.delay
         tried[#tried + 1] = item.member
         if queue.ordered then
           tried[#tried + 1] = item.tries .. ':' .. string.format('%.0f', due)
@@ -245,9 +279,9 @@ local function write_queue(lane, queue, removals, lowered)
       end
       if item.verdict == 'dead' then
         given_up = given_up + 1
-        redis.call('XADD', queue.dead, 'MINID', '~', oldest, 'LIMIT', '1000', '*',
-          string.sub(queue.name, 23, 44), item.value)
-        redis.call('PEXPIRE', queue.dead, history)
+        redis.call('XADD', item.dead, 'MINID', '~', oldest, 'LIMIT', '1000', '*',
+          string.sub(queue.name, 23, 44), item.letter)
+        redis.call('PEXPIRE', item.dead, history)
       end
     end
   end
@@ -262,26 +296,35 @@ local function write_queue(lane, queue, removals, lowered)
   if #untried > 0 then
     redis.call('HDEL', queue.try, unpack(untried))
   end
-  if queue.reopens ~= '' then
+  if queue.reopens and queue.reopens ~= '' then
     redis.call('ZADD', lane.agenda, 'XX', string.format('%.0f', now + queue.reopens), queue.name)
   end
-  if #removed > 0 then
+  if #removed > 0 and queue.holds_one then
+    emptied[#emptied + 1] = queue.wait
+    unlisted[#unlisted + 1] = queue.name
+  elseif #removed > 0 then
     redis.call('ZREM', queue.wait, unpack(removed))
     lowered[#lowered + 1] = queue
   end
   if #records > 0 then
     local entry = redis.call('XADD', queue.att, 'MINID', '~', oldest, 'LIMIT', '1000', '*',
       string.sub(queue.name, 23, 44), '[' .. table.concat(records, ',') .. ']')
-    redis.call('PEXPIRE', queue.att, history)
     local endpoint = string.sub(queue.name, 1, 22)
     for i, item in ipairs(recorded) do
-      note(item, string.format(PLACE, endpoint .. entry .. '.' .. (i - 1)))
+      note(item, endpoint .. entry .. '.' .. (i - 1))
     end
   end
-  tally(queue, 'd', delivered)
-  tally(queue, 'f', failed)
-  tally(queue, 'g', given_up)
-  if queue.state ~= '' and queue.exists then
+  local of_delivered = begins_hour(queue, DELIVERED, delivered)
+  local of_failed = begins_hour(queue, FAILED, failed)
+  local of_given_up = begins_hour(queue, GIVEN_UP, given_up)
+  -- The first of an hour sees to it that all of the hour is kept as long as its last.
+  if of_delivered or of_failed then
+    redis.call('PEXPIRE', queue.att, hours_life)
+  end
+  if of_delivered or of_failed or of_given_up then
+    redis.call('PEXPIRE', queue.tally, hours_life)
+  end
+  if queue.exists and queue.state and queue.state ~= '' then
     redis.call('SET', queue.state_key, queue.state)
   end
 end
@@ -310,15 +353,18 @@ local answers, all_lowered, waits = {}, {}, {}
 for l, lane in ipairs(lanes) do
   answers[l] = false
   if lane.held then
-    local removals, lowered, flags = {}, {}, {}
+    local removals, lowered, unlisted, flags = {}, {}, {}, {}
     for _, queue in ipairs(lane.queues) do
-      write_queue(lane, queue, removals, lowered)
+      write_queue(lane, queue, removals, lowered, unlisted)
       for _, item in ipairs(queue.items) do
         flags[#flags + 1] = item.done and '1' or '0'
       end
     end
     if #removals > 0 then
       redis.call('XDEL', lane.stream, unpack(removals))
+    end
+    if #unlisted > 0 then
+      redis.call('ZREM', lane.agenda, unpack(unlisted))
     end
     if #lowered > 0 then
       all_lowered[#all_lowered + 1] = {lane, lowered}
@@ -328,6 +374,9 @@ for l, lane in ipairs(lanes) do
     end
     answers[l] = table.concat(flags)
   end
+end
+if #emptied > 0 then
+  redis.call('UNLINK', unpack(emptied))
 end
 if #waits > 0 then
   local all_empty = redis.call('EXISTS', unpack(waits)) == 0
