@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use shared::{
     domain::{Attempt, AttemptStatus, Delivery, Message, Trigger},
     id::AttemptId,
@@ -105,7 +105,7 @@ fn request(job: &Job, at: Millis, tracer: &Tracer) -> Option<Request> {
     let seconds = at.0 / 1000;
     let signatures = signature::sign(target.secrets(at), &id, seconds, &job.message.payload);
     // Written last, so that no configured header can replace them.
-    let mut headers: HeaderMap = target.headers.clone();
+    let mut headers = target.headers();
     for (name, value) in &job.message.header.options.headers {
         let name: HeaderName = name.parse().ok()?;
         headers.insert(name, HeaderValue::from_str(value).ok()?);

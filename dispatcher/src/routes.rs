@@ -60,11 +60,11 @@ pub(crate) struct Route {
     ordered: Option<Box<Schedule>>,
 }
 
-/// URL, fixed headers and signing secrets of the requests to an endpoint.
+/// URL, headers of its own and signing secrets of the requests to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
     secrets: Vec<SigningSecret<Secret>>,
 }
 
@@ -111,19 +111,25 @@ impl Route {
 
 impl Target {
     fn of(endpoint: &Endpoint, confidential: Confidential) -> Option<Self> {
-        let mut headers = HeaderMap::with_capacity(confidential.headers.len() + 8);
+        let header = |(name, value): (&String, &String)| {
+            Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?))
+        };
+        let headers = confidential.headers.iter().map(header).collect::<Option<_>>()?;
+        Some(Self { url: endpoint.url.parse().ok()?, headers, secrets: confidential.secrets })
+    }
+
+    /// Headers that each request to the endpoint has, with room for those of an attempt.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
             USER_AGENT,
             HeaderValue::from_static(concat!("Sluicegate/", env!("CARGO_PKG_VERSION"))),
         );
-        for (name, value) in &confidential.headers {
-            let name: HeaderName = name.parse().ok()?;
-            headers.insert(name, HeaderValue::from_str(value).ok()?);
-        }
+        headers.extend(self.headers.iter().cloned());
         // What was compressed would have to be inflated to be read.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        Some(Self { url: endpoint.url.parse().ok()?, headers, secrets: confidential.secrets })
+        headers
     }
 
     /// The secrets that sign at this time, newest first.

@@ -1,7 +1,11 @@
 //! A backlog: what a lane knows of one queue's waiting set, and what of it is in hand.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    mem,
+};
 
+use foldhash::fast::RandomState;
 use shared::{
     domain::{Delivery, Strand},
     store::Place,
@@ -37,7 +41,7 @@ pub(super) struct Backlog {
     /// A look into the waiting set is wanted or under way.
     pub(super) looking: bool,
     /// Let go since that look began: its page may still show them.
-    pub(super) departed: HashSet<Delivery>,
+    pub(super) departed: HashSet<Delivery, RandomState>,
     /// Parked, or put back, since that look began: its page may not show them, or not let them be taken.
     parked_meanwhile: bool,
     /// The earliest retry that was written down since that look began: likewise.
@@ -59,6 +63,11 @@ impl Backlog {
         self.held += 1;
         self.held_waiting += usize::from(ready.place == Place::Waiting);
         self.ready.push_back(ready);
+    }
+
+    /// Takes the next that is ready.
+    pub(super) fn take(&mut self) -> Option<Ready> {
+        take_first(&mut self.ready)
     }
 
     /// One that waits is in hand, though not to be sent.
@@ -103,7 +112,7 @@ impl Backlog {
     /// A look into the waiting set begins.
     pub(super) fn begin_look(&mut self) {
         self.looking = true;
-        self.departed.clear();
+        mem::take(&mut self.departed);
         self.parked_meanwhile = false;
         self.due_meanwhile = None;
     }
@@ -111,7 +120,7 @@ impl Backlog {
     /// A look ended: `next` is when the earliest retry is due that it did not show.
     pub(super) fn end_look(&mut self, all_parked_seen: bool, next: Option<Instant>) {
         self.looking = false;
-        self.departed.clear();
+        mem::take(&mut self.departed);
         // If it saw all, what is parked is in hand now. Parks that are under way say so when they are
         // answered: to look for them before would only be to look again and again.
         self.parked = !all_parked_seen || self.parked_meanwhile;
@@ -165,6 +174,16 @@ impl Backlog {
     }
 }
 
+/// Takes the first of a line. Endpoints stay known for a while after their work is done, and there may be
+/// very many: an empty line keeps no memory.
+pub(super) fn take_first<T>(line: &mut VecDeque<T>) -> Option<T> {
+    let first = line.pop_front();
+    if line.is_empty() {
+        mem::take(line);
+    }
+    first
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -181,7 +200,7 @@ mod tests {
         assert!(backlog.is_worth_a_look());
         let first = ready(ORDERED);
         backlog.push(first);
-        assert!(backlog.ready.pop_front().is_some());
+        assert!(backlog.take().is_some());
         assert!(!backlog.is_worth_a_look() && !backlog.has_work(Instant::now()));
         backlog.let_go(first.delivery, first.place);
         assert!(backlog.is_worth_a_look());

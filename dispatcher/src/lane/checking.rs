@@ -3,22 +3,20 @@
 //! The check re-reads one page of the stream behind the lane's position and one page of the agenda,
 //! and takes up what is not in hand. Without a failover of the store it should find nothing.
 
-use std::{collections::HashSet, mem, sync::Arc, time::Duration};
+use std::{collections::HashSet, mem, sync::Arc};
 
 use actix::Context;
 use shared::{
-    domain::{Delivery, Destination},
+    domain::Delivery,
     store::{AgendaPage, Entry, EntryId},
 };
 use tokio::time::Instant;
 
-use super::{Event, LaneActor, Seat};
+use super::{Event, LaneActor};
 use crate::persist::until_answered;
 
 const AGENDA_PAGE: usize = 512;
 const CHECK_PAGE: usize = 128;
-/// What could be held but was not started for so long is parked: it must not pin the stream.
-const LONGEST_READY: Duration = Duration::from_secs(1);
 
 /// Progress of the checks.
 #[derive(Default)]
@@ -111,31 +109,21 @@ impl LaneActor {
         let now = Instant::now();
         self.remember_all(now, ctx);
         self.forget_idle_groups(now);
-        self.seats.retain(|_, seat| {
+        let (mut stuck, mut quiet) = (Vec::new(), Vec::new());
+        self.seats.retain(|destination, seat| {
             seat.forget_idle_queues();
+            if seat.is_stuck(now) {
+                stuck.push(*destination);
+            }
+            if seat.is_quiet() {
+                quiet.push(*destination);
+            }
             !seat.is_idle(now)
         });
-        let stuck: Vec<Destination> = self
-            .seats
-            .iter()
-            .filter(|(_, seat)| {
-                now.duration_since(seat.touched) > LONGEST_READY
-                    && seat.backlogs().any(|(_, backlog)| backlog.pins_the_stream())
-            })
-            .map(|(destination, _)| *destination)
-            .collect();
         for destination in stuck {
             self.put_back_ready(destination);
         }
         // A lease that could not be renewed for a while may have come back.
-        let looks = |seat: &Seat| seat.backlogs().any(|(_, backlog)| backlog.looking);
-        let quiet: Vec<Destination> = self
-            .seats
-            .iter()
-            .filter(|(_, seat)| !seat.is_empty())
-            .filter(|(_, seat)| seat.timer.is_none() && !seat.hungry && !looks(seat))
-            .map(|(destination, _)| *destination)
-            .collect();
         for destination in quiet {
             self.pump(destination, now, ctx);
         }

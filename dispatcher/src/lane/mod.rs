@@ -122,7 +122,8 @@ pub(crate) struct LaneActor {
     settler: Resident<Settler>,
     reader: Addr<Reader>,
     node: Addr<Node>,
-    seats: HashMap<Destination, Seat, RandomState>,
+    /// Boxed, so that a map that grows moves none of them, and has room for no more than there are.
+    seats: HashMap<Destination, Box<Seat>, RandomState>,
     /// All that is in hand: what is read a second time is recognised by it.
     held: HashMap<Delivery, Held, RandomState>,
     /// Entries up to this one have arrived.
@@ -227,7 +228,7 @@ impl LaneActor {
     /// What is known of an endpoint; made at need.
     fn seat(&mut self, destination: Destination, now: Instant) -> &mut Seat {
         let (top, careful) = (self.parts.config.max_window, self.is_careful(now));
-        self.seats.entry(destination).or_insert_with(|| Seat::new(top, careful, now))
+        self.seats.entry(destination).or_insert_with(|| Box::new(Seat::new(top, careful, now)))
     }
 
     /// What is known of a queue, while its endpoint has a seat.
@@ -372,7 +373,7 @@ impl Handler<Reread> for LaneActor {
 
     fn handle(&mut self, _: Reread, ctx: &mut Self::Context) {
         self.held.values_mut().for_each(|held| held.doubtful = true);
-        self.seats.values_mut().for_each(Seat::doubt_closed);
+        self.seats.values_mut().for_each(|seat| seat.doubt_closed());
         self.read_once_more(ctx);
     }
 }

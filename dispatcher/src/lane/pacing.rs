@@ -13,7 +13,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::{LaneActor, fetching::Taken, serving::NOT_AT_ONCE, turns::Turn};
+use super::{LaneActor, backlog::take_first, fetching::Taken, serving::NOT_AT_ONCE, turns::Turn};
 use crate::{
     brain::{LEAD, Wants},
     routes::Route,
@@ -53,7 +53,7 @@ impl LaneActor {
             // It may have waited for the limits until its time was over.
             let is_expired = |primed: &Primed| primed.message.header.is_expired(Millis::now());
             if seat.primed.front().is_some_and(is_expired) {
-                let Some(Primed { taken, .. }) = seat.primed.pop_front() else { return };
+                let Some(Primed { taken, .. }) = take_first(&mut seat.primed) else { return };
                 self.end_without_attempt(taken, Verdict::Dead(DeadReason::Expired), ctx);
                 continue;
             }
@@ -71,7 +71,7 @@ impl LaneActor {
             if let Err(time) = seat.brain.start(now) {
                 return self.set_timer(destination, time);
             }
-            let Some(primed) = seat.primed.pop_front() else { return };
+            let Some(primed) = take_first(&mut seat.primed) else { return };
             self.use_turn(destination);
             self.attempt(primed, ctx);
         }
@@ -88,10 +88,8 @@ impl LaneActor {
 
     /// The same for all endpoints.
     pub(super) fn put_back_all_primed(&mut self) {
-        let primed = |(destination, seat): (&Destination, &super::Seat)| {
-            (!seat.primed.is_empty()).then_some(*destination)
-        };
-        let destinations: Vec<_> = self.seats.iter().filter_map(primed).collect();
+        let seats = self.seats.iter().filter(|(_, seat)| !seat.primed.is_empty());
+        let destinations: Vec<_> = seats.map(|(destination, _)| *destination).collect();
         for destination in destinations {
             self.put_back_primed(destination);
         }

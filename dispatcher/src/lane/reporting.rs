@@ -218,20 +218,19 @@ impl LaneActor {
         let now = Instant::now();
         let seconds = now.duration_since(self.reporting.reported).as_secs_f64().max(0.001);
         self.reporting.reported = now;
-        self.seats.values_mut().for_each(|seat| seat.smooth_rates(seconds));
-        let mut report = Report::new(self.rows(), self.parts.config.worst_endpoints);
-        let ready: usize = self
-            .seats
-            .values()
-            .flat_map(Seat::backlogs)
-            .map(|(_, backlog)| backlog.ready.len())
-            .sum();
+        let (mut ready, mut hungry) = (0, 0);
+        let rows = self.rows(|seat| {
+            seat.smooth_rates(seconds);
+            ready += seat.backlogs().map(|(_, backlog)| backlog.ready.len()).sum::<usize>();
+            hungry += usize::from(seat.hungry);
+        });
+        let mut report = Report::new(rows, self.parts.config.worst_endpoints);
         for (stage, depth) in [
             (Stage::Held, self.held.len()),
             (Stage::Ready, ready),
             (Stage::Park, self.to_park.len()),
             (Stage::Look, self.to_look.len()),
-            (Stage::Credit, self.seats.values().filter(|seat| seat.hungry).count()),
+            (Stage::Credit, hungry),
         ] {
             report.stages[stage as usize] = depth;
         }
@@ -239,13 +238,16 @@ impl LaneActor {
         self.ask_for_depths(ctx);
     }
 
-    /// All endpoints that have work here, and those that are pinned.
-    fn rows(&self) -> Vec<Row> {
+    /// All endpoints that have work here, and those that are pinned; each that has work was visited
+    /// before. There may be very many, and most of the time goes into finding them in memory: so that is
+    /// done once.
+    fn rows(&mut self, mut visit: impl FnMut(&mut Seat)) -> Vec<Row> {
         let (now, wall) = (Instant::now(), Millis::now());
         let pinned = &self.parts.config.pinned_endpoints;
-        let seats = self.seats.iter();
+        let seats = self.seats.iter_mut();
         let mut rows: Vec<_> = seats
             .map(|(destination, seat)| {
+                visit(seat);
                 let is_pinned = pinned.contains(destination);
                 let tier = if is_pinned { Tier::Pinned } else { Tier::Standard };
                 seat.row(*destination, tier, now, wall)
@@ -300,6 +302,6 @@ impl Handler<Survey> for LaneActor {
     type Result = MessageResult<Survey>;
 
     fn handle(&mut self, survey: Survey, _: &mut Self::Context) -> Self::Result {
-        MessageResult(Surveyed::new(self.rows(), survey))
+        MessageResult(Surveyed::new(self.rows(|_| {}), survey))
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 
 /// A seat without work is kept this long, so that its window need not grow anew.
 const KEPT: Duration = Duration::from_secs(10);
+/// What could be held but was not started for so long is parked: it must not pin the stream.
+const LONGEST_READY: Duration = Duration::from_secs(1);
 /// Of so many attempts, at least one is a replay if there is something to replay.
 const REPLAY_SHARE: u32 = 16;
 
@@ -226,7 +228,7 @@ impl Seat {
             self.since_replay = self.since_replay.saturating_add(1);
             self.served = strand;
         }
-        self.backlog(strand).ready.pop_front()
+        self.backlog(strand).take()
     }
 
     /// Takes all that is ready.
@@ -244,6 +246,20 @@ impl Seat {
     /// Forgets queues of which nothing is known any more.
     pub(super) fn forget_idle_queues(&mut self) {
         self.others.retain(|_, backlog| !backlog.is_idle());
+    }
+
+    /// Whether something that could be started has been in the stream for too long.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        now.duration_since(self.touched) > LONGEST_READY
+            && self.backlogs().any(|(_, backlog)| backlog.pins_the_stream())
+    }
+
+    /// Whether it has something to serve, and nothing will remind of it.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.is_empty()
+            && self.timer.is_none()
+            && !self.hungry
+            && !self.backlogs().any(|(_, backlog)| backlog.looking)
     }
 
     /// Whether nothing is to be served, now or later.

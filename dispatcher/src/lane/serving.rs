@@ -10,8 +10,7 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{
-    Event, LaneActor, Seat, Stage, backlog::Ready, fetching::Taken, pacing::Primed,
-    seat::Configuration,
+    Event, LaneActor, Stage, backlog::Ready, fetching::Taken, pacing::Primed, seat::Configuration,
 };
 use crate::{
     attempt::{self, Ended, Job},
@@ -143,7 +142,7 @@ impl LaneActor {
 
     /// Lets go of all that was not started; it stays where it is, for the lane's next owner.
     pub(super) fn drop_ready(&mut self) {
-        let ready: Vec<_> = self.seats.values_mut().flat_map(Seat::take_all).collect();
+        let ready: Vec<_> = self.seats.values_mut().flat_map(|seat| seat.take_all()).collect();
         for ready in ready {
             self.let_go(&ready.delivery);
         }
