@@ -1,8 +1,10 @@
 //! File descriptors: whether this process may have as many as its settings need.
 
+use std::{fs, sync::Arc};
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::Config;
+use crate::{Config, connector::Idle};
 
 /// For the store, the API, and whatever else the process has open.
 const RESERVE: usize = 1024;
@@ -19,9 +21,24 @@ pub struct TooFew {
     most: usize,
 }
 
-/// How many connections are kept while they are not used, in all.
-pub(crate) fn most_idle(config: &Config) -> usize {
+/// How many connections may be kept while they are not used, in all.
+fn most_idle(config: &Config) -> usize {
     config.max_in_flight
+}
+
+/// When so many connectors are to give up connections that are not used. What they open between two looks at
+/// what is open, and what attempts need, is within what the settings need.
+pub(crate) fn idle(config: &Config, connectors: usize) -> Idle {
+    let most_open = most_idle(config) + RESERVE;
+    Idle {
+        unasked: most_idle(config).div_ceil(connectors),
+        is_too_much: Arc::new(move || open().is_none_or(|open| open >= most_open)),
+    }
+}
+
+/// How many descriptors this process has, where the system tells.
+fn open() -> Option<usize> {
+    ["/proc/self/fd", "/dev/fd"].iter().find_map(|all| Some(fs::read_dir(all).ok()?.count()))
 }
 
 /// File descriptors that the settings need, and those that this process may have.
@@ -68,5 +85,18 @@ impl Descriptors {
     fn too_few(&self, config: &Config) -> TooFew {
         let most = self.hard.map_or(usize::MAX, |most| most as usize);
         TooFew { in_flight: config.max_in_flight, needed: self.needed, most }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_counted() {
+        let before = open().unwrap();
+        let files: Vec<_> = (0..100).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        // Other tests open and close theirs.
+        assert!(open().unwrap() + 50 > before + files.len(), "{before}");
     }
 }

@@ -128,10 +128,10 @@ impl Dispatcher {
         descriptors::ensure(&config)?;
         let names = Arc::new(Names::of_system().map_err(StartError::Names)?);
         // One a worker, and the siding's.
-        let most_idle = descriptors::most_idle(&config).div_ceil(workers + 1);
+        let idle = descriptors::idle(&config, workers + 1);
         let connector = || {
             let (guard, names) = (Arc::clone(&guard), Arc::clone(&names));
-            Connector::new(guard, names, config.request_timeout, most_idle).map(Arc::new)
+            Connector::new(guard, names, config.request_timeout, idle.clone()).map(Arc::new)
         };
         let mut arbiters: Vec<_> = (0..workers).map(|_| Arbiter::new()).collect();
         let workers = arbiters

@@ -36,6 +36,11 @@ impl Counted {
     pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Counts anew, as if so many had been opened.
+    pub(super) fn restart(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
 }
 
 impl<S> Layer<S> for Counted {

@@ -40,8 +40,8 @@ use crate::{outcome::Outcome, retry::retry_after};
 
 /// A pooled connection is dropped when it was idle for this long…
 const IDLE: Duration = Duration::from_secs(30);
-/// …and all of them when the client is this old, so that changed names take effect, or when more may be
-/// idle than is allowed.
+/// …and all of them when the client is this old, so that changed names take effect, or when the process has
+/// too many.
 const CLIENT_AGE: Duration = Duration::from_secs(300);
 /// How much of a response's body is read and kept, in bytes.
 const RESPONSE_CAP: usize = 4096;
@@ -70,12 +70,21 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// What bounds the connections that are kept while nobody uses them.
+#[derive(Clone)]
+pub(crate) struct Idle {
+    /// Before there can be so many more of a connector, it is asked…
+    pub(crate) unasked: usize,
+    /// …whether all that the process has open is too much.
+    pub(crate) is_too_much: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
 /// HTTP clients for one thread: their connections live on the runtime that opened them.
 pub(crate) struct Connector {
     guard: Arc<Guard>,
     names: Arc<Names>,
     timeout: Duration,
-    most_idle: usize,
+    idle: Idle,
     clients: Mutex<Clients>,
     /// Requests under way.
     in_use: AtomicUsize,
@@ -89,7 +98,7 @@ struct Clients {
 }
 
 impl Clients {
-    fn new(guard: &Arc<Guard>, names: &Arc<Names>, most_idle: usize) -> reqwest::Result<Self> {
+    fn new(guard: &Arc<Guard>, names: &Arc<Names>) -> reqwest::Result<Self> {
         let opened = Counted::default();
         let client = |reach| {
             Client::builder()
@@ -101,7 +110,6 @@ impl Clients {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(most_idle)
                 .build()
         };
         let (public, allowed_only) = (client(Reach::Public)?, client(Reach::AllowedOnly)?);
@@ -126,16 +134,15 @@ impl Drop for InUse<'_> {
 }
 
 impl Connector {
-    /// A connector whose requests end within `timeout`: connect, headers and body together. Of its
-    /// connections no more than `most_idle` are kept while they are not used.
+    /// A connector whose requests end within `timeout`: connect, headers and body together.
     pub(crate) fn new(
         guard: Arc<Guard>,
         names: Arc<Names>,
         timeout: Duration,
-        most_idle: usize,
+        idle: Idle,
     ) -> reqwest::Result<Self> {
-        let clients = Mutex::new(Clients::new(&guard, &names, most_idle)?);
-        Ok(Self { guard, names, timeout, most_idle, clients, in_use: AtomicUsize::new(0) })
+        let clients = Mutex::new(Clients::new(&guard, &names)?);
+        Ok(Self { guard, names, timeout, idle, clients, in_use: AtomicUsize::new(0) })
     }
 
     /// Makes a POST request.
@@ -163,17 +170,30 @@ impl Connector {
 
     fn client(&self, reach: Reach) -> Client {
         let mut clients = self.clients.lock();
-        // The client does not tell how many are idle: no more than it has opened and nobody uses. What is
-        // under way on the connections of the one before goes on.
-        let idle = clients.opened.count().saturating_sub(self.in_use.load(Ordering::Relaxed));
-        let old = clients.made.elapsed() > CLIENT_AGE || idle >= self.most_idle;
-        if old && let Ok(fresh) = Clients::new(&self.guard, &self.names, self.most_idle) {
+        let old = clients.made.elapsed() > CLIENT_AGE || self.keeps_too_many(&clients.opened);
+        // What is under way on the connections of the one before goes on.
+        if old && let Ok(fresh) = Clients::new(&self.guard, &self.names) {
             *clients = fresh;
         }
         match reach {
             Reach::Public => clients.public.clone(),
             Reach::AllowedOnly => clients.allowed_only.clone(),
         }
+    }
+
+    /// Whether connections must be closed. The client does not tell how many are idle: no more than it has
+    /// opened and nobody uses, and often far fewer, because receivers close theirs and a burst opens some
+    /// in vain. So before all are given up, which busy receivers would feel, it is looked at what is open.
+    fn keeps_too_many(&self, opened: &Counted) -> bool {
+        let in_use = self.in_use.load(Ordering::Relaxed);
+        if opened.count().saturating_sub(in_use) < self.idle.unasked {
+            return false;
+        }
+        let too_many = (self.idle.is_too_much)();
+        if !too_many {
+            opened.restart(in_use);
+        }
+        too_many
     }
 
     async fn read(&self, mut response: Response, reach: Reach, deadline: Instant) -> Answer {

@@ -1,7 +1,12 @@
 //! The connector against receivers that mean no good.
 
-use std::{future::Future, sync::atomic::Ordering, time::Duration};
+use std::{
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use rstest::rstest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,7 +35,11 @@ fn patient_connector(timeout: Duration) -> Connector {
 
 fn guarded_connector(guard: Guard, timeout: Duration) -> Connector {
     let names = Arc::new(Names::of_system().unwrap());
-    Connector::new(Arc::new(guard), names, timeout, MOST_IDLE).unwrap()
+    Connector::new(Arc::new(guard), names, timeout, idle(true)).unwrap()
+}
+
+fn idle(is_too_much: bool) -> Idle {
+    Idle { unasked: MOST_IDLE, is_too_much: Arc::new(move || is_too_much) }
 }
 
 fn request(url: &str) -> Request {
@@ -282,7 +291,7 @@ async fn no_connection_is_made_where_a_name_server_says_a_private_address() {
     let server = Server::start(&[("evil.test", Says::Address("127.0.0.1"))]).await;
     let guard = Guard::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let connector =
-        Connector::new(Arc::new(guard), Arc::new(server.names), TIMEOUT, MOST_IDLE).unwrap();
+        Connector::new(Arc::new(guard), Arc::new(server.names), TIMEOUT, idle(true)).unwrap();
     for scheme in ["http", "https"] {
         let answer = connector.post(request(&format!("{scheme}://evil.test:{port}/"))).await;
         assert_eq!(answer.outcome, Outcome::Forbidden);
@@ -321,4 +330,33 @@ async fn idle_connections_of_many_hosts_are_bounded() {
     };
     tokio::time::timeout(Duration::from_secs(10), bounded).await.expect("they are closed");
     serving.iter().for_each(JoinHandle::abort);
+}
+
+/// A busy receiver keeps more connections than that, where nothing else runs short of them.
+#[actix_rt::test]
+async fn bursts_use_the_connections_of_those_before() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let (url, serving) = receiver(move |mut stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            loop {
+                hear(&mut stream).await?;
+                // All of a burst have their requests out by then.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.write_all(format!("{OK}content-length: 0\r\n\r\n").as_bytes()).await?;
+            }
+        }
+    })
+    .await;
+    let mut connector = patient_connector(Duration::from_secs(10));
+    connector.idle = idle(false);
+    let burst = 4 * MOST_IDLE;
+    for _ in 0..5 {
+        let answers = join_all((0..burst).map(|_| connector.post(request(&url)))).await;
+        assert!(answers.iter().all(|answer| answer.outcome == Outcome::Delivered));
+    }
+    // One for each of a burst, and some that a connection which became free made superfluous.
+    assert!(opened.load(Ordering::SeqCst) < 2 * burst, "{opened:?}");
+    serving.abort();
 }
