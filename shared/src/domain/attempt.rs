@@ -21,7 +21,7 @@ pub struct Attempt {
     #[serde(rename = "msg")]
     pub message: MessageId,
     /// Which sending of it.
-    #[serde(default, rename = "gen")]
+    #[serde(default, rename = "gen", skip_serializing_if = "is_default")]
     pub generation: Generation,
     /// 1 for the first attempt of its generation.
     #[serde(rename = "n")]
@@ -45,7 +45,7 @@ pub struct Attempt {
     /// When it started.
     pub at: Millis,
     /// Why it was made.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub trigger: Trigger,
     /// When the next attempt is due, if there will be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +53,11 @@ pub struct Attempt {
     /// Fields of a newer version.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// Whether a record says it by leaving it out: history is most of what a store holds.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How an attempt ended.
@@ -93,7 +98,7 @@ pub struct DeadLetter {
     #[serde(rename = "msg")]
     pub message: MessageId,
     /// Which sending of it.
-    #[serde(default, rename = "gen")]
+    #[serde(default, rename = "gen", skip_serializing_if = "is_default")]
     pub generation: Generation,
     /// Why it was given up.
     pub reason: DeadReason,
