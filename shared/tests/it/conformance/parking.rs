@@ -96,9 +96,10 @@ async fn park_stands_behind_all_parked_before(bench: Bench) {
 async fn park_of_another_delivery_at_the_entry_changes_nothing(bench: Bench) {
     let (tenant, deliveries) = flowing(&bench, 2).await;
     let fence = bench.own(tenant.lane()).await;
-    let before = bench.stream(tenant.lane()).await;
     let entry = bench.entry_of(deliveries[0]).await;
+    // Before what is compared: it may be in the same lane.
     let stranger = bench.tenant(1).await.deliver().await;
+    let before = bench.stream(tenant.lane()).await;
     let wrong = [
         deliveries[1],
         Delivery { generation: Generation(1), ..deliveries[0] },
