@@ -98,7 +98,7 @@ pub(super) fn pieces(batch: &[Settle]) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// What is settled by the same script.
+/// What is settled by the same script. It checks all before it writes any, so a lane stands in it once.
 fn parts(pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
     let mut parts: Vec<Vec<Piece<'_>>> = Vec::new();
     let mut size = 0;
@@ -107,6 +107,7 @@ fn parts(pieces: Vec<Piece<'_>>) -> Vec<Vec<Piece<'_>>> {
         match parts.last_mut() {
             Some(part)
                 if size <= MOST_SETTLEMENTS
+                    && part.iter().all(|before| before.fence.lane != piece.fence.lane)
                     && keys::one_script(part[0].fence.lane.shard(), piece.fence.lane.shard()) =>
             {
                 part.push(piece);

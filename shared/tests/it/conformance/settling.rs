@@ -21,6 +21,7 @@ crate::engines::on_each_engine! {
     settlements_are_judged_one_by_one,
     states_are_remembered,
     one_write_settles_many_lanes,
+    a_retry_behind_the_last_that_waited_waits,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -183,6 +184,29 @@ async fn settlements_are_judged_one_by_one(bench: Bench) {
     }
     assert_eq!(bench.settle_all(&fence, settlements).await, Some(expected));
     assert_eq!(bench.flowing(tenant.lane()).await.len(), 8);
+}
+
+/// Of one lane, in two parts of a batch: what the first part empties, the second fills again.
+async fn a_retry_behind_the_last_that_waited_waits(bench: Bench) {
+    let tenant = bench.tenant(1).await;
+    let fence = bench.own(tenant.lane()).await;
+    let (waits, flows) = (tenant.deliver().await, tenant.deliver().await);
+    let entry = bench.entry_of(waits).await;
+    bench.settle(&fence, waits, Place::Stream(entry), 1, retry(NOW, 1)).await;
+    let entry = bench.entry_of(flows).await;
+    let parts = [
+        (waits, Place::Waiting, 2, Verdict::Delivered),
+        (flows, Place::Stream(entry), 1, retry(HOUR, 1)),
+    ];
+    let parts = parts.map(|(delivery, place, attempts, verdict)| {
+        let record = Some(attempt(delivery, attempts));
+        let settlements = vec![Settlement { delivery, place, attempts, verdict, record }];
+        Settle { fence: fence.clone(), settlements, states: vec![] }
+    });
+    let done = Some(vec![Settled::Done]);
+    assert_eq!(bench.store.settle(&parts).await.unwrap(), [done.clone(), done]);
+    assert_eq!(bench.store.waiting(tenant.queue(0)).await.unwrap(), 1);
+    assert_eq!(bench.agenda(tenant.lane()).await.len(), 1);
 }
 
 async fn states_are_remembered(bench: Bench) {
