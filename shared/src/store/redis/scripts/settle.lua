@@ -37,7 +37,7 @@ local HOUR = 3600000
 local hour = string.format('%.0f', math.floor(now / HOUR))
 local hours_life = string.format('%.0f', history + HOUR)
 local DELIVERED, FAILED, GIVEN_UP = hour .. 'd', hour .. 'f', hour .. 'g'
--- What the queue of no strand is named: longer ones say which.
+-- How long the name of a queue without a strand is.
 local PLAIN = 44
 
 local lanes, leases = {}, {}
@@ -153,6 +153,7 @@ local function check(lane)
         tries = redis.call('HMGET', queue.try, unpack(queue.members))
       end
     end
+    -- The field is named as keys.rs says.
     queue.exists = queue.asks_endpoint
       and redis.call('HEXISTS', queue.app, 'ep:' .. string.sub(queue.name, 1, 22)) == 1
     for i, item in ipairs(queue.items) do
