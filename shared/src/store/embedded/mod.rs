@@ -54,6 +54,7 @@ mod waiting;
 mod writer;
 
 use std::{
+    num::NonZero,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -135,16 +136,7 @@ pub fn open(
         ));
     }
     create(directory)?;
-    let db = SingleWriterTxDatabase::builder(directory).open().map_err(|error| match error {
-        fjall::Error::Locked => StoreError::new(
-            ErrorKind::Misconfigured,
-            format!(
-                "another process has the store in {} open: stop it, or choose another directory",
-                directory.display()
-            ),
-        ),
-        error => unreadable(error),
-    })?;
+    let db = open_database(directory)?;
     let tables = Tables::open(&db).map_err(unreadable)?;
     check_layout(&db, &tables)?;
 
@@ -169,6 +161,24 @@ pub fn open(
     });
     let writer = Writer::start(Arc::clone(&core))?;
     Ok(Arc::new(Embedded { core, writer }))
+}
+
+fn open_database(directory: &Path) -> Result<SingleWriterTxDatabase> {
+    // The first of fjall's workers leaves compactions to the others. While there is but one other, and
+    // that one is busy, it takes the next compaction out of the queue and puts it back without a pause.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = cores.clamp(3, 4);
+    let database = SingleWriterTxDatabase::builder(directory).worker_threads(workers).open();
+    database.map_err(|error| match error {
+        fjall::Error::Locked => StoreError::new(
+            ErrorKind::Misconfigured,
+            format!(
+                "another process has the store in {} open: stop it, or choose another directory",
+                directory.display()
+            ),
+        ),
+        error => unreadable(error),
+    })
 }
 
 /// Other users of the machine have no business in it: it holds secrets and payloads.
