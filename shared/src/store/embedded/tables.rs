@@ -2,7 +2,7 @@
 
 use fjall::{
     KeyspaceCreateOptions, KvSeparationOptions, SingleWriterTxDatabase, SingleWriterTxKeyspace,
-    Slice,
+    Slice, config::PartitioningPolicy,
 };
 
 use super::unreadable;
@@ -56,7 +56,12 @@ impl Table {
     }
 
     fn options(self) -> KeyspaceCreateOptions {
-        let options = KeyspaceCreateOptions::default();
+        // A filter or an index that is not in parts is read as a whole wherever the cache has lost it, and
+        // those of some million keys do not fit into the cache together. Of level 0 they stay in memory.
+        let parts = || PartitioningPolicy::new([false, true]);
+        let options = KeyspaceCreateOptions::default()
+            .filter_block_partitioning_policy(parts())
+            .index_block_partitioning_policy(parts());
         match self {
             // Large values that are written once: compaction moves their keys only.
             Self::Bodies => options.with_kv_separation(Some(KvSeparationOptions::default())),
