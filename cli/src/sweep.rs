@@ -2,27 +2,52 @@
 
 use std::time::Duration;
 
-use shared::store::SharedStore;
-use tokio::time;
+use shared::store::{Result, SharedStore, Swept};
+use tokio::time::{self, Instant};
 
-const WHILE_BUSY: Duration = Duration::from_secs(1);
-const WHILE_IDLE: Duration = Duration::from_secs(30);
+/// From when nothing was left to the next look.
+const ALL_GONE: Duration = Duration::from_secs(1);
+const FAILED: Duration = Duration::from_secs(30);
 
-/// Sweeps until it is aborted. One call is bounded by the store; between calls it rests, so that
-/// sweeping never takes more than a share of the store.
+/// Sweeps until it is aborted. One call is bounded by the store.
 pub(crate) async fn run(store: SharedStore) {
     loop {
-        let rest = match store.sweep().await {
-            Ok(0) => WHILE_IDLE,
-            Ok(removed) => {
-                tracing::debug!(removed, "store.swept");
-                WHILE_BUSY
-            }
-            Err(error) => {
-                tracing::warn!(%error, "store.sweep_failed");
-                WHILE_IDLE
-            }
-        };
-        time::sleep(rest).await;
+        let began = Instant::now();
+        let outcome = store.sweep().await;
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "store.sweep_failed");
+        }
+        time::sleep(rest(&outcome, began.elapsed())).await;
+    }
+}
+
+/// Until the next call. Where there is more to remove, it waits as long as this one took: so sweeping
+/// has half of the store at most, and removes as much as comes in, however fast that is.
+fn rest(outcome: &Result<Swept>, took: Duration) -> Duration {
+    match outcome {
+        Ok(Swept::Part) => took,
+        Ok(Swept::All) => ALL_GONE,
+        Err(_) => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::store::{ErrorKind, StoreError};
+
+    use super::*;
+
+    const TOOK: Duration = Duration::from_millis(2);
+
+    #[test]
+    fn what_is_left_waits_no_longer_than_removing_a_part_took() {
+        assert_eq!(rest(&Ok(Swept::Part), TOOK), TOOK);
+    }
+
+    #[test]
+    fn a_store_that_is_clean_or_fails_is_left_alone() {
+        assert_eq!(rest(&Ok(Swept::All), TOOK), ALL_GONE);
+        let failed = StoreError::new(ErrorKind::Unavailable, "no");
+        assert_eq!(rest(&Err(failed), TOOK), FAILED);
     }
 }

@@ -471,7 +471,7 @@ impl Store for Scripted {
         Ok(format!("{} after {failovers}", self.inner.incarnation().await?))
     }
 
-    async fn sweep(&self) -> Result<usize> {
+    async fn sweep(&self) -> Result<Swept> {
         self.inner.sweep().await
     }
 }

@@ -225,7 +225,7 @@ impl Store for Scripted {
         self.inner.incarnation().await
     }
 
-    async fn sweep(&self) -> Result<usize> {
+    async fn sweep(&self) -> Result<Swept> {
         self.inner.sweep().await
     }
 }

@@ -120,14 +120,23 @@ pub trait Store: Publisher + Lanes + Leases + Limits + Documents + History + Tas
     /// master. An owner that sees it change re-reads its lanes and agendas from the beginning.
     async fn incarnation(&self) -> Result<String>;
 
-    /// Removes what outlived its time, a bounded amount per call; how many records went. Engines
-    /// whose server does this by itself answer 0.
-    async fn sweep(&self) -> Result<usize>;
+    /// Removes what outlived its time, a bounded amount per call. Engines whose server does this by
+    /// itself answer [`Swept::All`].
+    async fn sweep(&self) -> Result<Swept>;
 
     /// How the engine is: for metrics, asked now and then. An engine may have nothing to tell.
     async fn vitals(&self) -> Result<Vitals> {
         Ok(Vitals::default())
     }
+}
+
+/// How far a call of [`Store::sweep`] came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Swept {
+    /// Nothing is left whose time was over when the call began.
+    All,
+    /// There is more to remove.
+    Part,
 }
 
 /// A store that the parts of one process share.

@@ -158,7 +158,7 @@ timed!(Tasks {
 timed!(Store {
     fn ready() -> () as Ready;
     fn incarnation() -> String as Incarnation;
-    fn sweep() -> usize as Sweep;
+    fn sweep() -> Swept as Sweep;
     fn vitals() -> Vitals as Vitals;
 }
 fn durability(&self) -> Durability {

@@ -75,7 +75,7 @@ use self::{
     view::View,
     writer::Writer,
 };
-use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
+use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Swept, Vitals};
 use crate::placement::{FORMAT, LANES_PER_SHARD, SHARDS};
 
 /// The engine. Dropping it waits until the writer has finished what it was given.
@@ -284,7 +284,7 @@ impl Store for Embedded {
         Ok(format!("{:x}", self.core.opened.0))
     }
 
-    async fn sweep(&self) -> Result<usize> {
+    async fn sweep(&self) -> Result<Swept> {
         self.writer.write(false, sweep::sweep).await
     }
 

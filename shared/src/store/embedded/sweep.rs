@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::Attempt,
     id::{AppId, MessageId},
-    store::Result,
+    store::{Result, Swept},
     time::Millis,
 };
 
@@ -22,14 +22,13 @@ use crate::{
 const STEP: usize = 500;
 
 /// Walks the expiry table from its front.
-pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
+pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<Swept> {
     let (from, to) = (draft.memory.expired, Millis(draft.now.0 + 1));
     let expired = draft.first(Table::Expiry, expiry::deadline(from), expiry::deadline(to), STEP)?;
     let mut removed = 0;
-    let mut looked_at = 0;
     for (key, value) in &expired {
         if removed >= STEP {
-            break;
+            return Ok(Swept::Part);
         }
         let mut fields = Fields(key);
         let deadline = fields.u64().map(Millis);
@@ -47,7 +46,7 @@ pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
                 let (count, rest) = remove_part(draft, what, span, STEP - removed)?;
                 if let Some(rest) = rest {
                     draft.put(Table::Expiry, entry, rest.encode());
-                    return Ok(removed + count);
+                    return Ok(Swept::Part);
                 }
                 count
             }
@@ -57,12 +56,12 @@ pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<usize> {
             }
         };
         draft.remove(Table::Expiry, entry);
-        looked_at += 1;
     }
-    if expired.is_empty() {
-        draft.memory.expired = draft.now;
+    if expired.len() == STEP {
+        return Ok(Swept::Part);
     }
-    Ok(removed.max(looked_at))
+    draft.memory.expired = draft.now;
+    Ok(Swept::All)
 }
 
 /// Removes a body whose time is over, and the memory of its resends.

@@ -49,7 +49,7 @@ use self::{
     scripts::{Call, PROBE},
     vitals::Counts,
 };
-use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Vitals};
+use super::{Durability, ErrorKind, Lifetimes, Result, Store, StoreError, Swept, Vitals};
 
 /// A Redis server as a store.
 pub struct Redis {
@@ -175,8 +175,8 @@ impl Store for Redis {
         Ok(format!("{} {}", field("run_id"), field("role")))
     }
 
-    async fn sweep(&self) -> Result<usize> {
-        Ok(0)
+    async fn sweep(&self) -> Result<Swept> {
+        Ok(Swept::All)
     }
 
     async fn vitals(&self) -> Result<Vitals> {

@@ -8,7 +8,7 @@ use shared::{
     id::{AppId, EndpointId},
     store::{
         Change, Document, Entry, ErrorKind, Expect, Indexed, Kind, Lifetimes, NudgeKind, Order,
-        PageRequest, Version,
+        PageRequest, Swept, Version,
     },
 };
 
@@ -201,7 +201,7 @@ async fn delete_of_an_endpoint_removes_its_history(bench: Bench) {
         bench.settle(&fence, delivery, place, 1, Verdict::Dead(DeadReason::Gone)).await;
     }
     tenant.commit(&[Change::DeleteEndpoint(tenant.endpoints[0])]).await;
-    while bench.store.sweep().await.unwrap() > 0 {}
+    while bench.store.sweep().await.unwrap() == Swept::Part {}
     let page = whole(Order::NewestFirst);
     for (nth, expected) in [(0, 0), (1, 1)] {
         let attempts = bench.store.endpoint_attempts(tenant.queue(nth), &page).await.unwrap();

@@ -27,7 +27,7 @@ use shared::{
     placement::Lane,
     store::{
         Bucket, Claim, Configuration, Durability, Entry, EntryId, Fence, Fingerprint, Lease,
-        Lifetimes, Result, Store,
+        Lifetimes, Result, Store, Swept,
     },
     time::Millis,
 };
@@ -194,7 +194,7 @@ impl Store for Model {
         Ok("one".into())
     }
 
-    async fn sweep(&self) -> Result<usize> {
-        Ok(0)
+    async fn sweep(&self) -> Result<Swept> {
+        Ok(Swept::All)
     }
 }
