@@ -21,11 +21,11 @@ pub(crate) async fn run(store: SharedStore) {
     }
 }
 
-/// Until the next call. Where there is more to remove, it waits as long as this one took: so sweeping
-/// has half of the store at most, and removes as much as comes in, however fast that is.
+/// Until the next call. Where there is more to remove, it waits for half of what this one took: so
+/// sweeping leaves a third of the store at least, and removes as much as comes in however fast that is.
 fn rest(outcome: &Result<Swept>, took: Duration) -> Duration {
     match outcome {
-        Ok(Swept::Part) => took,
+        Ok(Swept::Part) => took / 2,
         Ok(Swept::All) => ALL_GONE,
         Err(_) => FAILED,
     }
@@ -40,8 +40,8 @@ mod tests {
     const TOOK: Duration = Duration::from_millis(2);
 
     #[test]
-    fn what_is_left_waits_no_longer_than_removing_a_part_took() {
-        assert_eq!(rest(&Ok(Swept::Part), TOOK), TOOK);
+    fn what_is_left_waits_for_half_of_what_removing_a_part_took() {
+        assert_eq!(rest(&Ok(Swept::Part), TOOK), TOOK / 2);
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::{
     draft::Draft,
     expiry::{self, Expiring},
     keys::{self, Key},
-    lives::life,
-    records::{Fields, Span, Taken},
+    records::{Fields, Life, Span, Taken},
     tables::Table,
     view::Lookup,
 };
@@ -69,13 +68,18 @@ fn remove_body(draft: &mut Draft<'_>, what: &[u8]) -> Result<usize> {
     let mut ids = Fields(what);
     let (app, message) = ids.id().zip(ids.id()).ok_or_else(|| corrupt("a deadline"))?;
     let (app, message) = (AppId::from_bits(app), MessageId::from_bits(message));
-    let over = life(draft, app, message)?.filter(|life| life.until <= draft.now);
-    let Some(over) = over else { return Ok(0) };
-    draft.give_back(app, over.charged)?;
-    let key = keys::message(app, message);
-    draft.remove(Table::Bodies, key.clone());
-    for (life_or_resend, _) in draft.first(Table::Lives, key.clone(), key.end(), usize::MAX)? {
-        draft.remove(Table::Lives, Key::new().bytes(&life_or_resend));
+    let body = keys::message(app, message);
+    // Its life comes first; what follows are resends.
+    let lives = draft.first(Table::Lives, body.clone(), body.clone().end(), usize::MAX)?;
+    let Some((_, life)) = lives.first() else { return Ok(0) };
+    let life = Life::decode(life).ok_or_else(|| corrupt("the life of a message"))?;
+    if life.until > draft.now {
+        return Ok(0);
+    }
+    draft.give_back(app, life.charged)?;
+    draft.remove(Table::Bodies, body);
+    for (key, _) in &lives {
+        draft.remove(Table::Lives, Key::new().bytes(key));
     }
     Ok(1)
 }
