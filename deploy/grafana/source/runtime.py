@@ -299,6 +299,13 @@ EMBEDDED = Row(
             "Journal files on disk. Good: a few.",
             {"journals": "sum (sluicegate_embedded_journals{$here})"},
         ),
+        Panel(
+            "Sweep lag",
+            "s",
+            "How long ago the time of the oldest record was over that is still to be removed. Good: next to 0; while it grows, more comes in "
+            "than can be removed.",
+            {"lag": "max (sluicegate_embedded_sweep_lag_seconds{$here})"},
+        ),
     ],
 )
 

@@ -57,7 +57,7 @@ use std::{
     num::NonZero,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
 };
 
 use fjall::{PersistMode, SingleWriterTxDatabase, Snapshot};
@@ -102,6 +102,8 @@ struct Core {
     agenda: Mutex<Agenda>,
     lane_marks: LaneMarks,
     queue_marks: QueueMarks,
+    /// How far the sweep was behind when it last looked.
+    sweep_lag_ms: AtomicU64,
     /// Wakes readers when entries were appended.
     appended: Notify,
 }
@@ -155,6 +157,7 @@ pub fn open(
         agenda: Mutex::new(Agenda::load(&tables)?),
         lane_marks: LaneMarks::new(opened),
         queue_marks: QueueMarks::default(),
+        sweep_lag_ms: AtomicU64::new(0),
         appended: Notify::new(),
         tables,
         db,

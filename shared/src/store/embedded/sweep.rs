@@ -1,5 +1,7 @@
 //! The sweep: removes what outlived its time, a bounded amount per call.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     clock::Stamp,
     corrupt,
@@ -20,8 +22,19 @@ use crate::{
 /// Records that one call removes at most, or nearly: bounds how long it holds up the writer.
 const STEP: usize = 500;
 
-/// Walks the expiry table from its front.
+/// Removes what comes first, and says how far that is behind.
 pub(super) fn sweep(draft: &mut Draft<'_>) -> Result<Swept> {
+    let swept = remove_expired(draft)?;
+    let lag = match swept {
+        Swept::All => 0,
+        Swept::Part => draft.now.0.saturating_sub(draft.memory.expired.0),
+    };
+    draft.core.sweep_lag_ms.store(lag, Ordering::Relaxed);
+    Ok(swept)
+}
+
+/// Walks the expiry table from its front.
+fn remove_expired(draft: &mut Draft<'_>) -> Result<Swept> {
     let (from, to) = (draft.memory.expired, Millis(draft.now.0 + 1));
     let expired = draft.first(Table::Expiry, expiry::deadline(from), expiry::deadline(to), STEP)?;
     let mut removed = 0;

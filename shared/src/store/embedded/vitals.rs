@@ -1,5 +1,7 @@
 //! What the engine tells of itself.
 
+use std::sync::atomic::Ordering;
+
 use super::{Core, inspection::free_bytes, unreadable};
 use crate::store::{Result, Vital, Vitals};
 
@@ -34,6 +36,11 @@ impl Core {
                 "sluicegate_embedded_journals",
                 "Journal files",
                 self.db.journal_count() as f64,
+            ),
+            Vital::gauge(
+                "sluicegate_embedded_sweep_lag_seconds",
+                "Since when the oldest record outlived its time that is still to be removed",
+                self.sweep_lag_ms.load(Ordering::Relaxed) as f64 / 1000.0,
             ),
         ];
         Ok(Vitals { clock: None, vitals })

@@ -25,6 +25,12 @@ fn deadlines(rig: &Rig) -> usize {
     tags.filter(|tag| *tag == Expiring::Body.tag()).count()
 }
 
+/// What the store tells of how far the sweep is behind, in seconds.
+async fn lag(rig: &Rig) -> f64 {
+    let vitals = rig.store.vitals().await.unwrap().vitals;
+    vitals.iter().find(|vital| vital.name == "sluicegate_embedded_sweep_lag_seconds").unwrap().value
+}
+
 async fn sweep_all(rig: &Rig) {
     while rig.store.sweep().await.unwrap() == Swept::Part {}
 }
@@ -113,4 +119,24 @@ async fn a_deleted_endpoints_history_goes_in_steps() {
     sweep_all(&rig).await;
     assert_eq!(size(&rig, Table::History), count);
     assert_eq!(rig.store.states(rig.queue.app, &[rig.queue.endpoint]).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn what_is_left_says_how_far_the_sweep_is_behind() {
+    let rig = Rig::new(Lifetimes { retention: NOW, ..LONG }).await;
+    for _ in 0..501 {
+        rig.publish().await;
+    }
+    for (id, entry) in rig.entries().await {
+        let crate::store::Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
+        rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
+    }
+    assert_eq!(lag(&rig).await, 0.0);
+    let behind = Duration::from_millis(5);
+    tokio::time::sleep(behind).await;
+    assert_eq!(rig.store.sweep().await.unwrap(), Swept::Part);
+    assert_eq!(size(&rig, Table::Bodies), 1);
+    assert!(lag(&rig).await >= behind.as_secs_f64());
+    assert_eq!(rig.store.sweep().await.unwrap(), Swept::All);
+    assert_eq!((size(&rig, Table::Bodies), lag(&rig).await), (0, 0.0));
 }
