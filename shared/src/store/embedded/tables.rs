@@ -63,7 +63,7 @@ impl Table {
             .filter_block_partitioning_policy(parts())
             .index_block_partitioning_policy(parts());
         match self {
-            // Large values that are written once: compaction moves their keys only.
+            // Values of 1 KiB and more stand by themselves, so that compaction moves their keys only.
             Self::Bodies => options.with_kv_separation(Some(KvSeparationOptions::default())),
             // Most of what these tables get is removed soon. Small memtables bring insertion and
             // removal to compaction early, where both vanish.
