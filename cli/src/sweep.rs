@@ -22,7 +22,7 @@ pub(crate) async fn run(store: SharedStore) {
 }
 
 /// Until the next call. Where there is more to remove, it waits for half of what this one took: so
-/// sweeping leaves a third of the store at least, and removes as much as comes in however fast that is.
+/// sweeping leaves a third of the store at least, and still follows what two busy cores take in.
 fn rest(outcome: &Result<Swept>, took: Duration) -> Duration {
     match outcome {
         Ok(Swept::Part) => took / 2,

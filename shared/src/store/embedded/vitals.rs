@@ -39,7 +39,7 @@ impl Core {
             ),
             Vital::gauge(
                 "sluicegate_embedded_sweep_lag_seconds",
-                "Since when the oldest record outlived its time that is still to be removed",
+                "How long ago the time of the oldest record was over that is still to be removed",
                 self.sweep_lag_ms.load(Ordering::Relaxed) as f64 / 1000.0,
             ),
         ];

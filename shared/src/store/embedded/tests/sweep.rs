@@ -6,8 +6,8 @@ use super::rig::{LONG, Rig};
 use crate::{
     domain::{DeadReason, Generation},
     store::{
-        Change, Dedup, Documents, History, Lanes, Lifetimes, PageRequest, Place, Publisher, Resend,
-        Resent, Store, Swept, Verdict, Version,
+        Change, Dedup, Documents, Entry, History, Lanes, Lifetimes, PageRequest, Place, Publisher,
+        Resend, Resent, Store, Swept, Verdict, Version,
         embedded::{expiry::Expiring, tables::Table},
     },
 };
@@ -29,6 +29,17 @@ fn deadlines(rig: &Rig) -> usize {
 async fn lag(rig: &Rig) -> f64 {
     let vitals = rig.store.vitals().await.unwrap().vitals;
     vitals.iter().find(|vital| vital.name == "sluicegate_embedded_sweep_lag_seconds").unwrap().value
+}
+
+/// Settles what flows as delivered; answers how many that were.
+async fn deliver_all(rig: &Rig) -> usize {
+    let entries = rig.entries().await;
+    let count = entries.len();
+    for (id, entry) in entries {
+        let Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
+        rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
+    }
+    count
 }
 
 async fn sweep_all(rig: &Rig) {
@@ -102,12 +113,7 @@ async fn a_deleted_endpoints_history_goes_in_steps() {
     for _ in 0..count {
         rig.publish().await;
     }
-    let entries = rig.entries().await;
-    assert_eq!(entries.len(), count);
-    for (id, entry) in entries {
-        let crate::store::Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
-        rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
-    }
+    assert_eq!(deliver_all(&rig).await, count);
     // The log, the attempts, and their index by message. How many there were is counted beside them,
     // in one record, or two if an hour began meanwhile.
     let tallies = size(&rig, Table::History) - 3 * count;
@@ -127,10 +133,7 @@ async fn what_is_left_says_how_far_the_sweep_is_behind() {
     for _ in 0..501 {
         rig.publish().await;
     }
-    for (id, entry) in rig.entries().await {
-        let crate::store::Entry::Delivery { delivery, .. } = entry else { panic!("{entry:?}") };
-        rig.settle(delivery, Place::Stream(id), Verdict::Delivered).await;
-    }
+    assert_eq!(deliver_all(&rig).await, 501);
     assert_eq!(lag(&rig).await, 0.0);
     let behind = Duration::from_millis(5);
     tokio::time::sleep(behind).await;
